@@ -1,0 +1,1 @@
+"""One protocol for each conversation with the outside."""

@@ -1,0 +1,119 @@
+"""What is said to a model and what it answers, in no vendor's words."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from domain.tools import ToolCall, ToolResult, ToolSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens. `input_tokens` includes `cached_tokens`. `estimated` when the provider reported none."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    estimated: bool = False
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.estimated or other.estimated,
+        )
+
+
+class FinishReason(StrEnum):
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
+    CONTENT_FILTER = "content_filter"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image's bytes. `media_type` is one of image/png, image/jpeg, image/webp, image/gif."""
+
+    media_type: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningBlock:
+    """Reasoning that a vendor wants back unchanged with tool results.
+
+    `signature` is opaque; with `redacted` the text is empty and `signature` holds the vendor's encrypted data.
+    """
+
+    text: str
+    signature: str
+    redacted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UserTurn:
+    text: str
+    images: tuple[Image, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AssistantTurn:
+    text: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    reasoning: tuple[ReasoningBlock, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolTurn:
+    """The results of every call of the assistant turn before it, in its order."""
+
+    results: tuple[ToolResult, ...]
+
+
+Turn = UserTurn | AssistantTurn | ToolTurn
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """`system` may be empty. The turns begin with a user's, end with a user's or a tool's, and alternate."""
+
+    model: str
+    system: str
+    turns: tuple[Turn, ...]
+    tools: tuple[ToolSpec, ...] = ()
+    max_output_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """The model's visible reasoning."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A piece of the call number `index` of this turn; `call_id` and `name` come once, `arguments` in pieces."""
+
+    index: int
+    call_id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFinished:
+    """The last event of a turn. `usage` is None when the provider reported none."""
+
+    reason: FinishReason
+    usage: Usage | None = None
+    reasoning: tuple[ReasoningBlock, ...] = ()
+
+
+ModelEvent = TextDelta | ReasoningDelta | ToolCallDelta | ModelFinished

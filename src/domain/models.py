@@ -1,0 +1,52 @@
+"""Models that agents may use. The key of a model never enters this package."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from domain.ids import ModelId
+
+
+class Provider(StrEnum):
+    OFFLINE = "offline"
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+    OPENAI_COMPATIBLE = "openai_compatible"
+
+
+class ModelKind(StrEnum):
+    LLM = "LLM"
+    EMBEDDING = "Embedding"
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Price of a million tokens, in `currency`."""
+
+    input: float
+    output: float
+    cached_input: float | None = None
+    currency: str = "USD"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A model and what it can do. `model` is its name at the provider; `llm_id` is its name here."""
+
+    llm_id: ModelId
+    provider: Provider
+    model: str
+    base_url: str | None = None
+    kind: ModelKind = ModelKind.LLM
+    context_window: int = 8192
+    """Tokens that a request and its answer may hold together."""
+    max_output_tokens: int | None = None
+    vision: bool = False
+    tools: bool = True
+    prices: Prices | None = None
+    fallbacks: tuple[ModelId, ...] = ()
+    unavailable_reason: str | None = None
+    """What to set so that the model can be used; None when it can."""
+
+    @property
+    def available(self) -> bool:
+        return self.unavailable_reason is None

@@ -1,0 +1,1 @@
+"""Settings, container, command line and HTTP: the only place that knows all the rest."""
