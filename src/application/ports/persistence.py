@@ -1,0 +1,209 @@
+"""The conversation with the database: transactions, and repositories that ask with the owner in every query.
+
+Every read with `owner` checks the caller's account in the same statement: `Unauthenticated` (`account_gone`) when the
+account was deleted, `NotFound` when the object is missing or somebody else's. A write for a deleted account raises
+`Unauthenticated` too. A database that can't be reached raises `Unavailable` (`database_unavailable`).
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from application.paging import Window
+from domain.agents import Agent
+from domain.dialogs import Dialog
+from domain.ids import AgentId, ApiKeyId, DialogId, FamilyId, MessageId, UserId
+from domain.messages import Answer, Exchange, Feedback, Message, Question
+from domain.users import ApiKey, FailedLogins, RefreshToken, User, UserName
+
+
+class Users(Protocol):
+    async def add(self, user: User) -> None:
+        """Raises Conflict `user_name_taken` when the name's key exists."""
+        ...
+
+    async def get(self, user_id: UserId) -> User:
+        """Raises NotFound."""
+        ...
+
+    async def caller(self, user_id: UserId) -> User:
+        """The caller's own account. Raises Unauthenticated `account_gone`."""
+        ...
+
+    async def by_name(self, name: UserName) -> User | None: ...
+
+    async def save(self, user: User) -> None:
+        """Replace everything but the id and name. Raises NotFound."""
+        ...
+
+    async def remove(self, user_id: UserId) -> None:
+        """Remove the user and all that is theirs. Raises NotFound."""
+        ...
+
+
+class RefreshTokens(Protocol):
+    async def add(self, token: RefreshToken) -> None: ...
+
+    async def spend(self, token_hash: str, now: datetime) -> RefreshToken | None:
+        """Mark the token as spent and give it as it was before; None when there is none.
+
+        Atomic: of two callers at once exactly one sees `spent_at` None.
+        """
+        ...
+
+    async def remove_family(self, family_id: FamilyId) -> None: ...
+
+    async def remove_all(self, user_id: UserId, *, but: FamilyId | None = None) -> None: ...
+
+    async def remove_expired(self, now: datetime) -> None: ...
+
+
+class ApiKeys(Protocol):
+    async def add(self, key: ApiKey) -> None: ...
+
+    async def owner_of(self, key_hash: str, now: datetime) -> User | None:
+        """The user of a key that exists and has not expired, in one statement."""
+        ...
+
+    async def list(self, window: Window, *, owner: UserId) -> Sequence[ApiKey]:
+        """Newest first."""
+        ...
+
+    async def get(self, api_key_id: ApiKeyId, *, owner: UserId) -> ApiKey: ...
+
+    async def remove(self, api_key_id: ApiKeyId, *, owner: UserId) -> None: ...
+
+
+class LoginFailures(Protocol):
+    async def among(self, keys: Sequence[str]) -> Sequence[FailedLogins]: ...
+
+    async def record(self, failure: FailedLogins) -> None:
+        """Insert or replace the count under the failure's key."""
+        ...
+
+    async def clear(self, keys: Sequence[str]) -> None: ...
+
+    async def remove_before(self, moment: datetime) -> None: ...
+
+
+class Agents(Protocol):
+    async def add(self, agent: Agent) -> None:
+        """Raises Conflict `agent_name_taken` when the owner has an agent of that name."""
+        ...
+
+    async def get(self, agent_id: AgentId, *, owner: UserId) -> Agent:
+        """The owner's agent, or a built-in one."""
+        ...
+
+    async def list(self, window: Window, *, owner: UserId, name_part: str | None = None) -> Sequence[Agent]:
+        """The owner's agents and the built-in ones, newest first, in one statement.
+
+        `name_part` is a `search_key`: a literal substring of the agent's `name_key`.
+        """
+        ...
+
+    async def save(self, agent: Agent) -> None:
+        """Replace it if the stored version is one less. Raises Conflict `agent_version_stale`, `agent_name_taken`."""
+        ...
+
+    async def remove(self, agent: Agent) -> None:
+        """Its dialogs stay, with its name and logo as they were."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a chat begins from. `dialog` is None when the caller has none of that id yet.
+
+    `agent` is the one asked for, else the dialog's, else the default one; None when it was asked for and is not to
+    be found, or when the dialog's agent was deleted.
+    """
+
+    dialog: Dialog | None
+    agent: Agent | None
+
+
+class Dialogs(Protocol):
+    async def add(self, dialog: Dialog) -> None:
+        """Raises Conflict `dialog_exists`."""
+        ...
+
+    async def get(self, dialog_id: DialogId, *, owner: UserId) -> Dialog: ...
+
+    async def list(self, window: Window, *, owner: UserId) -> Sequence[Dialog]:
+        """Newest first by creation, in one statement."""
+        ...
+
+    async def scene(self, dialog_id: DialogId, agent_id: AgentId | None, *, owner: UserId) -> Scene:
+        """Account, dialog and agent in one statement."""
+        ...
+
+    async def save(self, dialog: Dialog) -> None: ...
+
+    async def remove(self, dialog_id: DialogId, *, owner: UserId) -> None:
+        """With its messages. Raises NotFound."""
+        ...
+
+
+class Messages(Protocol):
+    async def open(self, question: Question, answer: Answer, *, owner: UserId, lease_until: datetime) -> None:
+        """Store a question and its open (running) answer in one statement.
+
+        Raises Conflict `dialog_busy` when the dialog has another open answer, even if both come at the same moment.
+        """
+        ...
+
+    async def close(self, answer: Answer, *, owner: UserId) -> bool:
+        """Replace the open answer by the finished one and touch the dialog, in at most two statements.
+
+        False, and nothing changed, when it is no longer open or was removed: exactly one closer wins.
+        """
+        ...
+
+    async def history(self, dialog_id: DialogId, window: Window, *, owner: UserId) -> Sequence[Message]:
+        """Oldest first, each question directly before its answer, in one statement. Raises NotFound for no dialog."""
+        ...
+
+    async def recent(self, dialog_id: DialogId, limit: int, *, owner: UserId) -> Sequence[Exchange]:
+        """The last `limit` closed exchanges, oldest first, in one statement."""
+        ...
+
+    async def get(self, message_id: MessageId, *, owner: UserId) -> Message: ...
+
+    async def rate(self, message_id: MessageId, feedback: Feedback | None, *, owner: UserId) -> None:
+        """Raises NotFound."""
+        ...
+
+    async def renew_leases(self, message_ids: Sequence[MessageId], lease_until: datetime) -> None: ...
+
+    async def close_abandoned(self, now: datetime) -> int:
+        """Close open answers whose lease ran out as interrupted; how many. Every process may call it at any time."""
+        ...
+
+
+class Transaction(Protocol):
+    users: Users
+    refresh_tokens: RefreshTokens
+    api_keys: ApiKeys
+    login_failures: LoginFailures
+    agents: Agents
+    dialogs: Dialogs
+    messages: Messages
+
+
+class Transactions(Protocol):
+    """Short units of work. None is open while a model, a tool or a parser works."""
+
+    def begin(self) -> AbstractAsyncContextManager[Transaction]:
+        """Commits on a clean exit, rolls back on an exception."""
+        ...
+
+    def read(self) -> AbstractAsyncContextManager[Transaction]:
+        """For a single reading statement: no BEGIN and no COMMIT around it."""
+        ...
+
+    async def ping(self) -> None:
+        """One round trip. Raises Unavailable."""
+        ...

@@ -1,0 +1,55 @@
+"""What a run tells its readers, in order; RunFinished is the last, exactly once."""
+
+from dataclasses import dataclass
+
+from domain.conversation import FinishReason, Usage
+from domain.ids import DialogId, MessageId, RunId
+from domain.messages import AnswerStatus, Citation, ToolStep
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerDelta:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningText:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolProgress:
+    """A tool call began, ended or failed."""
+
+    step: ToolStep
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """What the answer may cite."""
+
+    message: str
+    citations: tuple[Citation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFailed:
+    code: str
+    message: str
+    retryable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    status: AnswerStatus
+    content: str
+    message_id: MessageId
+    run_id: RunId
+    dialog_id: DialogId
+    model: str
+    usage: Usage
+    citations: tuple[Citation, ...]
+    finish_reason: FinishReason | None
+
+
+ChatEvent = AnswerDelta | ReasoningText | ToolProgress | Retrieved | RunFailed | RunFinished

@@ -1,0 +1,100 @@
+"""Messages as they are stored: questions and answers, strictly alternating."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from domain.conversation import Usage
+from domain.ids import DialogId, MessageId, RunId
+from domain.tools import ToolRound, ToolType
+
+
+class AnswerStatus(StrEnum):
+    """How an answer ended. RUNNING only while its run lives."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    INTERRUPTED = "interrupted"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+class Feedback(StrEnum):
+    LIKE = "like"
+    DOWN = "down"
+
+
+class StepStatus(StrEnum):
+    START = "START"
+    END = "END"
+    ERROR = "ERROR"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStep:
+    """What a person is shown of a tool call. `arguments` is JSON text; `message` the result or the reason, shortened."""
+
+    status: StepStatus
+    title: str
+    message: str
+    tool_call_id: str
+    tool_name: str
+    tool_type: ToolType
+    arguments: str | None = None
+    duration_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A passage that an answer may cite. `start` and `end` are characters of the parsed document."""
+
+    index: int
+    content: str
+    file_name: str
+    knowledge_id: str
+    knowledge_file_id: str
+    page: int | None
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    message_id: MessageId
+    dialog_id: DialogId
+    content: str
+    created_at: datetime
+    feedback: Feedback | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`failure` is the code of the error that ended a failed answer."""
+
+    message_id: MessageId
+    dialog_id: DialogId
+    run_id: RunId
+    status: AnswerStatus
+    created_at: datetime
+    content: str = ""
+    model: str = ""
+    usage: Usage = Usage()
+    steps: tuple[ToolStep, ...] = ()
+    rounds: tuple[ToolRound, ...] = ()
+    citations: tuple[Citation, ...] = ()
+    finish_reason: str | None = None
+    failure: str | None = None
+    feedback: Feedback | None = None
+
+
+Message = Question | Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A question and its answer, as far as later answers need them."""
+
+    question: str
+    answer: str
+    rounds: tuple[ToolRound, ...] = ()
