@@ -1,4 +1,4 @@
-"""Lists in pages, by position and not by number, so that nothing is skipped or shown twice while objects come and go."""
+"""Lists in pages, by position and not by number: nothing is skipped or shown twice while objects come and go."""
 
 import base64
 import binascii

@@ -86,7 +86,7 @@ class Agent:
         return search_key(self.name)
 
     def change(self, draft: AgentDraft, now: datetime, *, expected_version: int | None = None) -> "Agent":
-        """The agent with the draft's fields, one version on. Raises Forbidden for a built-in one, Conflict when stale."""
+        """The agent with the draft's fields, one version on. Raises Forbidden (built in) or Conflict (stale)."""
         self.refuse_if_built_in()
         if expected_version is not None and expected_version != self.version:
             raise Conflict(
@@ -103,9 +103,7 @@ class Agent:
     def _with(self, draft: AgentDraft) -> "Agent":
         clean = draft.cleaned()
         given = {
-            field.name: getattr(clean, field.name)
-            for field in fields(clean)
-            if getattr(clean, field.name) is not None
+            field.name: getattr(clean, field.name) for field in fields(clean) if getattr(clean, field.name) is not None
         }
         if given.get("llm_id") == "":
             given["llm_id"] = None

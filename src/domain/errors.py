@@ -83,8 +83,6 @@ class ModelError(DomainError):
     `model_stream_cut`, `model_bad_response`, `model_empty_answer`, `model_no_vision`.
     """
 
-    def __init__(
-        self, code: str, message: str, *, retryable: bool = False, retry_after: float | None = None
-    ) -> None:
+    def __init__(self, code: str, message: str, *, retryable: bool = False, retry_after: float | None = None) -> None:
         super().__init__(code, message, retry_after=retry_after)
         self.retryable = retryable

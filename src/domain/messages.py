@@ -32,7 +32,7 @@ class StepStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ToolStep:
-    """What a person is shown of a tool call. `arguments` is JSON text; `message` the result or the reason, shortened."""
+    """What a person is shown of a tool call. `arguments` is JSON text; `message` the shortened result or reason."""
 
     status: StepStatus
     title: str

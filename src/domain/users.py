@@ -55,9 +55,7 @@ class User:
         if other != self.user_id and self.role is not Role.ADMIN:
             raise Forbidden("not_your_profile", "Only the user and an admin may change a profile.")
 
-    def with_profile(
-        self, *, email: str | None, avatar: str | None, description: str | None, now: datetime
-    ) -> "User":
+    def with_profile(self, *, email: str | None, avatar: str | None, description: str | None, now: datetime) -> "User":
         """The profile with the given fields changed; None leaves a field as it is, an e-mail of "" removes it."""
         return replace(
             self,
