@@ -1,0 +1,70 @@
+"""The one shape of every JSON answer: status_code, status_message, data."""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Generic, TypeVar
+
+from msgspec import UNSET, Struct, UnsetType
+
+from application.paging import Page
+
+T = TypeVar("T")
+S = TypeVar("S")
+
+
+class Envelope(Struct, Generic[T], kw_only=True):
+    status_code: int = 200
+    status_message: str = "SUCCESS"
+    data: T
+
+
+class PageEnvelope(Struct, Generic[T], kw_only=True):
+    """A list. `next_cursor` is there only when there is more."""
+
+    status_code: int = 200
+    status_message: str = "SUCCESS"
+    data: list[T]
+    next_cursor: str | UnsetType = UNSET
+
+
+class FieldNote(Struct):
+    """A field and what would be right for it."""
+
+    name: str
+    message: str
+
+
+class ErrorDetail(Struct):
+    """`code` is stable; `fields` names what was wrong in the request."""
+
+    code: str
+    fields: list[FieldNote]
+    request_id: str
+
+
+class ErrorEnvelope(Struct, kw_only=True):
+    """`status_code` is 401, 403, 404, or 500 for every other failure; the HTTP status is the precise one."""
+
+    status_code: int
+    status_message: str
+    data: None = None
+    error: ErrorDetail
+
+
+def ok(data: T) -> Envelope[T]:
+    return Envelope(data=data)
+
+
+def page(items: Iterable[T], cursor: str | None = None) -> PageEnvelope[T]:
+    return PageEnvelope(data=list(items), next_cursor=UNSET if cursor is None else cursor)
+
+
+def page_of(found: Page[S], view: Callable[[S], T]) -> PageEnvelope[T]:
+    """The page of a use case, each item as its view."""
+    return page(map(view, found.items), found.next_cursor)
+
+
+def rfc3339(moment: datetime) -> str:
+    """UTC with milliseconds: 2026-01-31T23:59:59.123Z."""
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return utc.isoformat(timespec="milliseconds")[:-6] + "Z"
