@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from domain.conversation import FinishReason, Usage
 from domain.ids import DialogId, MessageId, RunId
 from domain.messages import AnswerStatus, Citation, ToolStep
+from domain.tools import ToolRound
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,21 @@ class RunFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnFinished:
+    """The model ended one turn of the loop. Kept, not shown."""
+
+    reason: FinishReason
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class RoundFinished:
+    """Every call of a turn has its result. Kept, not shown."""
+
+    round: ToolRound
+
+
+@dataclass(frozen=True, slots=True)
 class RunFinished:
     status: AnswerStatus
     content: str
@@ -52,4 +68,8 @@ class RunFinished:
     finish_reason: FinishReason | None
 
 
+LoopEvent = AnswerDelta | ReasoningText | ToolProgress | Retrieved | TurnFinished | RoundFinished
+"""What the agent loop yields."""
+
 ChatEvent = AnswerDelta | ReasoningText | ToolProgress | Retrieved | RunFailed | RunFinished
+"""What readers are shown."""

@@ -85,6 +85,7 @@ class Answer:
     citations: tuple[Citation, ...] = ()
     finish_reason: str | None = None
     failure: str | None = None
+    closed_at: datetime | None = None
     feedback: Feedback | None = None
 
 

@@ -1,0 +1,160 @@
+"""The agent loop: ask the model, run what it calls, ask again, until it answers. Bounded in turns and in time."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from application.ports.chat_model import ChatModel
+from application.ports.tool_runner import ToolFailed, ToolRunner
+from domain.assembly import AnswerAssembler
+from domain.chat_events import AnswerDelta, LoopEvent, ReasoningText, RoundFinished, ToolProgress, TurnFinished
+from domain.conversation import (
+    AssistantTurn,
+    ModelFinished,
+    ModelRequest,
+    ReasoningDelta,
+    TextDelta,
+    ToolTurn,
+    Usage,
+)
+from domain.errors import ModelError
+from domain.messages import StepStatus, ToolStep
+from domain.tokens import estimate
+from domain.tools import JsonValue, ToolCall, ToolResult, ToolRound, ToolType
+
+MAX_CALLS_PER_TURN = 32
+MAX_RESULT_CHARS = 40_000
+MAX_SHOWN_CHARS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class AgentLoop:
+    """`max_turns` bounds how often the model is asked; `tool_timeout` is in seconds, for each call."""
+
+    max_turns: int
+    tool_timeout: float
+
+    async def run(
+        self, model: ChatModel, request: ModelRequest, tools: Mapping[str, ToolRunner]
+    ) -> AsyncGenerator[LoopEvent, None]:
+        """Yield what happens, in order. Raises ModelError; closing it closes the model's stream and stops the tools."""
+        for _ in range(self.max_turns):
+            assembler = AnswerAssembler()
+            async with aclosing(model.stream(request)) as deltas:
+                async for delta in deltas:
+                    assembler.add(delta)
+                    match delta:
+                        case TextDelta(text):
+                            yield AnswerDelta(text)
+                        case ReasoningDelta(text):
+                            yield ReasoningText(text)
+                        case ModelFinished():
+                            yield _turn_finished(delta, assembler, request)
+                        case _:
+                            pass
+            turn = assembler.turn()
+            if not turn.tool_calls:
+                return
+            if len(turn.tool_calls) > MAX_CALLS_PER_TURN:
+                raise ModelError("too_many_tool_calls", f"The model made more than {MAX_CALLS_PER_TURN} calls at once.")
+            results: dict[str, ToolResult] = {}
+            async with aclosing(self._call_all(turn.tool_calls, tools, results)) as steps:
+                async for step in steps:
+                    yield ToolProgress(step)
+            ordered = tuple(results[call.call_id] for call in turn.tool_calls)
+            yield RoundFinished(ToolRound(turn.text, turn.tool_calls, ordered))
+            request = replace(request, turns=(*request.turns, turn, ToolTurn(ordered)))
+        raise ModelError("too_many_turns", f"The model did not come to an answer within {self.max_turns} turns.")
+
+    async def _call_all(
+        self, calls: Sequence[ToolCall], tools: Mapping[str, ToolRunner], results: dict[str, ToolResult]
+    ) -> AsyncGenerator[ToolStep, None]:
+        """Run all calls side by side; yield each start, then each end as it comes; fill `results`."""
+        running: set[asyncio.Task[tuple[ToolResult, ToolStep]]] = set()
+        try:
+            for call in calls:
+                yield _step(StepStatus.START, call, tools.get(call.name), "", arguments=call.arguments)
+                running.add(asyncio.create_task(self._call(call, tools.get(call.name), sorted(tools))))
+            while running:
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    result, step = task.result()
+                    results[result.call_id] = result
+                    yield step
+        finally:
+            for task in running:
+                task.cancel()
+
+    async def _call(
+        self, call: ToolCall, tool: ToolRunner | None, known: Sequence[str]
+    ) -> tuple[ToolResult, ToolStep]:
+        began = time.monotonic()
+        try:
+            if tool is None:
+                raise ToolFailed(f"There is no tool {call.name!r}. Tools: {', '.join(known) or 'none'}.")
+            async with asyncio.timeout(self.tool_timeout):
+                content, failed = _shorten(await tool.run(_arguments(call)), MAX_RESULT_CHARS), False
+        except ToolFailed as failure:
+            content, failed = str(failure), True
+        except TimeoutError:
+            content, failed = f"The tool gave no result within {self.tool_timeout:g} seconds.", True
+        status = StepStatus.ERROR if failed else StepStatus.END
+        spent = round((time.monotonic() - began) * 1000)
+        step = _step(status, call, tool, _shorten(content, MAX_SHOWN_CHARS), duration_ms=spent)
+        return ToolResult(call.call_id, call.name, content, failed), step
+
+
+def _turn_finished(finished: ModelFinished, assembler: AnswerAssembler, request: ModelRequest) -> TurnFinished:
+    usage = finished.usage
+    if usage is None:
+        turn = assembler.turn()
+        written = estimate(turn.text) + sum(estimate(call.name + call.arguments) for call in turn.tool_calls)
+        usage = Usage(request_tokens(request), written, estimated=True)
+    return TurnFinished(finished.reason, usage)
+
+
+def request_tokens(request: ModelRequest) -> int:
+    """An estimate of the tokens that the request puts in."""
+    tools = sum(estimate(tool.description) + estimate(json.dumps(dict(tool.parameters))) for tool in request.tools)
+    return estimate(request.system) + tools + sum(_turn_tokens(turn) for turn in request.turns)
+
+
+def _turn_tokens(turn: object) -> int:
+    match turn:
+        case AssistantTurn(text, calls):
+            return estimate(text) + sum(estimate(call.name + call.arguments) for call in calls)
+        case ToolTurn(results):
+            return sum(estimate(result.content) for result in results)
+        case _:
+            return estimate(getattr(turn, "text", ""))
+
+
+def _arguments(call: ToolCall) -> Mapping[str, JsonValue]:
+    try:
+        arguments = json.loads(call.arguments or "{}")
+    except (ValueError, RecursionError) as error:
+        raise ToolFailed(f"The arguments of {call.name} are not valid JSON.") from error
+    if not isinstance(arguments, dict):
+        raise ToolFailed(f"The arguments of {call.name} must be a JSON object.")
+    return arguments
+
+
+def _step(
+    status: StepStatus,
+    call: ToolCall,
+    tool: ToolRunner | None,
+    message: str,
+    *,
+    arguments: str | None = None,
+    duration_ms: int | None = None,
+) -> ToolStep:
+    title = tool.spec.title if tool else call.name
+    kind = tool.spec.type if tool else ToolType.TOOL
+    return ToolStep(status, title, message, call.call_id, call.name, kind, arguments, duration_ms)
+
+
+def _shorten(text: str, maximum: int) -> str:
+    return text if len(text) <= maximum else text[: maximum - 1] + "…"

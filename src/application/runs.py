@@ -1,0 +1,200 @@
+"""Runs: answers in the making, apart from any socket. A run writes a log; any number of readers follow it."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final
+
+from domain.chat_events import ChatEvent, LoopEvent, RoundFinished, RunFailed, RunFinished, TurnFinished
+from domain.errors import DomainError, ModelError
+from domain.ids import DialogId, MessageId, RunId, UserId
+from domain.messages import AnswerStatus
+from domain.transcript import Transcript
+
+OnCrash = Callable[[RunId, BaseException], None]
+"""Told of an exception that no rule foresaw."""
+
+Store = Callable[[Transcript, AnswerStatus], Awaitable[RunFinished]]
+"""Keeps the answer and gives the run's last event."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunKey:
+    run_id: RunId
+    user_id: UserId
+    dialog_id: DialogId
+    message_id: MessageId
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event in the log: `seq` counts from 1, `at` is seconds since 1970."""
+
+    seq: int
+    at: float
+    event: ChatEvent
+
+
+class Run:
+    """One answer, its log and its readers."""
+
+    def __init__(
+        self,
+        key: RunKey,
+        events: AsyncGenerator[LoopEvent, None],
+        store: Store,
+        on_crash: OnCrash,
+        *,
+        grace_seconds: float | None,
+        time_limit: float,
+    ) -> None:
+        self.key: Final = key
+        self._events = events
+        self._store = store
+        self._on_crash = on_crash
+        self._grace_seconds = grace_seconds
+        self._time_limit = time_limit
+        self._log: list[Recorded] = []
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._readers = 0
+        self._task: asyncio.Task[None] | None = None
+        self._producing = False
+        self._ending: AnswerStatus | None = None
+        self._leave_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def finished(self) -> bool:
+        return bool(self._log) and isinstance(self._log[-1].event, RunFinished)
+
+    @property
+    def status(self) -> AnswerStatus:
+        last = self._log[-1].event if self._log else None
+        return last.status if isinstance(last, RunFinished) else AnswerStatus.RUNNING
+
+    @property
+    def last_seq(self) -> int:
+        return len(self._log)
+
+    def start(self) -> asyncio.Task[None]:
+        self._task = asyncio.create_task(self._produce(), name=f"run {self.key.run_id}")
+        return self._task
+
+    def end(self, status: AnswerStatus) -> None:
+        """Stop producing; what there is is kept under `status`. Only the first call counts."""
+        if self._ending is None and not self.finished:
+            self._ending = status
+            if self._producing and self._task:
+                self._task.cancel()
+
+    async def wait(self) -> None:
+        """Until the answer is kept."""
+        if self._task:
+            await asyncio.wait({self._task})
+
+    async def follow(self, after: int, heartbeat: float) -> AsyncGenerator[Sequence[Recorded], None]:
+        """Yield what the log holds beyond `after`, then what comes, up to the last event.
+
+        An empty batch says that nothing came for `heartbeat` seconds. Follow only between `attach` and `detach`.
+        """
+        cursor = after
+        while True:
+            batch = self._log[cursor:]
+            if batch:
+                cursor += len(batch)
+                yield batch
+            elif self.finished:
+                return
+            else:
+                await self._news(heartbeat)
+                if len(self._log) == cursor:
+                    yield ()
+
+    def attach(self) -> None:
+        self._readers += 1
+        if self._leave_timer:
+            self._leave_timer.cancel()
+            self._leave_timer = None
+
+    def detach(self) -> None:
+        """A reader is gone. After the last one the run has its grace to be taken up again, unless it runs alone."""
+        self._readers -= 1
+        if self._readers or self.finished or self._grace_seconds is None:
+            return
+        if self._grace_seconds <= 0:
+            self.end(AnswerStatus.INTERRUPTED)
+        else:
+            loop = asyncio.get_running_loop()
+            self._leave_timer = loop.call_later(self._grace_seconds, self.end, AnswerStatus.INTERRUPTED)
+
+    async def _news(self, heartbeat: float) -> None:
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+        self._waiting.add(waiter)
+        timer = loop.call_later(heartbeat, _wake, waiter)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            self._waiting.discard(waiter)
+
+    def _record(self, event: ChatEvent) -> None:
+        log = self._log
+        log.append(Recorded(len(log) + 1, time.time(), event))
+        if self._waiting:
+            for waiter in self._waiting:
+                _wake(waiter)
+            self._waiting.clear()
+
+    async def _produce(self) -> None:
+        transcript = Transcript()
+        limit = asyncio.get_running_loop().call_later(self._time_limit, self._out_of_time)
+        try:
+            status = await self._consume(transcript)
+        finally:
+            limit.cancel()
+            self._producing = False
+        self._record(await self._store(transcript, status))
+        if self._leave_timer:
+            self._leave_timer.cancel()
+
+    async def _consume(self, transcript: Transcript) -> AnswerStatus:
+        if self._ending:
+            return self._ending
+        self._producing = True
+        try:
+            async with aclosing(self._events) as events:
+                async for event in events:
+                    transcript.apply(event)
+                    if not isinstance(event, TurnFinished | RoundFinished):
+                        self._record(event)
+        except asyncio.CancelledError:
+            if self._ending is None or (task := asyncio.current_task()) is None:
+                raise
+            task.uncancel()
+            return self._ending
+        except DomainError as error:
+            return self._failed(transcript, error)
+        except Exception as error:  # noqa: BLE001 - a defect of ours ends this run alone, and is told
+            self._on_crash(self.key.run_id, error)
+            return self._failed(transcript, ModelError("internal_error", "The answer failed on our side."))
+        return AnswerStatus.COMPLETE
+
+    def _failed(self, transcript: Transcript, error: DomainError) -> AnswerStatus:
+        retryable = isinstance(error, ModelError) and error.retryable
+        failure = RunFailed(error.code, error.message, retryable)
+        transcript.apply(failure)
+        self._record(failure)
+        return AnswerStatus.FAILED
+
+    def _out_of_time(self) -> None:
+        if self._producing and self._ending is None:
+            message = f"The answer took longer than {self._time_limit:g} seconds and was ended with what it had."
+            self._record(RunFailed("run_time_limit", message, retryable=True))
+            self.end(AnswerStatus.INTERRUPTED)
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -1,0 +1,70 @@
+"""What a run has produced so far: at any moment it can be kept as an answer, however the run ends."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from domain.chat_events import AnswerDelta, LoopEvent, Retrieved, RoundFinished, RunFailed, ToolProgress, TurnFinished
+from domain.conversation import FinishReason, Usage
+from domain.messages import Answer, AnswerStatus, Citation, ToolStep
+from domain.tokens import estimate
+from domain.tools import ToolRound
+
+
+class Transcript:
+    """Collects a run's events into its answer."""
+
+    __slots__ = ("_citations", "_failure", "_finish_reason", "_rounds", "_steps", "_text", "_usage")
+
+    def __init__(self) -> None:
+        self._text: list[str] = []
+        self._rounds: list[ToolRound] = []
+        self._steps: list[ToolStep] = []
+        self._citations: list[Citation] = []
+        self._usage = Usage()
+        self._finish_reason: FinishReason | None = None
+        self._failure: str | None = None
+
+    def apply(self, event: LoopEvent | RunFailed) -> None:
+        match event:
+            case AnswerDelta(text):
+                self._text.append(text)
+            case ToolProgress(step):
+                self._steps.append(step)
+            case RoundFinished(finished):
+                self._rounds.append(finished)
+            case TurnFinished(reason, usage):
+                self._usage += usage
+                self._finish_reason = reason
+            case Retrieved(_, citations):
+                self._citations.extend(citations)
+            case RunFailed(code):
+                self._failure = code
+            case _:
+                pass
+
+    @property
+    def content(self) -> str:
+        return "".join(self._text)
+
+    def close(self, opened: Answer, status: AnswerStatus, model: str, prompt_tokens: int, now: datetime) -> Answer:
+        """The answer as it is kept. Without the provider's own count the usage is estimated.
+
+        A round that was cut off left no results, so its calls are shown as steps and never repeated to a model.
+        """
+        content = self.content
+        usage = self._usage
+        if usage == Usage() and (content or status is AnswerStatus.COMPLETE):
+            usage = Usage(prompt_tokens, estimate(content), estimated=True)
+        return replace(
+            opened,
+            status=status,
+            content=content,
+            model=model,
+            usage=usage,
+            steps=tuple(self._steps),
+            rounds=tuple(self._rounds),
+            citations=tuple(self._citations),
+            finish_reason=self._finish_reason,
+            failure=self._failure if status is AnswerStatus.FAILED else None,
+            closed_at=now,
+        )

@@ -1,0 +1,113 @@
+"""Chat events as server-sent events. Text is the hot path: its frame is put together from bytes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from application.runs import Recorded
+from domain.chat_events import AnswerDelta, ChatEvent, ReasoningText, Retrieved, RunFailed, RunFinished, ToolProgress
+from domain.ids import RunId
+from domain.messages import Citation, ToolStep
+
+HEARTBEAT: Final = b": ping\n\n"
+
+_encode = msgspec.json.Encoder().encode
+_TEXT: Final = b'id: %b:%d\nevent: %b\ndata: {"type":"%b","timestamp":%.3f,"data":{"chunk":%b}}\n\n'
+_OTHER: Final = b'id: %b:%d\nevent: %b\ndata: {"type":"%b","timestamp":%.3f,"data":%b}\n\n'
+
+
+def frames(run_id: RunId, batch: Sequence[Recorded]) -> bytes:
+    """The batch as one piece of bytes, a frame for each event; a heartbeat for an empty batch."""
+    if not batch:
+        return HEARTBEAT
+    name = run_id.encode()
+    if len(batch) == 1:
+        return _frame(name, batch[0])
+    return b"".join([_frame(name, recorded) for recorded in batch])
+
+
+def _frame(run_id: bytes, recorded: Recorded) -> bytes:
+    match recorded.event:
+        case AnswerDelta(text):
+            kind = b"response_chunk"
+        case ReasoningText(text):
+            kind = b"reasoning_chunk"
+        case other:
+            kind, data = _named(other)
+            return _OTHER % (run_id, recorded.seq, kind, kind, recorded.at, json_line(data))
+    return _TEXT % (run_id, recorded.seq, kind, kind, recorded.at, json_line(text))
+
+
+def json_line(value: object) -> bytes:
+    """JSON that no reader of lines splits: some take U+0085, U+2028 and U+2029 for line ends."""
+    encoded = _encode(value)
+    if encoded.isascii():
+        return encoded
+    return (
+        encoded.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029").replace(b"\xc2\x85", b"\\u0085")
+    )
+
+
+def _named(event: ChatEvent) -> tuple[bytes, Mapping[str, Any]]:
+    match event:
+        case ToolProgress(step):
+            return b"event", step_view(step)
+        case Retrieved(message, citations):
+            return b"knowledge", {"message": message, "citations": [citation_view(one) for one in citations]}
+        case RunFailed(code, message, retryable):
+            return b"error", {"message": message, "code": code, "retryable": retryable}
+        case RunFinished():
+            return b"done", _done(event)
+        case _:
+            raise AssertionError(f"{type(event).__name__} is text")
+
+
+def _done(event: RunFinished) -> Mapping[str, Any]:
+    return {
+        "status": event.status,
+        "content": event.content,
+        "message_id": event.message_id,
+        "run_id": event.run_id,
+        "dialog_id": event.dialog_id,
+        "model": event.model,
+        "usage": {
+            "input_tokens": event.usage.input_tokens,
+            "output_tokens": event.usage.output_tokens,
+            "cached_tokens": event.usage.cached_tokens,
+            "estimated": event.usage.estimated,
+        },
+        "citations": [citation_view(one) for one in event.citations],
+        "finish_reason": event.finish_reason,
+    }
+
+
+def step_view(step: ToolStep) -> Mapping[str, Any]:
+    """A tool call as clients see it, in the stream and in the history."""
+    view = {
+        "status": step.status,
+        "title": step.title,
+        "message": step.message,
+        "tool_call_id": step.tool_call_id,
+        "tool_name": step.tool_name,
+        "tool_type": step.tool_type,
+    }
+    if step.arguments is not None:
+        view["arguments"] = step.arguments
+    if step.duration_ms is not None:
+        return view | {"duration_ms": step.duration_ms}
+    return view
+
+
+def citation_view(citation: Citation) -> Mapping[str, Any]:
+    return {
+        "index": citation.index,
+        "content": citation.content,
+        "file_name": citation.file_name,
+        "knowledge_id": citation.knowledge_id,
+        "knowledge_file_id": citation.knowledge_file_id,
+        "page": citation.page,
+        "start": citation.start,
+        "end": citation.end,
+        "score": citation.score,
+    }
