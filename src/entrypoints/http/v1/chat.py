@@ -1,0 +1,94 @@
+"""Chat: a question in, a stream of events out."""
+
+from typing import Annotated
+
+from dishka.integrations.litestar import FromDishka, inject
+from litestar import get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import Parameter
+from litestar.types import ASGIApp
+from msgspec import Struct
+
+from application.chat import ChatRequest, StartChat
+from application.run_control import FindRun, StopRun, position
+from application.runs import Run
+from domain.ids import AgentId, RunId
+from entrypoints.http.auth import Caller
+from entrypoints.http.envelope import Envelope, ok
+from entrypoints.http.event_stream import EventStream
+from entrypoints.http.http_config import HttpConfig
+
+
+class ChatBody(Struct):
+    user_input: str
+    dialog_id: str
+    file_url: str | list[str] | None = None
+    agent_id: str | None = None
+    background: bool = False
+
+    def asked(self) -> ChatRequest:
+        urls = [self.file_url] if isinstance(self.file_url, str) else self.file_url or []
+        return ChatRequest(
+            self.user_input,
+            self.dialog_id,
+            AgentId(self.agent_id) if self.agent_id else None,
+            tuple(url for url in urls if url),
+            self.background,
+        )
+
+
+class StopBody(Struct):
+    """One of the two."""
+
+    dialog_id: str | None = None
+    run_id: str | None = None
+
+
+class RunView(Struct):
+    run_id: str
+    dialog_id: str
+    message_id: str
+    status: str
+    last_event_id: str
+
+    @classmethod
+    def of(cls, run: Run) -> "RunView":
+        key = run.key
+        return cls(key.run_id, key.dialog_id, key.message_id, run.status, f"{key.run_id}:{run.last_seq}")
+
+
+@post(["/chat", "/completion"], status_code=200, summary="Ask, and stream the answer as server-sent events")
+@inject
+async def chat(data: ChatBody, caller: Caller, start: FromDishka[StartChat], config: FromDishka[HttpConfig]) -> ASGIApp:
+    run = await start(caller.user_id, data.asked())
+    return EventStream(run, after=0, heartbeat=config.heartbeat_seconds)
+
+
+@post("/chat/stop", status_code=200, summary="Stop an answer at once; what there is of it is kept")
+@inject
+async def stop_chat(data: StopBody, caller: Caller, stop: FromDishka[StopRun]) -> Envelope[RunView]:
+    run_id = RunId(data.run_id) if data.run_id else None
+    return ok(RunView.of(await stop(caller.user_id, run_id=run_id, dialog_id=data.dialog_id)))
+
+
+@get("/chat/{run_id:str}", summary="The state of a run")
+@inject
+async def show_run(run_id: str, caller: Caller, find: FromDishka[FindRun]) -> Envelope[RunView]:
+    return ok(RunView.of(await find(caller.user_id, RunId(run_id))))
+
+
+@get("/chat/{run_id:str}/events", summary="Follow a run again, from the event after Last-Event-ID")
+@inject
+async def follow_run(
+    run_id: str,
+    caller: Caller,
+    find: FromDishka[FindRun],
+    config: FromDishka[HttpConfig],
+    last_event_id: Annotated[str | None, Parameter(header="Last-Event-ID")] = None,
+    after: str | None = None,
+) -> ASGIApp:
+    run = await find(caller.user_id, RunId(run_id))
+    return EventStream(run, after=position(run, last_event_id or after), heartbeat=config.heartbeat_seconds)
+
+
+chat_handlers: list[HTTPRouteHandler] = [chat, stop_chat, show_run, follow_run]
