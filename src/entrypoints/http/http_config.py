@@ -1,0 +1,14 @@
+"""What the HTTP layer is told by the settings."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class HttpConfig:
+    version: str = "0"
+    cors_origins: tuple[str, ...] = ()
+    """Origins whose pages may call the API from a browser; none unless configured, "*" for all."""
+    max_body_bytes: int = 2_000_000
+    """Of a JSON body. Uploads have their own limit."""
+    heartbeat_seconds: float = 10.0
+    """Silence after which a stream says that it is still there."""
