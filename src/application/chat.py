@@ -1,8 +1,9 @@
 """The main job: a question in, a run out. All that can be refused is refused before the run begins."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
 from typing import Final
 
 from application.agent_loop import AgentLoop, request_tokens
@@ -14,7 +15,7 @@ from application.ports.tool_runner import ToolRunner
 from application.run_registry import RunRegistry
 from application.runs import OnCrash, Run, RunKey
 from domain.agents import DEFAULT_AGENT, Agent
-from domain.chat_events import LoopEvent, RunFinished
+from domain.chat_events import ChatEvent, LoopEvent, RunFailed, RunFinished
 from domain.conversation import FinishReason, ModelRequest, UserTurn
 from domain.dialogs import Dialog, name_from_question, parse_dialog_id
 from domain.errors import Conflict, DomainError, InvalidValue, NotFound, TooLarge
@@ -23,7 +24,6 @@ from domain.ids import AgentId, DialogId, MessageId, RunId, ToolId, UserId, new_
 from domain.messages import Answer, AnswerStatus, Exchange, Question
 from domain.models import ModelSpec
 from domain.text import storable
-from domain.tokens import estimate
 from domain.transcript import Transcript
 
 HISTORY_EXCHANGES: Final = 50
@@ -61,17 +61,20 @@ class KeepAnswer:
     on_trouble: OnStoreTrouble
     first_pause: float = 0.2
 
-    async def __call__(self, answer: Answer, *, owner: UserId) -> None:
+    async def __call__(self, answer: Answer, *, owner: UserId) -> tuple[ChatEvent, ...]:
+        """The run's last events. An answer that could not be kept is told as failed, never as complete."""
         for attempt in range(STORE_ATTEMPTS):
             try:
                 async with self.transactions.begin() as tx:
                     await tx.messages.close(answer, owner=owner)
-                return
+                return (_finished(answer),)
             except DomainError as trouble:
                 self.on_trouble(answer.run_id, trouble)
                 if trouble.retry_after is None:
-                    return
+                    break
             await asyncio.sleep(self.first_pause * 2**attempt)
+        lost = RunFailed("answer_not_stored", "The answer could not be stored: the database is away.", retryable=True)
+        return lost, _finished(replace(answer, status=AnswerStatus.FAILED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +149,9 @@ class StartChat:
         runners = [self.tools[tool_id] for tool_id in agent.tool_ids if tool_id in self.tools] if spec.tools else []
         request = _prompt(spec, agent, exchanges, asked.user_input, runners)
 
-        async def store(transcript: Transcript, status: AnswerStatus) -> RunFinished:
+        async def store(transcript: Transcript, status: AnswerStatus) -> Sequence[ChatEvent]:
             answer = transcript.close(opened, status, spec.llm_id, request_tokens(request), self.clock.now())
-            await self.keep(answer, owner=actor)
-            return _finished(answer)
+            return await self.keep(answer, owner=actor)
 
         return Run(
             RunKey(opened.run_id, actor, opened.dialog_id, opened.message_id),
@@ -163,12 +165,9 @@ class StartChat:
     async def _answer(
         self, spec: ModelSpec, request: ModelRequest, tools: Mapping[str, ToolRunner]
     ) -> AsyncGenerator[LoopEvent, None]:
-        events = self.loop.run(self.providers.open(spec), request, tools)
-        try:
+        async with aclosing(self.loop.run(self.providers.open(spec), request, tools)) as events:
             async for event in events:
                 yield event
-        finally:
-            await events.aclose()
 
 
 def _agent_of(scene: Scene, asked: ChatRequest) -> Agent:

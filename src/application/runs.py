@@ -16,8 +16,8 @@ from domain.transcript import Transcript
 OnCrash = Callable[[RunId, BaseException], None]
 """Told of an exception that no rule foresaw."""
 
-Store = Callable[[Transcript, AnswerStatus], Awaitable[RunFinished]]
-"""Keeps the answer and gives the run's last event."""
+Store = Callable[[Transcript, AnswerStatus], Awaitable[Sequence[ChatEvent]]]
+"""Keeps the answer and gives the run's last events, RunFinished at their end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,8 @@ class Run:
         finally:
             limit.cancel()
             self._producing = False
-        self._record(await self._store(transcript, status))
+        for event in await self._store(transcript, status):
+            self._record(event)
         if self._leave_timer:
             self._leave_timer.cancel()
 
