@@ -1,10 +1,23 @@
 """The conversation with a model's provider."""
 
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from typing import Protocol
 
 from domain.conversation import ModelEvent, ModelRequest
 from domain.models import ModelSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds that a provider may take."""
+
+    connect: float = 10.0
+    """For one connection attempt."""
+    first_token: float = 120.0
+    """From the question to the first delta, all attempts together."""
+    idle: float = 60.0
+    """Between two deltas."""
 
 
 class ChatModel(Protocol):

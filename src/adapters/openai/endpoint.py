@@ -1,0 +1,94 @@
+"""Opens chat completions through OpenAI's SDK: its requests, authentication and errors; the body is read elsewhere."""
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+from adapters.openai.translate import body_of
+from domain.conversation import ModelRequest
+from domain.errors import ModelError
+
+if TYPE_CHECKING:
+    import httpx2
+    from openai import AsyncOpenAI
+
+    from adapters.openai.answer import OpenAIAnswer
+
+OPENAI_URL = "https://api.openai.com/v1"
+
+
+class OpenAIEndpoint:
+    """`http` gives the shared client when it is first needed: the SDK costs a second of CPU to import."""
+
+    def __init__(
+        self,
+        *,
+        api_key: str,
+        http: "Callable[[], httpx2.AsyncClient]",
+        base_url: str | None = None,
+        compatible: bool = False,
+    ) -> None:
+        self._api_key = api_key
+        self._http = http
+        self._base_url = base_url or OPENAI_URL
+        self._compatible = compatible
+        self._client: AsyncOpenAI | None = None
+        self._making = threading.Lock()
+        self._with_usage = True
+
+    async def open(self, request: ModelRequest, *, connect_seconds: float) -> "httpx2.Response":
+        try:
+            return await self._post(request, connect_seconds)
+        except ModelError as error:
+            if not self._compatible or not self._with_usage or error.code != "model_bad_request":
+                raise
+        # Some compatible servers refuse a request that asks for usage; ask the next ones without, if that was it.
+        response = await self._post(request, connect_seconds, with_usage=False)
+        self._with_usage = False
+        return response
+
+    def reader(self) -> "OpenAIAnswer":
+        from adapters.openai.answer import OpenAIAnswer
+
+        return OpenAIAnswer()
+
+    def warm_up(self) -> None:
+        self._made()
+        import adapters.openai.answer  # noqa: F401
+
+    async def _post(
+        self, request: ModelRequest, connect_seconds: float, *, with_usage: bool | None = None
+    ) -> "httpx2.Response":
+        import httpx2
+        from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncStream
+
+        from adapters.openai import errors
+
+        with_usage = self._with_usage if with_usage is None else with_usage
+        try:
+            response = await self._made().post(
+                "/chat/completions",
+                body=body_of(request, compatible=self._compatible, with_usage=with_usage),
+                cast_to=httpx2.Response,
+                stream=True,
+                stream_cls=AsyncStream[object],
+                options={"timeout": httpx2.Timeout(None, connect=connect_seconds)},
+            )
+            return cast("httpx2.Response", response)
+        except APIStatusError as error:
+            raise errors.refused(error) from None
+        except APIConnectionError as error:
+            raise errors.unreachable(timed_out=isinstance(error, APITimeoutError)) from None
+
+    def _made(self) -> "AsyncOpenAI":
+        with self._making:
+            if self._client is None:
+                from openai import AsyncOpenAI
+
+                self._client = AsyncOpenAI(
+                    api_key=self._api_key or "none",
+                    base_url=self._base_url,
+                    http_client=self._http(),
+                    max_retries=0,
+                )
+            return self._client

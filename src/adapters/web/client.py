@@ -1,0 +1,40 @@
+"""The HTTP client that the providers' SDKs share. Importing this imports no HTTP library."""
+
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import httpx2
+
+
+class WebClient:
+    """Gives the one client, made when first asked for (from any thread). Close it when the server stops."""
+
+    def __init__(self) -> None:
+        self._client: httpx2.AsyncClient | None = None
+        self._making = threading.Lock()
+
+    def __call__(self) -> "httpx2.AsyncClient":
+        with self._making:
+            if self._client is None:
+                self._client = _client()
+            return self._client
+
+    async def aclose(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+
+
+def _client() -> "httpx2.AsyncClient":
+    import httpx2
+
+    from adapters.web.transport import AiohttpTransport
+
+    # Redirects are not followed: the SDKs' key headers would go along to the other host.
+    return httpx2.AsyncClient(
+        transport=AiohttpTransport(),
+        headers={"accept-encoding": "identity"},
+        follow_redirects=False,
+        trust_env=False,
+        timeout=None,
+    )
