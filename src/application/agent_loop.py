@@ -88,15 +88,11 @@ class AgentLoop:
             for task in running:
                 task.cancel()
 
-    async def _call(
-        self, call: ToolCall, tool: ToolRunner | None, known: Sequence[str]
-    ) -> tuple[ToolResult, ToolStep]:
+    async def _call(self, call: ToolCall, tool: ToolRunner | None, known: Sequence[str]) -> tuple[ToolResult, ToolStep]:
         began = time.monotonic()
         try:
-            if tool is None:
-                raise ToolFailed(f"There is no tool {call.name!r}. Tools: {', '.join(known) or 'none'}.")
             async with asyncio.timeout(self.tool_timeout):
-                content, failed = _shorten(await tool.run(_arguments(call)), MAX_RESULT_CHARS), False
+                content, failed = _shorten(await _result(call, tool, known), MAX_RESULT_CHARS), False
         except ToolFailed as failure:
             content, failed = str(failure), True
         except TimeoutError:
@@ -105,6 +101,12 @@ class AgentLoop:
         spent = round((time.monotonic() - began) * 1000)
         step = _step(status, call, tool, _shorten(content, MAX_SHOWN_CHARS), duration_ms=spent)
         return ToolResult(call.call_id, call.name, content, failed), step
+
+
+async def _result(call: ToolCall, tool: ToolRunner | None, known: Sequence[str]) -> str:
+    if tool is None:
+        raise ToolFailed(f"There is no tool {call.name!r}. Tools: {', '.join(known) or 'none'}.")
+    return await tool.run(_arguments(call))
 
 
 def _turn_finished(finished: ModelFinished, assembler: AnswerAssembler, request: ModelRequest) -> TurnFinished:

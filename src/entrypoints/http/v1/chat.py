@@ -59,21 +59,23 @@ class RunView(Struct):
 
 @post(["/chat", "/completion"], status_code=200, summary="Ask, and stream the answer as server-sent events")
 @inject
-async def chat(data: ChatBody, caller: Caller, start: FromDishka[StartChat], config: FromDishka[HttpConfig]) -> ASGIApp:
+async def chat(
+    data: ChatBody, caller: FromDishka[Caller], start: FromDishka[StartChat], config: FromDishka[HttpConfig]
+) -> ASGIApp:
     run = await start(caller.user_id, data.asked())
     return EventStream(run, after=0, heartbeat=config.heartbeat_seconds)
 
 
 @post("/chat/stop", status_code=200, summary="Stop an answer at once; what there is of it is kept")
 @inject
-async def stop_chat(data: StopBody, caller: Caller, stop: FromDishka[StopRun]) -> Envelope[RunView]:
+async def stop_chat(data: StopBody, caller: FromDishka[Caller], stop: FromDishka[StopRun]) -> Envelope[RunView]:
     run_id = RunId(data.run_id) if data.run_id else None
     return ok(RunView.of(await stop(caller.user_id, run_id=run_id, dialog_id=data.dialog_id)))
 
 
 @get("/chat/{run_id:str}", summary="The state of a run")
 @inject
-async def show_run(run_id: str, caller: Caller, find: FromDishka[FindRun]) -> Envelope[RunView]:
+async def show_run(run_id: str, caller: FromDishka[Caller], find: FromDishka[FindRun]) -> Envelope[RunView]:
     return ok(RunView.of(await find(caller.user_id, RunId(run_id))))
 
 
@@ -81,7 +83,7 @@ async def show_run(run_id: str, caller: Caller, find: FromDishka[FindRun]) -> En
 @inject
 async def follow_run(
     run_id: str,
-    caller: Caller,
+    caller: FromDishka[Caller],
     find: FromDishka[FindRun],
     config: FromDishka[HttpConfig],
     last_event_id: Annotated[str | None, Parameter(header="Last-Event-ID")] = None,
