@@ -1,0 +1,132 @@
+"""Rules that hold between settings. Each yields (setting, what is wrong and what would be right)."""
+
+import ipaddress
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
+from typing import Final
+from urllib.parse import urlsplit
+
+from entrypoints.settings_schema import Settings
+from entrypoints.settings_sources import SettingPath
+
+MIN_SECRET: Final = 32
+DATABASES: Final = ("postgresql", "postgres", "postgresql+asyncpg", "sqlite", "sqlite+aiosqlite")
+
+Problems = Iterator[tuple[SettingPath, str]]
+
+
+def database(settings: Settings) -> Problems:
+    """The address may hold a password: no message repeats it."""
+    try:
+        address = urlsplit(settings.database_url.reveal())
+        known = address.scheme in DATABASES and (address.port or 1) > 0
+    except ValueError:
+        known = False
+    if not known:
+        yield ("database_url",), "must begin with postgresql:// or sqlite:/// and be a well-formed address"
+        return
+    if settings.embedded and settings.workers > 1:
+        yield (
+            ("workers",),
+            "must be 1 on SQLite, which lets one process write at a time; set database_url to a postgresql:// address",
+        )
+    if settings.embedded and settings.vector.kind == "pgvector":
+        yield ("vector", "kind"), "pgvector needs a postgresql:// database_url; use embedded"
+    if not settings.embedded and not settings.secret_keys:
+        yield (
+            ("database_url",),
+            "an external database needs secret_keys, so that all processes agree and outlive the machine: "
+            f"a list, each {MIN_SECRET} characters or more, the first signs",
+        )
+
+
+def secrets(settings: Settings) -> Problems:
+    for number, key in enumerate(settings.secret_keys, 1):
+        if len(key) < MIN_SECRET:
+            yield ("secret_keys",), f"key {number} has {len(key)} characters; a key has {MIN_SECRET} or more"
+    if len(set(settings.secret_keys)) < len(settings.secret_keys):
+        yield ("secret_keys",), "has the same key twice; each stands once"
+
+
+def origins(settings: Settings) -> Problems:
+    if "*" in settings.cors_origins and len(settings.cors_origins) > 1:
+        yield ("cors_origins",), "* means every origin and stands alone; remove it or the others"
+    for origin in settings.cors_origins:
+        if origin != "*" and (problem := bad_address(origin, path=False)):
+            yield ("cors_origins",), f"{origin} {problem}"
+    if settings.public_url and (problem := bad_address(settings.public_url)):
+        yield ("public_url",), problem
+
+
+def networks(settings: Settings) -> Problems:
+    for path, values in (
+        (("trusted_proxies",), settings.trusted_proxies),
+        (("network", "allow_private"), settings.network.allow_private),
+    ):
+        for value in values:
+            try:
+                ipaddress.ip_network(value)
+            except ValueError:
+                yield path, f"{value} is not a network; write it as 10.0.0.0/8 or 127.0.0.1"
+
+
+def models(settings: Settings) -> Problems:
+    for name, model in settings.models.items():
+        if model.provider == "openai_compatible" and model.base_url is None:
+            yield ("models", name, "base_url"), "must be set for openai_compatible, such as http://localhost:11434/v1"
+        if model.base_url and (problem := bad_address(model.base_url)):
+            yield ("models", name, "base_url"), problem
+        if model.max_output_tokens and model.max_output_tokens >= model.context_window:
+            yield ("models", name, "max_output_tokens"), f"must be below the context_window, {model.context_window}"
+        for other in model.fallbacks:
+            if other == name:
+                yield ("models", name, "fallbacks"), "must not name the model itself"
+            elif other not in settings.models:
+                yield ("models", name, "fallbacks"), unknown_model(settings, other)
+    if settings.default_model not in settings.models:
+        yield ("default_model",), unknown_model(settings, settings.default_model)
+
+
+def unknown_model(settings: Settings, name: str) -> str:
+    close = get_close_matches(name, settings.models, n=1)
+    return f"{name} is not a model; " + (
+        f"did you mean {close[0]}?" if close else f"there are {', '.join(settings.models) or 'none'}"
+    )
+
+
+def storage(settings: Settings) -> Problems:
+    if settings.storage.kind != "minio":
+        return
+    for name in ("endpoint", "access_key", "secret_key"):
+        if getattr(settings.storage, name) is None:
+            yield ("storage", name), "must be set for minio"
+
+
+def embedding(settings: Settings) -> Problems:
+    chosen = settings.embedding
+    if chosen.kind == "openai_compatible":
+        for name in ("base_url", "model", "dimensions"):
+            if getattr(chosen, name) is None:
+                yield ("embedding", name), "must be set for openai_compatible"
+    if chosen.base_url and (problem := bad_address(chosen.base_url)):
+        yield ("embedding", "base_url"), problem
+
+
+def bad_address(value: str, *, path: bool = True) -> str | None:
+    try:
+        parts = urlsplit(value)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        sound = False
+    if not sound:
+        return "must be an address such as https://chat.example.org"
+    if "@" in parts.netloc:
+        return "must not hold a user name or password"
+    if parts.query or parts.fragment or (not path and parts.path):
+        return "must end after the path" if path else "must end after the host and port"
+    return None
+
+
+RULES: Final[tuple[Callable[[Settings], Problems], ...]] = (
+    database, secrets, origins, networks, models, storage, embedding,
+)  # fmt: skip
