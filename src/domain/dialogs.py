@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from domain.errors import InvalidValue
 from domain.ids import AgentId, DialogId, UserId
@@ -9,6 +10,9 @@ from domain.text import line
 
 ID_MAX = 128
 NAME_MAX = 128
+
+UNNAMED: Final = "New dialog"
+"""The name of a dialog that was made without one."""
 
 
 @dataclass(frozen=True, slots=True)
