@@ -43,11 +43,14 @@ class ErrorDetail(Struct):
 
 
 class ErrorEnvelope(Struct, kw_only=True):
-    """`status_code` is 401, 403, 404, or 500 for every other failure; the HTTP status is the precise one."""
+    """`status_code` is 401, 403, 404, or 500 for every other failure; the HTTP status is the precise one.
+
+    `data` is null, but for the readiness check.
+    """
 
     status_code: int
     status_message: str
-    data: None = None
+    data: object = None
     error: ErrorDetail
 
 

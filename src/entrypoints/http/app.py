@@ -1,0 +1,57 @@
+"""The HTTP application: routes, and what surrounds them."""
+
+from collections.abc import Sequence
+
+from dishka import AsyncContainer
+from dishka.integrations.litestar import setup_dishka
+from litestar import Litestar, Router
+from litestar.config.cors import CORSConfig
+from litestar.datastructures import State
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ControllerRouterHandler
+
+from entrypoints.http import errors
+from entrypoints.http.auth import RequireCaller
+from entrypoints.http.bodies import JsonRequest
+from entrypoints.http.front import Drain, Front
+from entrypoints.http.health import health, ready
+from entrypoints.http.http_config import HttpConfig
+from entrypoints.http.openapi import docs_router
+from entrypoints.http.v1.agents import agent_handlers
+from entrypoints.http.v1.dialogs import dialog_handlers
+from entrypoints.http.v1.history import history_handlers
+from entrypoints.http.v1.models import model_handlers
+
+__all__ = ["Drain", "HttpConfig", "create_app"]
+
+V1: Sequence[HTTPRouteHandler] = [*agent_handlers, *dialog_handlers, *history_handlers, *model_handlers]
+
+
+def create_app(container: AsyncContainer, config: HttpConfig, drain: Drain | None = None) -> Litestar:
+    """The application over the container's use cases. Set `drain.active` to refuse new requests while answers run."""
+    drain = drain or Drain()
+    v1 = Router("/api/v1", route_handlers=V1, middleware=[RequireCaller])
+    described: list[ControllerRouterHandler] = [v1, health, ready]
+    app = Litestar(
+        route_handlers=[*described, docs_router(described, config.version)],
+        request_class=JsonRequest,
+        request_max_body_size=config.max_body_bytes,
+        exception_handlers={Exception: errors.answer},
+        cors_config=_cors(config.cors_origins),
+        openapi_config=None,
+        logging_config=None,
+        state=State({"drain": drain, "max_body_bytes": config.max_body_bytes, "version": config.version}),
+    )
+    setup_dishka(container, app)
+    app.asgi_handler = Front(app.asgi_handler, drain)
+    return app
+
+
+def _cors(origins: tuple[str, ...]) -> CORSConfig | None:
+    if not origins:
+        return None
+    return CORSConfig(
+        allow_origins=list(origins),
+        allow_headers=["Authorization", "Content-Type", "X-Request-ID", "Last-Event-ID", "Idempotency-Key"],
+        expose_headers=["X-Request-ID", "X-Run-ID", "Retry-After"],
+    )

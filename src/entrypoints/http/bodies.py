@@ -1,0 +1,71 @@
+"""JSON bodies: decoded in one strict pass into the handler's Struct, so that a wrong type names its field."""
+
+import re
+from typing import Any, Final
+
+import msgspec
+from litestar import Request
+from litestar.types import Empty
+
+from domain.errors import FieldProblem
+from entrypoints.http.errors import FRAMEWORK, Refusal, Refused
+
+_MISSING: Final = re.compile(r"Object missing required field `(.+?)`")
+_PATH: Final = re.compile(r" - at `\$\.?(.*)`$")
+_WORDS: Final = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
+
+_decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+
+
+class JsonRequest(Request[Any, Any, Any]):
+    """Litestar would decode to plain objects first, and then convert loosely ("3" for 3)."""
+
+    async def json(self) -> Any:
+        if self._json is Empty:
+            body = await self.body()
+            _check_media_type(self.headers.get("content-type", ""))
+            self._json = _decode(body, self.route_handler.parsed_fn_signature.parameters["data"].annotation)
+        return self._json
+
+
+def _check_media_type(value: str) -> None:
+    kind = value.split(";", 1)[0].strip().lower()
+    if kind and kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        raise Refused(Refusal(415, *FRAMEWORK[415]))
+
+
+def _decode(body: bytes, wanted: Any) -> Any:
+    decoder = _decoders.get(wanted)
+    if decoder is None:
+        decoder = _decoders.setdefault(wanted, msgspec.json.Decoder(wanted))
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise Refused(_invalid(str(error))) from error
+    except UnicodeDecodeError as error:
+        raise Refused(_malformed("it is not UTF-8")) from error
+    except RecursionError as error:
+        raise Refused(_malformed("it is nested too deeply")) from error
+    except msgspec.DecodeError as error:
+        raise Refused(_malformed(str(error).removeprefix("JSON is malformed: "))) from error
+
+
+def _malformed(reason: str) -> Refusal:
+    return Refusal(400, "malformed_json", f"The body must be a JSON object: {reason}.")
+
+
+def _invalid(text: str) -> Refusal:
+    """msgspec's sentence, such as "Expected `str`, got `int` - at `$.name`", in words that name no Python."""
+    path = found.group(1) if (found := _PATH.search(text)) else ""
+    if missing := _MISSING.match(text):
+        name, message = ".".join(filter(None, (path, missing.group(1)))), "is required"
+    else:
+        name, message = path, _plain(_PATH.sub("", text))
+    if not name:
+        return Refusal(422, "invalid_value", f"The body must be a JSON object: {message}.")
+    return Refusal(422, "invalid_value", f"{name}: {message}", (FieldProblem(name, message),))
+
+
+def _plain(text: str) -> str:
+    words = re.sub(r"`([^`]*)`", lambda found: re.sub(r"\w+", lambda w: _WORDS.get(w[0], w[0]), found[1]), text)
+    return words[:1].lower() + words[1:]

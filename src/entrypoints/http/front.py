@@ -1,0 +1,109 @@
+"""What surrounds every request: its id, the refusal while the server stops, one line in the access log."""
+
+import logging
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, Final
+from urllib.parse import unquote
+
+import msgspec
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from entrypoints.http import request_ids
+from entrypoints.http.errors import INTERNAL, Refusal
+
+access = logging.getLogger("agentchat.access")
+log = logging.getLogger("agentchat.http")
+
+ALWAYS_SERVED: Final = frozenset({"/health", "/health/ready"})
+ENCODED_SLASH: Final = "\ue000"
+"""Stands for %2F in scope["path"], where ids may hold one: a private-use character, which no id holds."""
+
+_SHUTTING_DOWN: Final = Refusal(
+    503,
+    "shutting_down",
+    "The server is stopping: try again after Retry-After.",
+    headers={"Retry-After": "1", "Connection": "close"},
+)
+
+
+@dataclass(slots=True)
+class Drain:
+    """Once active, new requests are refused; those that run go on."""
+
+    active: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """Pure ASGI, and cheap: it wraps `send` once, and adds nothing to the chunks of a stream but one comparison."""
+
+    app: ASGIApp
+    drain: Drain
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await self.app(scope, receive, send)
+            return
+        started_at = perf_counter()
+        request_id = request_ids.bind(scope["headers"])
+        header = (b"x-request-id", request_id.encode())
+        status = 0
+
+        def named(message: Message) -> Awaitable[None]:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], header]
+            return send(message)
+
+        _keep_encoded_slashes(scope)
+        try:
+            if self.drain.active and scope["path"] not in ALWAYS_SERVED:
+                await _refuse(_SHUTTING_DOWN, named)
+            else:
+                await self.app(scope, receive, named)
+        except Exception:
+            if status:
+                raise
+            log.exception("unhandled", extra={"request_id": request_id})
+            await _refuse(Refusal(500, *INTERNAL), named)
+        finally:
+            if access.isEnabledFor(logging.INFO):
+                _log_access(scope, status, started_at, request_id)
+
+
+def _keep_encoded_slashes(scope: Any) -> None:
+    raw = scope.get("raw_path") or b""
+    if b"%" in raw and b"%2f" in raw.lower():
+        scope["path"] = _unquoted(raw)
+
+
+def _unquoted(raw: bytes) -> str:
+    text = raw.split(b"?", 1)[0].decode("latin-1")
+    return unquote(text.replace("%2F", "\x00").replace("%2f", "\x00")).replace("\x00", ENCODED_SLASH)
+
+
+async def _refuse(refusal: Refusal, send: Any) -> None:
+    body = msgspec.json.encode(refusal.envelope())
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    headers += [(name.lower().encode(), value.encode()) for name, value in refusal.headers.items()]
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _log_access(scope: Any, status: int, started_at: float, request_id: str) -> None:
+    """The path's template and not the path: ids stay out of the line, as do queries, bodies and tokens."""
+    access.info(
+        "request",
+        extra={
+            "method": scope["method"],
+            "path": scope.get("path_template") or "-",
+            "status": status,
+            "duration_ms": round((perf_counter() - started_at) * 1000, 1),
+            "request_id": request_id,
+            "user_id": scope.get("user_id"),
+        },
+    )

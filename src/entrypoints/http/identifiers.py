@@ -1,0 +1,33 @@
+"""Ids in addresses and bodies: opaque, 1 to 128 characters, nothing that no database stores."""
+
+from typing import Annotated, Final
+
+from litestar.params import Parameter
+from msgspec import Meta
+
+from domain.errors import InvalidValue, NotFound
+from entrypoints.http.front import ENCODED_SLASH
+
+MAX_LENGTH: Final = 128
+
+Identifier = Annotated[str, Meta(min_length=1, max_length=MAX_LENGTH, pattern=r"^[^\x00-\x1f\x7f]*$")]
+"""An id in a body."""
+
+Limit = Annotated[int | None, Parameter(description="1 to 200; without it the whole list comes")]
+Cursor = Annotated[str | None, Parameter(description="The next_cursor of the page before")]
+
+
+def from_path(kind: str, raw: str) -> str:
+    """The id as the client encoded it, %2F included. What can't be an id is not found."""
+    identifier = raw.replace(ENCODED_SLASH, "/")
+    if not 1 <= len(identifier) <= MAX_LENGTH or not identifier.isprintable():
+        raise NotFound(kind, identifier)
+    return identifier
+
+
+def of_delete(kind: str, in_body: str | None, in_query: str | None) -> str:
+    """DELETE takes its id in the body, or in the query for clients that send none."""
+    given = in_body or in_query
+    if not given:
+        raise InvalidValue(f"{kind}_id", "is required, in the body or in the query")
+    return from_path(kind, given)
