@@ -31,28 +31,16 @@ class OpenAIAnswer:
         self._calls = CallPieces()
         self._refused = False
 
-    def read(self, payloads: Sequence[bytes]) -> list[ModelEvent]:
-        events: list[ModelEvent] = []
+    def read(self, payloads: Sequence[bytes], events: list[ModelEvent]) -> None:
         text: list[str] = []
-        for payload in payloads:
-            chunk = self._decoded(payload)
-            if chunk is None:
-                continue
-            if chunk.choices:
-                choice = chunk.choices[0]
-                delta = choice.delta
-                if delta is not None:
-                    if delta.content:
-                        text.append(delta.content)
-                    if delta.tool_calls or delta.reasoning_content or delta.reasoning or delta.refusal:
-                        self._read_rest(delta, text, events)
-                if choice.finish_reason:
-                    self._stop(choice)
-            if chunk.usage is not None:
-                self._usage = _usage(chunk.usage)
-        if text:
-            events.append(TextDelta("".join(text)))
-        return events
+        try:
+            for payload in payloads:
+                chunk = self._decoded(payload)
+                if chunk is not None:
+                    self._read_chunk(chunk, text, events)
+        finally:
+            if text:
+                events.append(TextDelta("".join(text)))
 
     def finished(self) -> ModelFinished:
         reason = self._reason
@@ -76,6 +64,20 @@ class OpenAIAnswer:
         if chunk.error:
             raise error_in_stream(chunk.error)
         return chunk
+
+    def _read_chunk(self, chunk: Chunk, text: list[str], events: list[ModelEvent]) -> None:
+        if chunk.choices:
+            choice = chunk.choices[0]
+            delta = choice.delta
+            if delta is not None:
+                if delta.content:
+                    text.append(delta.content)
+                if delta.tool_calls or delta.reasoning_content or delta.reasoning or delta.refusal:
+                    self._read_rest(delta, text, events)
+            if choice.finish_reason:
+                self._stop(choice)
+        if chunk.usage is not None:
+            self._usage = _usage(chunk.usage)
 
     def _read_rest(self, delta: Delta, text: list[str], events: list[ModelEvent]) -> None:
         """Everything but plain text; what was said before it stays before it."""

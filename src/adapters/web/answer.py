@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 from adapters.web.endpoint import AnswerReader
 from adapters.web.sse import EventSplitter
 from adapters.web.watch import SilenceWatch
-from domain.conversation import FinishReason, ModelEvent, TextDelta, ToolCallDelta
+from domain.conversation import FinishReason, ModelEvent, ModelFinished, TextDelta, ToolCallDelta
 from domain.errors import ModelError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class IncomingAnswer:
         self._watch = SilenceWatch(idle_seconds, self._body.close)
         self._spoke = False
         self._at_end = False
+        self._failure: ModelError | None = None
         self._begun = False
         """Until the first event the patience is the caller's."""
         self._empty = True
@@ -46,7 +47,9 @@ class IncomingAnswer:
 
     async def next(self) -> list[ModelEvent]:
         """The events of the next network read that has any; the last ones end with ModelFinished."""
-        reader, watch = self._reader, self._watch
+        if self._failure is not None:
+            raise self._failure
+        watch = self._watch
         if self._begun:
             watch.waiting()
         while True:
@@ -54,14 +57,15 @@ class IncomingAnswer:
                 data = await self._body.read()
             except self._lost:
                 data = self._lost_data()
-            if not data:
-                self._at_end = True
-            events = self._understood(self._splitter.feed(data) if data else self._splitter.end())
-            if self._at_end or reader.ended:
-                return self._completed(events)
+            events: list[ModelEvent] = []
+            try:
+                self._understand(data, events)
+            except ModelError as error:
+                if not events:
+                    raise
+                self._failure = error
             if events:
                 watch.received()
-                self._note(events)
                 self._begun = True
                 return events
 
@@ -86,36 +90,35 @@ class IncomingAnswer:
             raise ModelError("model_stalled", "The model stopped sending in the middle of its answer.", retryable=True)
         raise _cut()
 
-    def _understood(self, payloads: list[bytes]) -> list[ModelEvent]:
-        stopped = self._reader.stopped
-        self._empty = self._empty and not payloads
+    def _understand(self, data: bytes, events: list[ModelEvent]) -> None:
+        reader = self._reader
+        stopped = reader.stopped
+        if not data:
+            self._at_end = True
         try:
-            events = self._reader.read(payloads)
+            payloads = self._splitter.feed(data) if data else self._splitter.end()
+            self._empty = self._empty and not payloads
+            reader.read(payloads, events)
         except ModelError as error:
-            if stopped:
-                return []
-            if self._at_end and error.code == "model_bad_response":
-                # Half an event: the stream was cut inside it.
-                raise _cut() from None
-            raise
-        if self._reader.stopped and not stopped:
-            self._watch.shorten(USAGE_GRACE_SECONDS)
-        return events
-
-    def _note(self, events: list[ModelEvent]) -> None:
+            # After the reason to stop only counts can be lost; at the end, half an event means a cut.
+            if not stopped:
+                raise (_cut() if self._at_end and error.code == "model_bad_response" else error) from None
         if not self._spoke:
             self._spoke = any(isinstance(event, TextDelta | ToolCallDelta) for event in events)
+        if self._at_end or reader.ended:
+            events.append(self._last())
+        elif reader.stopped and not stopped:
+            self._watch.shorten(USAGE_GRACE_SECONDS)
 
-    def _completed(self, events: list[ModelEvent]) -> list[ModelEvent]:
+    def _last(self) -> ModelFinished:
         self._watch.close()
-        self._note(events)
         if not self._reader.stopped:
             raise _silence() if self._empty or (self._reader.ended and not self._spoke) else _cut()
         last = self._reader.finished()
         if not self._spoke:
             raise _refusal() if last.reason is FinishReason.CONTENT_FILTER else _silence()
         self.complete = True
-        return [*events, last]
+        return last
 
 
 def _cut() -> ModelError:

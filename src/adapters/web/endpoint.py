@@ -22,8 +22,11 @@ class AnswerReader(Protocol):
         """The provider said that nothing more comes."""
         ...
 
-    def read(self, payloads: Sequence[bytes]) -> list[ModelEvent]:
-        """The deltas in these events, adjacent text joined. Raises ModelError: an error event, or garbage."""
+    def read(self, payloads: Sequence[bytes], events: list[ModelEvent]) -> None:
+        """Append the deltas in these payloads, adjacent text joined.
+
+        Raises ModelError for an error event or garbage, after appending what came before it.
+        """
         ...
 
     def finished(self) -> ModelFinished:

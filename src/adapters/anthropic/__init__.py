@@ -1,0 +1,5 @@
+"""Models behind Anthropic's messages protocol."""
+
+from adapters.anthropic.endpoint import AnthropicEndpoint
+
+__all__ = ["AnthropicEndpoint"]

@@ -1,0 +1,161 @@
+"""From the events of a streamed message to the domain's events."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from adapters.anthropic.errors import error_in_stream
+from adapters.anthropic.wire import Block, Delta, Event, WireError, WireUsage, decode_event
+from domain.conversation import (
+    FinishReason,
+    ModelEvent,
+    ModelFinished,
+    ReasoningBlock,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+)
+from domain.errors import ModelError
+
+_REASONS = {
+    "max_tokens": FinishReason.LENGTH,
+    "model_context_window_exceeded": FinishReason.LENGTH,
+    "tool_use": FinishReason.TOOL_CALLS,
+    "refusal": FinishReason.CONTENT_FILTER,
+}
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(slots=True)
+class _Call:
+    number: int
+    input: dict[str, object]
+    in_pieces: bool = False
+
+
+@dataclass(slots=True)
+class _Thought:
+    text: str = ""
+    signature: str = ""
+    redacted: bool = False
+
+
+class AnthropicAnswer:
+    """Reads one answer."""
+
+    def __init__(self) -> None:
+        self.stopped = False
+        self.ended = False
+        self._reason = FinishReason.STOP
+        self._usage: WireUsage | None = None
+        self._calls: dict[int, _Call] = {}
+        self._thoughts: dict[int, _Thought] = {}
+
+    def read(self, payloads: Sequence[bytes], events: list[ModelEvent]) -> None:
+        text: list[str] = []
+        try:
+            for payload in payloads:
+                event = self._decoded(payload)
+                delta = event.delta
+                if delta is not None and delta.text:
+                    text.append(delta.text)
+                    continue
+                before = len(events)
+                self._read_rest(event, events)
+                if text and len(events) > before:
+                    events.insert(before, TextDelta("".join(text)))
+                    text.clear()
+        finally:
+            if text:
+                events.append(TextDelta("".join(text)))
+
+    def finished(self) -> ModelFinished:
+        blocks = tuple(
+            ReasoningBlock(thought.text, thought.signature, thought.redacted)
+            for _, thought in sorted(self._thoughts.items())
+            if thought.signature
+        )
+        return ModelFinished(self._reason, _usage(self._usage), blocks)
+
+    def _decoded(self, payload: bytes) -> Event:
+        try:
+            event = decode_event(payload)
+        except msgspec.DecodeError:
+            raise ModelError(
+                "model_bad_response", "The model's provider sent something that is no message event."
+            ) from None
+        if event.type == "error" or event.error is not None:
+            raise error_in_stream(event.error or WireError())
+        return event
+
+    def _read_rest(self, event: Event, events: list[ModelEvent]) -> None:
+        match event.type:
+            case "content_block_delta" if event.delta is not None:
+                self._continue_block(event.index, event.delta, events)
+            case "content_block_start" if event.content_block is not None:
+                self._begin_block(event.index, event.content_block, events)
+            case "content_block_stop":
+                self._end_block(event.index, events)
+            case "message_start" if event.message is not None:
+                self._count(event.message.usage)
+            case "message_delta":
+                self._count(event.usage)
+                if event.delta is not None and event.delta.stop_reason:
+                    self.stopped = True
+                    self._reason = _REASONS.get(event.delta.stop_reason, FinishReason.STOP)
+            case "message_stop":
+                self.ended = True
+
+    def _begin_block(self, index: int, block: Block, events: list[ModelEvent]) -> None:
+        match block.type:
+            case "tool_use":
+                call = self._calls[index] = _Call(len(self._calls), block.input or {})
+                events.append(ToolCallDelta(call.number, block.id or "", block.name or ""))
+            case "redacted_thinking":
+                self._thoughts[index] = _Thought(signature=block.data or "", redacted=True)
+            case "thinking":
+                self._thoughts[index] = _Thought()
+                self._think(index, block.thinking, block.signature, events)
+            case _ if block.text:
+                events.append(TextDelta(block.text))
+
+    def _continue_block(self, index: int, delta: Delta, events: list[ModelEvent]) -> None:
+        call = self._calls.get(index)
+        if delta.partial_json and call is not None:
+            call.in_pieces = True
+            events.append(ToolCallDelta(call.number, arguments=delta.partial_json))
+        elif delta.thinking or delta.signature:
+            self._think(index, delta.thinking, delta.signature, events)
+
+    def _end_block(self, index: int, events: list[ModelEvent]) -> None:
+        """Some servers send a call's whole input with its beginning, and no pieces."""
+        call = self._calls.get(index)
+        if call is not None and call.input and not call.in_pieces:
+            events.append(ToolCallDelta(call.number, arguments=_encode(call.input).decode()))
+
+    def _think(self, index: int, text: str | None, signature: str | None, events: list[ModelEvent]) -> None:
+        thought = self._thoughts.setdefault(index, _Thought())
+        thought.signature += signature or ""
+        if text:
+            thought.text += text
+            events.append(ReasoningDelta(text))
+
+    def _count(self, usage: WireUsage | None) -> None:
+        """Counts are totals so far: the later ones, where given, replace the earlier."""
+        if usage is None or self._usage is None:
+            self._usage = usage or self._usage
+            return
+        for field in usage.__struct_fields__:
+            if (value := getattr(usage, field)) is not None:
+                setattr(self._usage, field, value)
+
+
+def _usage(wire: WireUsage | None) -> Usage | None:
+    """The protocol counts cached tokens apart from the input."""
+    if wire is None:
+        return None
+    cached = wire.cache_read_input_tokens or 0
+    sent = (wire.input_tokens or 0) + cached + (wire.cache_creation_input_tokens or 0)
+    return Usage(sent, wire.output_tokens or 0, cached)

@@ -1,0 +1,84 @@
+"""Opens messages through Anthropic's SDK: its requests, authentication and errors; the body is read elsewhere."""
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+from adapters.anthropic.translate import body_of
+from domain.conversation import ModelRequest
+
+if TYPE_CHECKING:
+    import httpx2
+    from anthropic import AsyncAnthropic
+
+    from adapters.anthropic.answer import AnthropicAnswer
+
+ANTHROPIC_URL = "https://api.anthropic.com"
+
+
+class AnthropicEndpoint:
+    """`http` gives the shared client when it is first needed: the SDK costs seconds of CPU to import.
+
+    The protocol wants a limit on every answer: `max_tokens` where the request names none. With `thinking_tokens` the
+    model thinks before it answers, up to that many.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str,
+        http: "Callable[[], httpx2.AsyncClient]",
+        base_url: str | None = None,
+        max_tokens: int = 8192,
+        thinking_tokens: int | None = None,
+    ) -> None:
+        self._api_key = api_key
+        self._http = http
+        self._base_url = base_url or ANTHROPIC_URL
+        self._max_tokens = max_tokens
+        self._thinking_tokens = thinking_tokens
+        self._client: AsyncAnthropic | None = None
+        self._making = threading.Lock()
+
+    async def open(self, request: ModelRequest, *, connect_seconds: float) -> "httpx2.Response":
+        import httpx2
+        from anthropic import APIConnectionError, APIStatusError, APITimeoutError, AsyncStream
+
+        from adapters.anthropic import errors
+
+        try:
+            response = await self._made().post(
+                "/v1/messages",
+                body=body_of(request, max_tokens=self._max_tokens, thinking_tokens=self._thinking_tokens),
+                cast_to=httpx2.Response,
+                stream=True,
+                stream_cls=AsyncStream[object],
+                options={"timeout": httpx2.Timeout(None, connect=connect_seconds)},
+            )
+            return cast("httpx2.Response", response)
+        except APIStatusError as error:
+            raise errors.refused(error) from None
+        except APIConnectionError as error:
+            raise errors.unreachable(timed_out=isinstance(error, APITimeoutError)) from None
+
+    def reader(self) -> "AnthropicAnswer":
+        from adapters.anthropic.answer import AnthropicAnswer
+
+        return AnthropicAnswer()
+
+    def warm_up(self) -> None:
+        self._made()
+        import adapters.anthropic.answer  # noqa: F401
+
+    def _made(self) -> "AsyncAnthropic":
+        with self._making:
+            if self._client is None:
+                from anthropic import AsyncAnthropic
+
+                self._client = AsyncAnthropic(
+                    api_key=self._api_key or "none",
+                    base_url=self._base_url,
+                    http_client=self._http(),
+                    max_retries=0,
+                )
+            return self._client

@@ -1,0 +1,95 @@
+"""From a question in the domain's words to the body of a messages request."""
+
+from base64 import b64encode
+from collections.abc import Iterator
+
+import msgspec
+
+from domain.conversation import AssistantTurn, Image, ModelRequest, ReasoningBlock, ToolTurn, Turn, UserTurn
+from domain.tools import JsonValue, ToolCall, ToolResult, ToolSpec
+
+Json = dict[str, JsonValue]
+
+NOTHING_SAID = "(nothing)"
+"""The protocol refuses empty text."""
+
+
+def body_of(request: ModelRequest, *, max_tokens: int, thinking_tokens: int | None = None) -> Json:
+    """`max_tokens` is for a request that names no limit; what the model may think comes on top of the answer."""
+    limit = request.max_output_tokens or max_tokens
+    body: Json = {
+        "model": request.model,
+        "max_tokens": limit + (thinking_tokens or 0),
+        "messages": list(_messages(request.turns)),
+        "stream": True,
+    }
+    if request.system.strip():
+        body["system"] = request.system
+    if request.tools:
+        body["tools"] = [_tool(spec) for spec in request.tools]
+    if thinking_tokens:
+        body["thinking"] = {"type": "enabled", "budget_tokens": thinking_tokens}
+    return body
+
+
+def _messages(turns: tuple[Turn, ...]) -> Iterator[Json]:
+    for turn in turns:
+        match turn:
+            case UserTurn():
+                yield {"role": "user", "content": [*map(_image, turn.images), *_text(turn)]}
+            case AssistantTurn():
+                yield {"role": "assistant", "content": _said(turn)}
+            case ToolTurn():
+                yield {"role": "user", "content": [_result(result) for result in turn.results]}
+
+
+def _text(turn: UserTurn) -> list[JsonValue]:
+    if turn.text.strip():
+        return [{"type": "text", "text": turn.text}]
+    return [] if turn.images else [{"type": "text", "text": NOTHING_SAID}]
+
+
+def _said(turn: AssistantTurn) -> list[JsonValue]:
+    """Reasoning first: the protocol wants it back before the calls that it led to."""
+    blocks: list[JsonValue] = [_reasoning(block) for block in turn.reasoning if block.signature]
+    if turn.text.strip():
+        blocks.append({"type": "text", "text": turn.text})
+    blocks.extend(_call(call) for call in turn.tool_calls)
+    if not turn.text.strip() and not turn.tool_calls:
+        blocks.append({"type": "text", "text": NOTHING_SAID})
+    return blocks
+
+
+def _reasoning(block: ReasoningBlock) -> Json:
+    if block.redacted:
+        return {"type": "redacted_thinking", "data": block.signature}
+    return {"type": "thinking", "thinking": block.text, "signature": block.signature}
+
+
+def _call(call: ToolCall) -> Json:
+    return {"type": "tool_use", "id": call.call_id, "name": call.name, "input": _input(call.arguments)}
+
+
+def _input(arguments: str) -> Json:
+    """The protocol wants an object back, also where the model wrote none."""
+    try:
+        value = msgspec.json.decode(arguments)
+    except msgspec.DecodeError:
+        value = None
+    return value if isinstance(value, dict) else {"invalid_arguments": arguments}
+
+
+def _result(result: ToolResult) -> Json:
+    block: Json = {"type": "tool_result", "tool_use_id": result.call_id, "content": result.content}
+    if result.is_error:
+        block["is_error"] = True
+    return block
+
+
+def _image(image: Image) -> Json:
+    data = b64encode(image.data).decode()
+    return {"type": "image", "source": {"type": "base64", "media_type": image.media_type, "data": data}}
+
+
+def _tool(spec: ToolSpec) -> Json:
+    return {"name": spec.name, "description": spec.description, "input_schema": dict(spec.parameters)}
