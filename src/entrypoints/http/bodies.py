@@ -9,10 +9,10 @@ from litestar.types import Empty
 
 from domain.errors import FieldProblem
 from entrypoints.http.errors import FRAMEWORK, Refusal, Refused
+from entrypoints.http.wording import plain
 
 _MISSING: Final = re.compile(r"Object missing required field `(.+?)`")
 _PATH: Final = re.compile(r" - at `\$\.?(.*)`$")
-_WORDS: Final = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
 
@@ -47,7 +47,7 @@ def _decode(body: bytes, wanted: Any) -> Any:
     except RecursionError as error:
         raise Refused(_malformed("it is nested too deeply")) from error
     except msgspec.DecodeError as error:
-        raise Refused(_malformed(str(error).removeprefix("JSON is malformed: "))) from error
+        raise Refused(_malformed(plain(str(error).removeprefix("JSON is malformed: ")))) from error
 
 
 def _malformed(reason: str) -> Refusal:
@@ -60,12 +60,7 @@ def _invalid(text: str) -> Refusal:
     if missing := _MISSING.match(text):
         name, message = ".".join(filter(None, (path, missing.group(1)))), "is required"
     else:
-        name, message = path, _plain(_PATH.sub("", text))
+        name, message = path, plain(text)
     if not name:
         return Refusal(422, "invalid_value", f"The body must be a JSON object: {message}.")
     return Refusal(422, "invalid_value", f"{name}: {message}", (FieldProblem(name, message),))
-
-
-def _plain(text: str) -> str:
-    words = re.sub(r"`([^`]*)`", lambda found: re.sub(r"\w+", lambda w: _WORDS.get(w[0], w[0]), found[1]), text)
-    return words[:1].lower() + words[1:]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -50,7 +50,7 @@ class ErrorEnvelope(Struct, kw_only=True):
 
     status_code: int
     status_message: str
-    data: object = None
+    data: Any = None
     error: ErrorDetail
 
 

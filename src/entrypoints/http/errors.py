@@ -26,6 +26,7 @@ from domain.errors import (
 )
 from entrypoints.http import request_ids
 from entrypoints.http.envelope import ErrorDetail, ErrorEnvelope, FieldNote
+from entrypoints.http.wording import plain
 
 log = logging.getLogger("agentchat.http")
 
@@ -152,7 +153,7 @@ def _validation_refusal(error: ValidationException) -> Refusal:
     """Litestar's findings about parameters and form fields, in our words. Its own text names types of Python."""
     found = error.extra if isinstance(error.extra, list) else []
     fields = [
-        FieldProblem(str(one.get("key", "")).split(".")[-1], _plain(str(one["message"])))
+        FieldProblem(str(one.get("key", "")).split(".")[-1], plain(str(one["message"])))
         for one in found
         if isinstance(one, dict) and "message" in one
     ]
@@ -172,7 +173,3 @@ def _missing_parameter(detail: str) -> Refusal:
     where, name = found.groups()
     problem = FieldProblem(name, f"is required as a {where} parameter")
     return Refusal(422, "invalid_value", f"{name}: {problem.message}", (problem,))
-
-
-def _plain(message: str) -> str:
-    return message.split(" - at ")[0].replace("`", "").replace("Expected", "expected")

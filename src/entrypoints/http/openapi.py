@@ -1,5 +1,6 @@
 """The API's own description, and a page to read and try it: nothing of it is loaded from another host."""
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -30,6 +31,9 @@ _POLICY: Final = "; ".join(
         "frame-ancestors 'none'",
     )
 )
+_LONG_NAME: Final = re.compile(rb"(\w*Envelope)_(?:[\w.]+\.)?(\w+)_(?=\")")
+"""Litestar names a generic after the modules of what it holds; clients generated from that would not be pretty."""
+
 _HEADERS: Final = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
 
 _PAGE: Final = """<!doctype html>
@@ -54,7 +58,7 @@ def docs_router(described: Sequence[ControllerRouterHandler], version: str) -> R
 
     @cache
     def description() -> bytes:
-        return msgspec.json.encode(describe(described, version))
+        return describe(described, version)
 
     @get("/", sync_to_thread=False)
     def show_page() -> Response[str]:
@@ -75,7 +79,7 @@ def docs_router(described: Sequence[ControllerRouterHandler], version: str) -> R
     return Router("/docs", route_handlers=handlers, include_in_schema=False, opt={"public": True})
 
 
-def describe(described: Sequence[ControllerRouterHandler], version: str) -> dict[str, Any]:
+def describe(described: Sequence[ControllerRouterHandler], version: str) -> bytes:
     """An application of its own makes the description, so that the serving one carries no routes of Litestar's."""
     config = OpenAPIConfig(
         title="agentchat",
@@ -93,7 +97,8 @@ def describe(described: Sequence[ControllerRouterHandler], version: str) -> dict
         for operation in path.values():
             if isinstance(operation, dict) and "responses" in operation:
                 _describe_errors(operation)
-    return document
+                _allow_no_body(operation)
+    return _LONG_NAME.sub(rb"\1_\2", msgspec.json.encode(document))
 
 
 _BEARER: Final = SecurityScheme(
@@ -123,3 +128,10 @@ def _describe_errors(operation: dict[str, Any]) -> None:
     if operation.get("parameters") or operation.get("requestBody"):
         responses["422"] = error
     responses["default"] = error
+
+
+def _allow_no_body(operation: dict[str, Any]) -> None:
+    """Litestar calls every body required, also one that may be left out."""
+    body = operation.get("requestBody")
+    if body and {"type": "null"} in body["content"].get("application/json", {}).get("schema", {}).get("oneOf", ()):
+        body["required"] = False
