@@ -15,8 +15,12 @@ EMAIL_MAX = 254
 PASSWORD_MAX_BYTES = 1024
 URL_MAX = 2048
 DESCRIPTION_MAX = 2000
+KEY_NAME_MAX = 64
+KEYS_MAX = 100
 
-_EMAIL = re.compile(r"[^@\s\"(),:;<>\[\\\]]{1,64}@[^@\s.]+(\.[^@\s.]+)*", re.ASCII)
+_EMAIL_WORD = r"[^@\s.\"(),:;<>\[\\\]]+"
+_EMAIL = re.compile(rf"(?=[^@]{{1,64}}@){_EMAIL_WORD}(\.{_EMAIL_WORD})*@{_EMAIL_WORD}(\.{_EMAIL_WORD})*")
+_BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 class Role(StrEnum):
@@ -32,11 +36,21 @@ class UserName:
 
     @classmethod
     def parse(cls, raw: str) -> "UserName":
-        return cls(line("user_name", raw, minimum=1, maximum=NAME_MAX))
+        name = cls(line("user_name", raw, minimum=1, maximum=NAME_MAX))
+        if not _BIDI_CONTROLS.isdisjoint(name.value):
+            raise InvalidValue("user_name", "must not contain characters that reverse the direction of writing")
+        if not name.key.strip():
+            raise InvalidValue("user_name", "must contain a character that can be seen")
+        return name
 
     @property
     def key(self) -> str:
-        return search_key(self.value)
+        """Without what nobody sees (joiners, variation selectors), so that no name can pass for another by it."""
+        return search_key("".join(char for char in self.value if not _is_invisible(char)))
+
+
+def _is_invisible(char: str) -> bool:
+    return char >= "\x7f" and (unicodedata.category(char) == "Cf" or "\ufe00" <= char <= "\ufe0f")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +64,22 @@ class User:
     description: str
     created_at: datetime
     updated_at: datetime
+
+    @classmethod
+    def new(
+        cls,
+        user_id: UserId,
+        name: UserName,
+        password_hash: str,
+        now: datetime,
+        *,
+        role: Role = Role.USER,
+        email: str | None = None,
+        avatar: str | None = None,
+        description: str | None = None,
+    ) -> "User":
+        blank = cls(user_id, name, password_hash, role, None, "", "", now, now)
+        return blank.with_profile(email=email, avatar=avatar, description=description, now=now)
 
     def may_edit(self, other: UserId) -> None:
         if other != self.user_id and self.role is not Role.ADMIN:
@@ -67,6 +97,9 @@ class User:
             updated_at=now,
         )
 
+    def with_password(self, password_hash: str, now: datetime) -> "User":
+        return replace(self, password_hash=password_hash, updated_at=now)
+
 
 def parse_email(raw: str | None) -> str | None:
     """None and "" mean none; everything else must be well formed."""
@@ -81,17 +114,33 @@ def parse_email(raw: str | None) -> str | None:
 def parse_url(field: str, raw: str) -> str:
     """A link for clients to load: empty, a path of this server, or http(s). Never fetched by the server."""
     url = line(field, raw, maximum=URL_MAX)
-    if url and not url.startswith(("http://", "https://", "/")):
+    if url and (not url.startswith(("http://", "https://", "/")) or url.startswith(("//", "/\\"))):
         raise InvalidValue(field, "must be empty, a path that begins with / or an http(s) address")
     return url
 
 
-def check_new_password(field: str, password: str, *, minimum: int) -> None:
-    if len(password) < minimum:
+def parse_new_password(field: str, raw: str, *, minimum: int) -> str:
+    """The form in which a password is hashed. NFC: the same keys give other code points on other systems."""
+    if len(raw) < minimum:
         raise InvalidValue(field, f"must have at least {minimum} characters")
-    if len(password.encode("utf-8", "surrogatepass")) > PASSWORD_MAX_BYTES:
+    if _password_bytes(raw) > PASSWORD_MAX_BYTES:
         raise InvalidValue(field, f"must have at most {PASSWORD_MAX_BYTES} bytes")
-    block(field, password, maximum=PASSWORD_MAX_BYTES)
+    password = unicodedata.normalize("NFC", block(field, raw, maximum=PASSWORD_MAX_BYTES))
+    if _password_bytes(password) > PASSWORD_MAX_BYTES:
+        raise InvalidValue(field, f"must have at most {PASSWORD_MAX_BYTES} bytes")
+    return password
+
+
+def parse_tried_password(raw: str) -> str:
+    """The same form for a password that is tried. What no account can have becomes NUL, which no account has."""
+    try:
+        return parse_new_password("user_password", raw, minimum=0)
+    except InvalidValue:
+        return "\x00"
+
+
+def _password_bytes(password: str) -> int:
+    return len(password.encode("utf-8", "surrogatepass"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +165,23 @@ class ApiKey:
     hint: str
     created_at: datetime
     expires_at: datetime | None = None
+
+    @classmethod
+    def new(
+        cls,
+        api_key_id: ApiKeyId,
+        user_id: UserId,
+        name: str,
+        now: datetime,
+        *,
+        key_hash: str,
+        hint: str,
+        expires_at: datetime | None = None,
+    ) -> "ApiKey":
+        if expires_at is not None and expires_at <= now:
+            raise InvalidValue("expires_at", "must be in the future")
+        name = line("name", name, minimum=1, maximum=KEY_NAME_MAX)
+        return cls(api_key_id, user_id, name, key_hash, hint, now, expires_at)
 
 
 @dataclass(frozen=True, slots=True)
