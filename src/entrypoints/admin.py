@@ -1,0 +1,16 @@
+"""Making an admin from the command line, through the same use case as everything else."""
+
+from application.users import CreateAdmin
+
+from entrypoints.container import make_container
+from entrypoints.settings import Settings
+
+
+async def make_admin(settings: Settings, name: str, password: str, email: str | None) -> None:
+    """Raises DomainError."""
+    container = make_container(settings)
+    try:
+        create = await container.get(CreateAdmin)
+        await create(name, password, email)
+    finally:
+        await container.close()

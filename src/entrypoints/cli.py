@@ -1,0 +1,150 @@
+"""The command line. Nothing heavy is imported before the command that needs it."""
+
+import argparse
+import asyncio
+import getpass
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+FAILED: Final = 1
+MISUSED: Final = 2
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0, 1 when it failed, 2 when it was asked or configured wrongly."""
+    given = parser().parse_args(arguments)
+    if given.version:
+        return version()
+    if given.command is None:
+        parser().print_help(sys.stderr)
+        return MISUSED
+    from domain.errors import DomainError
+    from entrypoints.settings import SettingsError
+
+    run: Command = COMMANDS[given.command]
+    try:
+        return run(given)
+    except SettingsError as error:
+        return complain(MISUSED, *map(str, error.mistakes))
+    except DomainError as error:
+        return complain(FAILED, error.message)
+    except KeyboardInterrupt:
+        return complain(FAILED, "interrupted")
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="agentchat", description="The server behind agent chat.")
+    top.add_argument("--version", action="store_true", help="print the version")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
+    serve_options = commands.add_parser("serve", help="serve the API; without configuration on SQLite, port 8000")
+    serve_options.add_argument("--host", help="address to listen on")
+    serve_options.add_argument("--port", type=int, help="port to listen on")
+    serve_options.add_argument("--workers", type=int, help="number of processes; more than one needs Postgres")
+    commands.add_parser("migrate", help="bring the database's tables up to date")
+    admin = commands.add_parser("create-admin", help="make an account with the role admin")
+    admin.add_argument("name", metavar="NAME")
+    admin.add_argument("--email", metavar="E")
+    admin.add_argument("--password-stdin", action="store_true", help="read the password from the first line of stdin")
+    config_options = commands.add_parser("config", help="show the settings in force and where each came from")
+    config_options.add_argument("--json", action="store_true", help="as JSON")
+    return top
+
+
+def version() -> int:
+    from importlib.metadata import version as installed
+
+    return say(f"agentchat {installed('agentchat')}")
+
+
+def serve(given: argparse.Namespace) -> int:
+    from entrypoints.logs import configure_logging
+    from entrypoints.server import CannotListen
+    from entrypoints.server import serve as run
+    from entrypoints.settings import load_settings
+    from entrypoints.settings_advice import advice
+
+    settings = load_settings(options=chosen(given, "host", "port", "workers"))
+    configure_logging(settings.log_level, settings.log_format)
+    for hint in advice(settings):
+        warn(hint)
+    try:
+        return run(settings)
+    except CannotListen as error:
+        return complain(FAILED, str(error))
+
+
+def migrate(_given: argparse.Namespace) -> int:
+    from adapters.database import schema
+    from entrypoints.logs import configure_logging
+    from entrypoints.settings import load_settings
+
+    settings = load_settings()
+    configure_logging(settings.log_level, settings.log_format)
+    asyncio.run(schema.migrate(settings.database_url.reveal()))
+    return say("The database is up to date.")
+
+
+def create_admin(given: argparse.Namespace) -> int:
+    from entrypoints.logs import configure_logging
+    from entrypoints.settings import load_settings
+
+    settings = load_settings()
+    configure_logging(settings.log_level, settings.log_format)
+    password = read_password(from_stdin=given.password_stdin)
+    if password is None:
+        return complain(MISUSED, "The two passwords differ; nothing was changed.")
+
+    from entrypoints.admin import make_admin
+
+    asyncio.run(make_admin(settings, given.name, password, given.email))
+    return say(f"Created the admin {given.name}.")
+
+
+def config(given: argparse.Namespace) -> int:
+    from entrypoints.settings import load_settings
+    from entrypoints.settings_show import as_json, as_table
+
+    settings = load_settings()
+    return say(as_json(settings) if given.json else as_table(settings))
+
+
+def chosen(given: argparse.Namespace, *names: str) -> Mapping[str, object]:
+    return {name: value for name in names if (value := getattr(given, name)) is not None}
+
+
+def read_password(*, from_stdin: bool) -> str | None:
+    """None when the two entries differ."""
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    first = getpass.getpass("Password: ")
+    return first if getpass.getpass("Again: ") == first else None
+
+
+def say(text: str) -> int:
+    sys.stdout.write(f"{text}\n")
+    return 0
+
+
+def complain(code: int, *lines: str) -> int:
+    sys.stderr.writelines(f"{line}\n" for line in lines)
+    return code
+
+
+def warn(text: str) -> None:
+    import structlog
+
+    structlog.get_logger("agentchat.serve").warning(text)
+
+
+COMMANDS: Final[Mapping[str, Command]] = {
+    "serve": serve,
+    "migrate": migrate,
+    "create-admin": create_admin,
+    "config": config,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

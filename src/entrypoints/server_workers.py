@@ -1,0 +1,98 @@
+"""Several processes on one socket: the dead are replaced, and all drain when the whole stops."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from types import FrameType
+from typing import Final
+
+import structlog
+
+from entrypoints.settings import Settings
+
+POLL_SECONDS: Final = 0.2
+SPARE_SECONDS: Final = 15
+"""What a worker needs beyond the grace of its answers: closing connections, the database, the interpreter."""
+STARTUP_SECONDS: Final = 10
+"""A worker that gives up within this time could not start, and no other would."""
+
+log = structlog.get_logger(__name__)
+
+
+class Supervisor:
+    """SIGTERM and SIGINT stop the workers gracefully, a second one kills them; SIGHUP replaces them one by one."""
+
+    def __init__(self, settings: Settings, sock: socket.socket) -> None:
+        self.settings = settings
+        self.sock = sock
+        self.signals: list[int] = []
+        self.workers: list[subprocess.Popen[bytes]] = []
+        self.started: dict[int, float] = {}
+
+    def run(self) -> int:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._note)
+        # The workers read the settings themselves: what the command line changed must reach them.
+        os.environ |= {"AGENTCHAT_WORKERS": str(self.settings.workers)}
+        self.workers = [self._start(announce=index == 0) for index in range(self.settings.workers)]
+        code = 0
+        while not self._told_to_stop() and code == 0:
+            self._reload_if_told()
+            code = self._replace_dead()
+            time.sleep(POLL_SECONDS)
+        return self._stop() or code
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self.signals.append(number)
+
+    def _told_to_stop(self) -> bool:
+        return any(number != signal.SIGHUP for number in self.signals)
+
+    def _start(self, *, announce: bool = False) -> "subprocess.Popen[bytes]":
+        from entrypoints.server import greeting
+
+        text = greeting(self.sock) if announce else ""
+        descriptor = self.sock.fileno()
+        command = [sys.executable, "-P", "-m", "entrypoints.server", str(descriptor), text]
+        worker = subprocess.Popen(command, pass_fds=[descriptor])  # noqa: S603 - our own module
+        self.started[worker.pid] = time.monotonic()
+        return worker
+
+    def _replace_dead(self) -> int:
+        """An exit code when a worker could not even start: the next one could not either."""
+        for index, worker in enumerate(self.workers):
+            if worker.poll() is None:
+                continue
+            if worker.returncode > 0 and time.monotonic() - self.started[worker.pid] < STARTUP_SECONDS:
+                log.error("worker_failed_to_start", pid=worker.pid)
+                return 1
+            log.warning("worker_died", pid=worker.pid, code=worker.returncode)
+            self.workers[index] = self._start()
+        return 0
+
+    def _reload_if_told(self) -> None:
+        if signal.SIGHUP not in self.signals:
+            return
+        self.signals = [number for number in self.signals if number != signal.SIGHUP]
+        for index, old in enumerate(self.workers):
+            self.workers[index] = self._start()
+            old.terminate()
+            self._wait([old], signals=len(self.signals))
+
+    def _stop(self) -> int:
+        for worker in self.workers:
+            worker.terminate()
+        self._wait(self.workers, signals=len(self.signals))
+        return 1 if any(worker.returncode not in (0, -signal.SIGTERM) for worker in self.workers) else 0
+
+    def _wait(self, workers: "list[subprocess.Popen[bytes]]", *, signals: int) -> None:
+        """Until they ended by themselves; kill them when the time is over or another signal came."""
+        deadline = time.monotonic() + self.settings.shutdown_grace_seconds + SPARE_SECONDS
+        while any(worker.poll() is None for worker in workers):
+            if len(self.signals) > signals or time.monotonic() > deadline:
+                for worker in workers:
+                    worker.kill()
+            time.sleep(POLL_SECONDS)
