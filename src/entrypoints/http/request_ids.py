@@ -1,10 +1,9 @@
 """The id of a request: taken from its X-Request-ID when that is well formed, else made."""
 
+import os
 import re
 from collections.abc import Iterable
 from contextvars import ContextVar
-
-from domain.ids import new_id
 
 _WELL_FORMED = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
@@ -19,6 +18,6 @@ def current() -> str:
 def bind(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """Choose the request's id and make it the current one of this task and of those that it starts."""
     sent = next((value for name, value in headers if name == b"x-request-id"), b"")
-    chosen = sent.decode() if _WELL_FORMED.fullmatch(sent) else new_id()
+    chosen = sent.decode() if _WELL_FORMED.fullmatch(sent) else os.urandom(16).hex()
     _current.set(chosen)
     return chosen
