@@ -1,0 +1,139 @@
+"""The model itself."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncGenerator, Iterator
+
+from adapters.offline.extract import best_sentences
+from adapters.offline.rules import calls_for
+from adapters.offline.words import Wording, wording_for
+from domain.conversation import (
+    AssistantTurn,
+    FinishReason,
+    ModelEvent,
+    ModelFinished,
+    ModelRequest,
+    TextDelta,
+    ToolCallDelta,
+    ToolTurn,
+    Turn,
+    Usage,
+    UserTurn,
+)
+from domain.tokens import estimate
+from domain.tools import ToolCall, ToolResult
+
+_GREETING = re.compile(
+    r"^\W*(你好|您好|嗨|哈喽|早上好|晚上好|hi|hello|hey|good (morning|evening|afternoon))(\W+\w{1,8})?\W*$", re.I
+)
+_PIECE = re.compile(
+    r"\s*(?:[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]|[^\s\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]+)|\s+$"
+)
+LONGEST_ECHO = 200
+
+
+class OfflineChatModel:
+    """Answers the same to the same request. A person sees the words come: `delay_seconds` passes between two."""
+
+    def __init__(self, *, delay_seconds: float = 0.02) -> None:
+        self._delay_seconds = delay_seconds
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+        calls = _tool_calls(request)
+        for call in calls:
+            yield call
+            await asyncio.sleep(self._delay_seconds)
+        text = "" if calls else _answer(request)
+        for piece in _PIECE.findall(text):
+            yield TextDelta(piece)
+            await asyncio.sleep(self._delay_seconds)
+        written = estimate(text) + sum(estimate(call.name + call.arguments) for call in calls)
+        usage = Usage(_input_tokens(request), written, estimated=True)
+        yield ModelFinished(FinishReason.TOOL_CALLS if calls else FinishReason.STOP, usage)
+
+
+def _tool_calls(request: ModelRequest) -> list[ToolCallDelta]:
+    last = request.turns[-1]
+    if not isinstance(last, UserTurn):
+        return []
+    return calls_for(_question(last), request.tools, turn=len(request.turns))
+
+
+def _answer(request: ModelRequest) -> str:
+    last = request.turns[-1]
+    asked = next((turn for turn in reversed(request.turns) if isinstance(turn, UserTurn)), UserTurn(""))
+    question = _question(asked)
+    wording = wording_for(question)
+    if isinstance(last, ToolTurn):
+        return _answer_from_tools(question, last, _calls_before(request), wording)
+    if _GREETING.match(question):
+        return wording.greeting
+    if found := best_sentences(question, _sources(request, asked, question)):
+        return f"{wording.found}\n\n" + "\n".join(found)
+    if asked.images:
+        return wording.seen_image.format(count=len(asked.images))
+    return wording.lost.format(question=question[:LONGEST_ECHO])
+
+
+def _question(turn: UserTurn) -> str:
+    """Attachments and passages may stand around it: it is the last line that asks, else the last line."""
+    lines = [line.strip() for line in turn.text.splitlines() if line.strip()]
+    asking = [line for line in lines if line.endswith(("?", "\uff1f"))]
+    return (asking or lines or [""])[-1]
+
+
+def _sources(request: ModelRequest, asked: UserTurn, question: str) -> Iterator[str]:
+    yield asked.text.replace(question, "\n")
+    yield request.system
+    for turn in reversed(request.turns[:-1]):
+        match turn:
+            case UserTurn():
+                yield turn.text
+            case ToolTurn():
+                yield from (result.content for result in turn.results if not result.is_error)
+            case AssistantTurn():
+                pass
+
+
+def _calls_before(request: ModelRequest) -> dict[str, ToolCall]:
+    before = request.turns[-2] if len(request.turns) > 1 else None
+    return {call.call_id: call for call in before.tool_calls} if isinstance(before, AssistantTurn) else {}
+
+
+def _answer_from_tools(question: str, turn: ToolTurn, calls: dict[str, ToolCall], wording: Wording) -> str:
+    answers = [_answer_from_tool(question, result, calls.get(result.call_id), wording) for result in turn.results]
+    return "\n".join(answers) or wording.lost.format(question=question[:LONGEST_ECHO])
+
+
+def _answer_from_tool(question: str, result: ToolResult, call: ToolCall | None, wording: Wording) -> str:
+    content = result.content.strip()
+    if result.is_error:
+        return wording.tool_failed.format(name=result.name, content=content)
+    if result.name == "calculator":
+        return f"{_expression(call)} = {content}"
+    if result.name == "current_time":
+        return wording.time.format(content=content)
+    found = best_sentences(question, [content]) or [content[:1000]] if content else []
+    if not found:
+        return wording.lost.format(question=question[:LONGEST_ECHO])
+    return f"{wording.found}\n\n" + "\n".join(found)
+
+
+def _expression(call: ToolCall | None) -> str:
+    arguments = json.loads(call.arguments) if call else {}
+    return str(arguments.get("expression", "…"))
+
+
+def _input_tokens(request: ModelRequest) -> int:
+    return estimate(request.system) + sum(_turn_tokens(turn) for turn in request.turns)
+
+
+def _turn_tokens(turn: Turn) -> int:
+    match turn:
+        case UserTurn():
+            return estimate(turn.text)
+        case AssistantTurn():
+            return estimate(turn.text) + sum(estimate(call.name + call.arguments) for call in turn.tool_calls)
+        case ToolTurn():
+            return sum(estimate(result.content) for result in turn.results)
