@@ -75,7 +75,7 @@ def structs_path(given: Given, known: list[str]) -> Given:
 
 
 def build(reader: Reader) -> Settings:
-    """The settings as given, over the defaults. What has a mistake counts as not given, so that the rest can be checked."""
+    """The settings as given, over the defaults. What has a mistake counts as not given, so that the rest is checked."""
     values: dict[str, object] = {}
     for name, kind in members_of(Settings).items():
         if mapping(kind) is not None:
