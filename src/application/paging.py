@@ -64,6 +64,8 @@ def _decode(cursor: str) -> Position:
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
         micros, identifier = text.split(":", 1)
+        if not identifier or "\x00" in identifier:
+            raise ValueError("no database compares with that")  # noqa: TRY301
         return Position(_EPOCH + timedelta(microseconds=int(micros)), identifier)
     except (binascii.Error, ValueError, OverflowError) as error:
         raise InvalidValue("cursor", "must be a next_cursor of this list") from error

@@ -1,0 +1,159 @@
+"""What an agent is made of, and who may change it how."""
+
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from application.agents import AgentLinks
+from application.models import ModelCatalogue
+from domain.agents import DEFAULT_AGENT, MAX_LINKS, NAME_MAX, PROMPT_MAX, Agent, AgentDraft
+from domain.errors import Conflict, Forbidden, InvalidValue, NotFound
+from domain.ids import AgentId, ModelId, ToolId, UserId
+from domain.models import ModelKind, ModelSpec, Provider
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+LATER = NOW + timedelta(seconds=1)
+OWNER = UserId("owner")
+
+NAMES = st.text(st.characters(codec="utf-8", categories=["L", "N"]), min_size=1, max_size=20)
+IDS = st.lists(NAMES, max_size=5)
+DRAFTS = st.builds(
+    AgentDraft,
+    name=NAMES,
+    description=st.none() | st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=50),
+    logo_url=st.sampled_from([None, "", "/icons/1.svg", "https://example.org/a.png"]),
+    system_prompt=st.none() | st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=50),
+    llm_id=st.sampled_from([None, ModelId(""), ModelId("gpt-4")]),
+    tool_ids=st.none() | IDS.map(tuple),
+    enable_memory=st.sampled_from([None, True, False]),
+)
+
+
+def make(**given: object) -> Agent:
+    return Agent.create(AgentId("a"), OWNER, AgentDraft(**({"name": "Ann"} | given)), NOW)  # type: ignore[arg-type]
+
+
+def catalogue() -> ModelCatalogue:
+    specs = [
+        ModelSpec(ModelId("offline"), Provider.OFFLINE, "offline"),
+        ModelSpec(ModelId("gpt-4"), Provider.OPENAI, "gpt-4", unavailable_reason="Set OPENAI_API_KEY."),
+        ModelSpec(ModelId("embed"), Provider.OPENAI, "e", kind=ModelKind.EMBEDDING),
+    ]
+    return ModelCatalogue.of(specs, ModelId("offline"))
+
+
+LINKS = AgentLinks(catalogue(), frozenset({ToolId("calculator")}))
+
+
+@given(DRAFTS, DRAFTS)
+def test_a_change_touches_only_what_it_names(first: AgentDraft, second: AgentDraft) -> None:
+    agent = Agent.create(AgentId("a"), OWNER, first, NOW)
+    changed = agent.change(second, LATER)
+    cleaned = second.cleaned()
+    for field in fields(AgentDraft):
+        wanted = getattr(cleaned, field.name)
+        after = getattr(changed, field.name)
+        assert after == (
+            getattr(agent, field.name) if wanted is None else wanted or (None if field.name == "llm_id" else wanted)
+        )
+    assert (changed.agent_id, changed.user_id, changed.created_at) == (agent.agent_id, OWNER, NOW)
+    assert (changed.version, changed.updated_at) == (agent.version + 1, LATER)
+
+
+def test_a_new_agent_is_at_version_one() -> None:
+    agent = make()
+    assert (agent.version, agent.is_custom, agent.llm_id, agent.enable_memory) == (1, True, None, False)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", ""),
+        ("name", " \n"),
+        ("name", "x" * (NAME_MAX + 1)),
+        ("name", "a\x00"),
+        ("system_prompt", "x" * (PROMPT_MAX + 1)),
+        ("system_prompt", "\x00"),
+        ("description", "\ud800"),
+        ("logo_url", "javascript:alert(1)"),
+        ("logo_url", "data:image/png;base64,AA"),
+        ("llm_id", "x" * 129),
+        ("tool_ids", tuple(str(one) for one in range(MAX_LINKS + 1))),
+        ("tool_ids", ("",)),
+        ("mcp_ids", ("a\nb",)),
+    ],
+)
+def test_a_bad_field_is_named(field: str, value: object) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        make(**{field: value})
+    assert [one.name for one in refused.value.fields] == [field]
+
+
+def test_an_agent_needs_a_name() -> None:
+    with pytest.raises(InvalidValue, match="name: is required"):
+        Agent.create(AgentId("a"), OWNER, AgentDraft(), NOW)
+
+
+def test_links_lose_their_doubles_and_keep_their_order() -> None:
+    assert make(tool_ids=("b", "a", "b")).tool_ids == ("b", "a")
+
+
+def test_a_stale_version_is_a_conflict() -> None:
+    agent = make().change(AgentDraft(name="Bea"), NOW, expected_version=1)
+    with pytest.raises(Conflict) as refused:
+        agent.change(AgentDraft(name="Cat"), NOW, expected_version=1)
+    assert refused.value.code == "agent_version_stale"
+    assert agent.change(AgentDraft(name="Cat"), NOW, expected_version=2).version == 3
+
+
+def test_nobody_changes_a_built_in_agent() -> None:
+    built_in = replace(make(), agent_id=DEFAULT_AGENT, user_id=None)
+    with pytest.raises(Forbidden):
+        built_in.change(AgentDraft(name="mine"), NOW)
+    with pytest.raises(Forbidden):
+        built_in.refuse_if_built_in()
+
+
+def test_names_are_compared_without_case() -> None:
+    assert make(name="Straße").name_key == make(name="STRASSE").name_key
+
+
+def test_an_agent_may_point_at_models_without_a_key_and_at_known_tools() -> None:
+    LINKS.check(AgentDraft(llm_id=ModelId("gpt-4"), tool_ids=(ToolId("calculator"),), mcp_ids=(), knowledge_ids=()))
+    LINKS.check(AgentDraft(llm_id=ModelId("")))
+
+
+@pytest.mark.parametrize(
+    ("draft", "code"),
+    [
+        (AgentDraft(llm_id=ModelId("gpt-9")), "llm_not_found"),
+        (AgentDraft(llm_id=ModelId("embed")), "llm_not_found"),
+        (AgentDraft(tool_ids=(ToolId("calculator"), ToolId("gone"))), "tool_not_found"),
+        (AgentDraft(mcp_ids=("m",)), "mcp_server_not_found"),
+        (AgentDraft(knowledge_ids=("k",)), "knowledge_not_found"),
+    ],
+)
+def test_an_agent_points_at_nothing_that_is_not_there(draft: AgentDraft, code: str) -> None:
+    with pytest.raises(NotFound) as refused:
+        LINKS.check(draft)
+    assert refused.value.code == code
+
+
+def test_the_catalogue_knows_its_models() -> None:
+    models = catalogue()
+    assert models.default().llm_id == "offline"
+    assert models.resolve(None) == models.default()
+    assert [spec.llm_id for spec in models.search(" GPT ")] == ["gpt-4"]
+    assert [spec.llm_id for spec in models.search("%")] == []
+    assert len(models.search("")) == 3
+
+
+def test_a_catalogue_needs_its_default_and_no_doubles() -> None:
+    spec = ModelSpec(ModelId("one"), Provider.OFFLINE, "one")
+    with pytest.raises(NotFound):
+        ModelCatalogue.of([spec], ModelId("two"))
+    with pytest.raises(ValueError, match="same name"):
+        ModelCatalogue.of([spec, spec], ModelId("one"))
