@@ -16,7 +16,6 @@ from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 from domain.errors import TooManyRequests
-from domain.text import search_key
 from domain.users import FailedLogins
 
 STRANGER_DELAY: Final = 5.0
@@ -66,8 +65,9 @@ class Attempt:
     account: str
 
     @classmethod
-    def of(cls, name: str, address: str) -> "Attempt":
-        account, network = search_key(name), network_of(address)
+    def of(cls, account: str, address: str) -> "Attempt":
+        """`account` is the key of the name, so that no spelling of it is counted apart."""
+        network = network_of(address)
         return cls(_key("pair", account, network), _key("address", network), _key("account", account))
 
     @property

@@ -97,6 +97,10 @@ class User:
             updated_at=now,
         )
 
+    def seen_by(self, viewer: UserId) -> "User":
+        """Nobody else sees the e-mail address."""
+        return self if viewer == self.user_id else replace(self, email=None)
+
     def with_password(self, password_hash: str, now: datetime) -> "User":
         return replace(self, password_hash=password_hash, updated_at=now)
 

@@ -1,0 +1,66 @@
+"""Keys for programs: an API key goes wherever an access token goes."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from application.paging import Page, Position, Window
+from application.ports.clock import Clock
+from application.ports.persistence import Transactions
+from application.ports.security import OpaqueTokens
+from application.sessions import API_KEY_PREFIX
+from domain.errors import Conflict
+from domain.ids import ApiKeyId, UserId, new_id
+from domain.users import KEYS_MAX, ApiKey
+
+
+@dataclass(frozen=True, slots=True)
+class CreateApiKey:
+    transactions: Transactions
+    tokens: OpaqueTokens
+    clock: Clock
+
+    async def __call__(self, actor: UserId, name: str, expires_at: datetime | None) -> tuple[ApiKey, str]:
+        """The key and its secret, which nobody can show a second time."""
+        secret = self.tokens.make(API_KEY_PREFIX)
+        key = ApiKey.new(
+            ApiKeyId(new_id()),
+            actor,
+            name,
+            self.clock.now(),
+            key_hash=self.tokens.fingerprint(secret),
+            hint=secret[-4:],
+            expires_at=expires_at,
+        )
+        async with self.transactions.begin() as tx:
+            if len(await tx.api_keys.list(Window(limit=KEYS_MAX), owner=actor)) >= KEYS_MAX:
+                raise Conflict("too_many_api_keys", f"An account has at most {KEYS_MAX} API keys: delete one first.")
+            await tx.api_keys.add(key)
+        return key, secret
+
+
+@dataclass(frozen=True, slots=True)
+class ListApiKeys:
+    transactions: Transactions
+
+    async def __call__(self, actor: UserId, window: Window) -> Page[ApiKey]:
+        async with self.transactions.read() as tx:
+            keys = await tx.api_keys.list(window, owner=actor)
+        return Page.cut(keys, window, lambda key: Position(key.created_at, key.api_key_id))
+
+
+@dataclass(frozen=True, slots=True)
+class ShowApiKey:
+    transactions: Transactions
+
+    async def __call__(self, actor: UserId, api_key_id: ApiKeyId) -> ApiKey:
+        async with self.transactions.read() as tx:
+            return await tx.api_keys.get(api_key_id, owner=actor)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteApiKey:
+    transactions: Transactions
+
+    async def __call__(self, actor: UserId, api_key_id: ApiKeyId) -> None:
+        async with self.transactions.begin() as tx:
+            await tx.api_keys.remove(api_key_id, owner=actor)
