@@ -1,0 +1,35 @@
+"""Preset avatars: a few drawings of our own, that anybody may load."""
+
+from pathlib import Path
+from typing import Any, Final
+
+from litestar import Request, Response, get
+from litestar.handlers import HTTPRouteHandler
+
+from domain.errors import NotFound
+from entrypoints.http.auth import PUBLIC
+from entrypoints.http.envelope import Envelope, ok
+
+_FOLDER: Final = Path(__file__).parent.parent / "static" / "icons"
+ICONS: Final = {path.name: path.read_bytes() for path in sorted(_FOLDER.glob("*.svg"))}
+_HEADERS: Final = {
+    "Cache-Control": "public, max-age=86400",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+@get("/user/icons", summary="Addresses of preset avatars", tags=["users"])
+async def list_icons(request: Request[Any, Any, Any]) -> Envelope[list[str]]:
+    folder = f"{str(request.base_url).rstrip('/')}{request.scope['path'].rstrip('/')}"
+    return ok([f"{folder}/{name}" for name in ICONS])
+
+
+@get("/user/icons/{name:str}", opt=PUBLIC, summary="A preset avatar", tags=["users"])
+async def show_icon(name: str) -> Response[bytes]:
+    if name not in ICONS:
+        raise NotFound("icon", name)
+    return Response(ICONS[name], media_type="image/svg+xml", headers=_HEADERS)
+
+
+icon_handlers: list[HTTPRouteHandler] = [list_icons, show_icon]
