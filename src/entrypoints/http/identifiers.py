@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final
 
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from msgspec import Meta
 
 from domain.errors import InvalidValue, NotFound
@@ -13,8 +13,8 @@ MAX_LENGTH: Final = 128
 Identifier = Annotated[str, Meta(min_length=1, max_length=MAX_LENGTH, pattern=r"^[^\x00-\x1f\x7f]*$")]
 """An id in a body."""
 
-Limit = Annotated[int | None, Parameter(description="1 to 200; without it the whole list comes")]
-Cursor = Annotated[str | None, Parameter(description="The next_cursor of the page before")]
+Limit = Annotated[int | None, QueryParameter(description="1 to 200; without it the whole list comes")]
+Cursor = Annotated[str | None, QueryParameter(description="The next_cursor of the page before")]
 
 
 def from_path(kind: str, raw: str) -> str:

@@ -11,6 +11,7 @@ from litestar import Litestar, Response, Router, get
 from litestar.exceptions import NotFoundException
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
+from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from entrypoints.http.envelope import ErrorEnvelope
@@ -69,7 +70,7 @@ def docs_router(described: Sequence[ControllerRouterHandler], version: str) -> R
         return Response(description(), media_type="application/json")
 
     @get("/assets/{name:str}", sync_to_thread=True)
-    def show_asset(name: str) -> Response[bytes]:
+    def show_asset(name: FromPath[str]) -> Response[bytes]:
         if name not in ASSETS:
             raise NotFoundException
         headers = _HEADERS | {"Cache-Control": "public, max-age=86400"}

@@ -3,6 +3,7 @@
 from dishka.integrations.litestar import FromDishka, inject
 from litestar import delete, get, post, put
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Struct
 
 from application.agents import ChangeAgent, CreateAgent, DeleteAgent, ListAgents, SearchAgents, ShowAgent
@@ -107,7 +108,7 @@ class SearchAgentsBody(Struct):
 @post("/agent", status_code=200, summary="Make an agent", tags=["agents"])
 @inject
 async def create_agent(
-    data: CreateAgentBody, caller: FromDishka[Caller], create: FromDishka[CreateAgent]
+    data: JSONBody[CreateAgentBody], caller: FromDishka[Caller], create: FromDishka[CreateAgent]
 ) -> Envelope[AgentView]:
     return ok(AgentView.of(await create(caller.user_id, data.draft(data.name))))
 
@@ -122,14 +123,16 @@ async def list_agents(
 
 @get("/agent/{agent_id:str}", summary="One agent", tags=["agents"])
 @inject
-async def show_agent(agent_id: str, caller: FromDishka[Caller], show: FromDishka[ShowAgent]) -> Envelope[AgentView]:
+async def show_agent(
+    agent_id: FromPath[str], caller: FromDishka[Caller], show: FromDishka[ShowAgent]
+) -> Envelope[AgentView]:
     return ok(AgentView.of(await show(caller.user_id, AgentId(from_path("agent", agent_id)))))
 
 
 @put("/agent", summary="Change the fields of an agent that are present", tags=["agents"])
 @inject
 async def change_agent(
-    data: ChangeAgentBody, caller: FromDishka[Caller], change: FromDishka[ChangeAgent]
+    data: JSONBody[ChangeAgentBody], caller: FromDishka[Caller], change: FromDishka[ChangeAgent]
 ) -> Envelope[AgentView]:
     agent_id = AgentId(data.agent_id)
     changed = await change(caller.user_id, agent_id, data.draft(data.name), expected_version=data.version)
@@ -141,8 +144,8 @@ async def change_agent(
 async def delete_agent(
     caller: FromDishka[Caller],
     remove: FromDishka[DeleteAgent],
-    data: AgentIdBody | None = None,
-    agent_id: str | None = None,
+    data: JSONBody[AgentIdBody | None] = None,
+    agent_id: FromQuery[str | None] = None,
 ) -> Envelope[None]:
     await remove(caller.user_id, AgentId(of_delete("agent", data.agent_id if data else None, agent_id)))
     return ok(None)
@@ -153,7 +156,7 @@ async def delete_agent(
 )
 @inject
 async def search_agents(
-    data: SearchAgentsBody,
+    data: JSONBody[SearchAgentsBody],
     caller: FromDishka[Caller],
     search: FromDishka[SearchAgents],
     limit: Limit = None,

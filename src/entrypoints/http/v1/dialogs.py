@@ -3,6 +3,7 @@
 from dishka.integrations.litestar import FromDishka, inject
 from litestar import delete, get, post, put
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Struct
 
 from application.dialogs import CreateDialog, DeleteDialog, ListDialogs, RenameDialog, ShowDialog
@@ -59,7 +60,7 @@ class DialogIdBody(Struct):
 @post("/dialog", status_code=200, summary="Begin a dialog", tags=["dialogs"])
 @inject
 async def create_dialog(
-    caller: FromDishka[Caller], create: FromDishka[CreateDialog], data: CreateDialogBody | None = None
+    caller: FromDishka[Caller], create: FromDishka[CreateDialog], data: JSONBody[CreateDialogBody | None] = None
 ) -> Envelope[DialogView]:
     wanted = data or CreateDialogBody()
     agent_id = AgentId(from_path("agent", wanted.agent_id)) if wanted.agent_id else None
@@ -76,20 +77,24 @@ async def list_dialogs(
 
 @get("/dialog/{dialog_id:str}", summary="One dialog, by its address", tags=["dialogs"])
 @inject
-async def show_dialog(dialog_id: str, caller: FromDishka[Caller], show: FromDishka[ShowDialog]) -> Envelope[DialogView]:
+async def show_dialog(
+    dialog_id: FromPath[str], caller: FromDishka[Caller], show: FromDishka[ShowDialog]
+) -> Envelope[DialogView]:
     return ok(DialogView.of(await show(caller.user_id, DialogId(from_path("dialog", dialog_id)))))
 
 
 @get("/dialog", summary="One dialog, whatever its id: also one that is called `list`", tags=["dialogs"])
 @inject
-async def find_dialog(dialog_id: str, caller: FromDishka[Caller], show: FromDishka[ShowDialog]) -> Envelope[DialogView]:
+async def find_dialog(
+    dialog_id: FromQuery[str], caller: FromDishka[Caller], show: FromDishka[ShowDialog]
+) -> Envelope[DialogView]:
     return ok(DialogView.of(await show(caller.user_id, DialogId(from_path("dialog", dialog_id)))))
 
 
 @put("/dialog", summary="Rename a dialog", tags=["dialogs"])
 @inject
 async def rename_dialog(
-    data: RenameDialogBody, caller: FromDishka[Caller], rename: FromDishka[RenameDialog]
+    data: JSONBody[RenameDialogBody], caller: FromDishka[Caller], rename: FromDishka[RenameDialog]
 ) -> Envelope[DialogView]:
     return ok(DialogView.of(await rename(caller.user_id, DialogId(data.dialog_id), data.name)))
 
@@ -99,8 +104,8 @@ async def rename_dialog(
 async def delete_dialog(
     caller: FromDishka[Caller],
     remove: FromDishka[DeleteDialog],
-    data: DialogIdBody | None = None,
-    dialog_id: str | None = None,
+    data: JSONBody[DialogIdBody | None] = None,
+    dialog_id: FromQuery[str | None] = None,
 ) -> Envelope[None]:
     await remove(caller.user_id, DialogId(of_delete("dialog", data.dialog_id if data else None, dialog_id)))
     return ok(None)

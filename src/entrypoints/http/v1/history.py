@@ -3,6 +3,7 @@
 from dishka.integrations.litestar import FromDishka, inject
 from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromQuery, JSONBody
 from msgspec import UNSET, Struct, UnsetType
 
 from application.dialogs import RateMessage, ShowHistory
@@ -137,7 +138,7 @@ class MessageIdBody(Struct):
 @get("/history", summary="The messages of a dialog, oldest first", tags=["dialogs"])
 @inject
 async def show_history(
-    dialog_id: str,
+    dialog_id: FromQuery[str],
     caller: FromDishka[Caller],
     show: FromDishka[ShowHistory],
     limit: Limit = None,
@@ -150,7 +151,7 @@ async def show_history(
 @post("/message/like", status_code=200, summary="Say that a message is good", tags=["dialogs"])
 @inject
 async def like_message(
-    data: MessageIdBody, caller: FromDishka[Caller], rate: FromDishka[RateMessage]
+    data: JSONBody[MessageIdBody], caller: FromDishka[Caller], rate: FromDishka[RateMessage]
 ) -> Envelope[None]:
     await rate(caller.user_id, MessageId(data.message_id), Feedback.LIKE)
     return ok(None)
@@ -159,7 +160,7 @@ async def like_message(
 @post("/message/down", status_code=200, summary="Say that a message is not good", tags=["dialogs"])
 @inject
 async def down_message(
-    data: MessageIdBody, caller: FromDishka[Caller], rate: FromDishka[RateMessage]
+    data: JSONBody[MessageIdBody], caller: FromDishka[Caller], rate: FromDishka[RateMessage]
 ) -> Envelope[None]:
     await rate(caller.user_id, MessageId(data.message_id), Feedback.DOWN)
     return ok(None)

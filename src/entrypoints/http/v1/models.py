@@ -6,6 +6,7 @@ import msgspec
 from dishka.integrations.litestar import FromDishka, inject
 from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 
 from application.models import ListModels, ListOwnModels, SearchModels, ShowModel
@@ -104,7 +105,7 @@ async def list_own_models(caller: FromDishka[Caller], listed: FromDishka[ListOwn
 @post("/llm/search", status_code=200, summary="Models whose name holds the words, whatever their case", tags=["models"])
 @inject
 async def search_models(
-    data: SearchModelsBody, caller: FromDishka[Caller], search: FromDishka[SearchModels]
+    data: JSONBody[SearchModelsBody], caller: FromDishka[Caller], search: FromDishka[SearchModels]
 ) -> PageEnvelope[ModelView]:
     return page(map(ModelView.of, await search(caller.user_id, data.llm_name)))
 
@@ -116,7 +117,9 @@ def model_schema() -> Envelope[ModelSchemaView]:
 
 @get("/llm/{llm_id:str}", summary="One model", tags=["models"])
 @inject
-async def show_model(llm_id: str, caller: FromDishka[Caller], show: FromDishka[ShowModel]) -> Envelope[ModelView]:
+async def show_model(
+    llm_id: FromPath[str], caller: FromDishka[Caller], show: FromDishka[ShowModel]
+) -> Envelope[ModelView]:
     return ok(ModelView.of(await show(caller.user_id, ModelId(from_path("llm", llm_id)))))
 
 
