@@ -20,7 +20,7 @@ class CheckPassword:
     transactions: Transactions
     hasher: PasswordHasher
     clock: Clock
-    turns: Turns = field(default_factory=Turns)
+    turns: Turns = field(default_factory=Turns, init=False)
 
     async def __call__(self, account: str, address: str, password: str, user: User | None) -> bool:
         """Whether the password is the user's; None never has one, after the same work.
@@ -51,4 +51,5 @@ class CheckPassword:
             counts = Counts.found(attempt, await tx.login_failures.among(attempt.keys))
             for failure in counts.failed(now):
                 await tx.login_failures.record(failure)
+        async with self.transactions.begin() as tx:
             await tx.login_failures.remove_before(now - KEPT)

@@ -125,7 +125,7 @@ class RefreshSession:
     issue_tokens: IssueTokens
     tokens: OpaqueTokens
     clock: Clock
-    turns: Turns = field(default_factory=Turns)
+    turns: Turns = field(default_factory=Turns, init=False)
 
     async def __call__(self, refresh_token: str) -> Tokens:
         fingerprint = self.tokens.fingerprint(refresh_token)

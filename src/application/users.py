@@ -61,8 +61,8 @@ class CreateAdmin:
 
     register: RegisterUser
 
-    async def __call__(self, account: NewAccount) -> User:
-        return await self.register.open(account, Role.ADMIN)
+    async def __call__(self, user_name: str, password: str, email: str | None = None) -> User:
+        return await self.register.open(NewAccount(user_name, password, email), Role.ADMIN)
 
 
 @dataclass(frozen=True, slots=True)
