@@ -1,6 +1,7 @@
 """The HTTP application: routes, and what surrounds them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 
 from dishka import AsyncContainer
 from dishka.integrations.litestar import setup_dishka
@@ -18,16 +19,31 @@ from entrypoints.http.health import health, ready
 from entrypoints.http.http_config import HttpConfig
 from entrypoints.http.openapi import docs_router
 from entrypoints.http.v1.agents import agent_handlers
+from entrypoints.http.v1.api_keys import api_key_handlers
+from entrypoints.http.v1.chat import chat_handlers
 from entrypoints.http.v1.dialogs import dialog_handlers
 from entrypoints.http.v1.history import history_handlers
 from entrypoints.http.v1.models import model_handlers
+from entrypoints.http.v1.users import user_handlers
 
 __all__ = ["Drain", "HttpConfig", "create_app"]
 
-V1: Sequence[HTTPRouteHandler] = [*agent_handlers, *dialog_handlers, *history_handlers, *model_handlers]
+V1: Sequence[HTTPRouteHandler] = [
+    *user_handlers,
+    *api_key_handlers,
+    *agent_handlers,
+    *dialog_handlers,
+    *history_handlers,
+    *model_handlers,
+    *chat_handlers,
+]
+
+Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
 
-def create_app(container: AsyncContainer, config: HttpConfig, drain: Drain | None = None) -> Litestar:
+def create_app(
+    container: AsyncContainer, config: HttpConfig, drain: Drain | None = None, lifespan: Sequence[Lifespan] = ()
+) -> Litestar:
     """The application over the container's use cases. Set `drain.active` to refuse new requests while answers run."""
     drain = drain or Drain()
     v1 = Router("/api/v1", route_handlers=V1, middleware=[RequireCaller])
@@ -40,6 +56,7 @@ def create_app(container: AsyncContainer, config: HttpConfig, drain: Drain | Non
         cors_config=_cors(config.cors_origins),
         openapi_config=None,
         logging_config=None,
+        lifespan=list(lifespan),
         state=State({"drain": drain, "max_body_bytes": config.max_body_bytes, "version": config.version}),
     )
     setup_dishka(container, app)
