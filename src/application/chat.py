@@ -126,10 +126,13 @@ class StartChat:
         async with self.transactions.begin() as tx:
             scene = await tx.dialogs.scene(dialog_id, asked.agent_id, owner=actor)
             agent = _agent_of(scene, asked)
-            self.models.resolve(agent.llm_id)
+            self._model_of(agent)
             exchanges = await self._before(tx, scene, question, agent, actor)
             await tx.messages.open(question, answer, owner=actor, lease_until=self.runs.lease_until(now))
         return agent, exchanges, answer
+
+    def _model_of(self, agent: Agent) -> ModelSpec:
+        return self.models.answering(agent.llm_id) if agent.llm_id else self.models.default()
 
     async def _before(
         self, tx: Transaction, scene: Scene, question: Question, agent: Agent, actor: UserId
@@ -145,7 +148,7 @@ class StartChat:
     def _run(
         self, actor: UserId, asked: ChatRequest, agent: Agent, exchanges: tuple[Exchange, ...], opened: Answer
     ) -> Run:
-        spec = self.models.resolve(agent.llm_id)
+        spec = self._model_of(agent)
         runners = [self.tools[tool_id] for tool_id in agent.tool_ids if tool_id in self.tools] if spec.tools else []
         request = _prompt(spec, agent, exchanges, asked.user_input, runners)
 

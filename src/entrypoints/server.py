@@ -128,7 +128,7 @@ def run(sock: socket.socket, settings: Settings, *, announce: str = "", supervis
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=CLOSING_SECONDS,
     )
-    server = GracefulServer(config, app.state.drain, announce=announce, supervised_by=supervised_by)
+    server = GracefulServer(config, app.state.stop, announce=announce, supervised_by=supervised_by)
     try:
         server.run(sockets=[sock])
     except SystemExit:

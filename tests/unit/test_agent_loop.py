@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
-from adapters.scripted import ScriptedChatModel, call, delta, finished
+from adapters.scripted import ScriptedChatModel, call, call_piece, delta, finished
+from adapters.scripted.steps import Step
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,9 +51,7 @@ class Echo:
         return str(arguments.get("text"))
 
 
-async def events_of(
-    model: ScriptedChatModel, tool: Echo, *, max_turns: int = 4, timeout: float = 5
-) -> list[LoopEvent]:
+async def events_of(model: ScriptedChatModel, tool: Echo, *, max_turns: int = 4, timeout: float = 5) -> list[LoopEvent]:
     return [event async for event in AgentLoop(max_turns, timeout).run(model, ASKED, {"echo": tool})]
 
 
@@ -69,7 +68,7 @@ def test_an_answer_without_calls_is_one_turn() -> None:
 
 
 def test_a_call_is_run_and_its_result_goes_back_in_the_next_turn() -> None:
-    model = ScriptedChatModel([delta("Hm "), call("echo", text="42"), finished()], [delta("It is 42"), finished()])
+    model = ScriptedChatModel([delta("Hm "), call("echo", text="42"), delta("It is 42")])
     events = asyncio.run(events_of(model, Echo()))
     assert steps(events) == [(StepStatus.START, ""), (StepStatus.END, "42")]
     *_, said, result = model.requests[1].turns
@@ -82,7 +81,7 @@ def test_a_call_is_run_and_its_result_goes_back_in_the_next_turn() -> None:
 
 def test_several_calls_of_a_turn_run_side_by_side_and_answer_in_call_order() -> None:
     calls = [call("echo", text=str(number)) for number in range(3)]
-    model = ScriptedChatModel([*calls, finished()], [delta("done"), finished()])
+    model = ScriptedChatModel([*calls, delta("done")])
     events = asyncio.run(events_of(model, Echo(together=3)))
     rounds = [event.round for event in events if isinstance(event, RoundFinished)]
     assert [result.content for result in rounds[0].results] == ["0", "1", "2"]
@@ -93,13 +92,13 @@ def test_several_calls_of_a_turn_run_side_by_side_and_answer_in_call_order() -> 
     [
         (call("echo", fail="no such city"), "no such city"),
         (call("nothing"), "There is no tool 'nothing'. Tools: echo."),
-        (call("echo", raw="{broken"), "The arguments of echo are not valid JSON."),
-        (call("echo", raw="[1]"), "The arguments of echo must be a JSON object."),
-        (call("echo", raw="[" * 100_000), "The arguments of echo are not valid JSON."),
+        (call_piece(0, call_id="c", name="echo", arguments="{broken"), "The arguments of echo are not valid JSON."),
+        (call_piece(0, call_id="c", name="echo", arguments="[1]"), "The arguments of echo must be a JSON object."),
+        (call_piece(0, call_id="c", name="echo", arguments="[" * 100_000), "The arguments of echo are not valid JSON."),
     ],
 )
-def test_what_goes_wrong_with_a_call_is_told_to_the_model_which_goes_on(made: object, told: str) -> None:
-    model = ScriptedChatModel([made, finished()], [delta("sorry"), finished()])
+def test_what_goes_wrong_with_a_call_is_told_to_the_model_which_goes_on(made: Step, told: str) -> None:
+    model = ScriptedChatModel(turns=[[made, finished()], [delta("sorry"), finished()]])
     events = asyncio.run(events_of(model, Echo()))
     assert steps(events)[-1] == (StepStatus.ERROR, told)
     result = model.requests[1].turns[-1]
@@ -110,14 +109,14 @@ def test_what_goes_wrong_with_a_call_is_told_to_the_model_which_goes_on(made: ob
 
 def test_a_tool_that_hangs_is_given_up() -> None:
     tool = Echo(together=99)
-    model = ScriptedChatModel([call("echo", text="x"), finished()], [delta("ok"), finished()])
+    model = ScriptedChatModel([call("echo", text="x"), delta("ok")])
     events = asyncio.run(events_of(model, tool, timeout=0.02))
     assert steps(events)[-1][0] is StepStatus.ERROR
     assert tool.cancelled == 1
 
 
 def test_a_model_that_never_stops_calling_is_stopped() -> None:
-    model = ScriptedChatModel(*[[call("echo", text="again"), finished()]] * 9)
+    model = ScriptedChatModel([call("echo", text="again")], repeat=True)
 
     async def scene() -> None:
         await events_of(model, Echo(), max_turns=3)
@@ -162,10 +161,9 @@ def test_whatever_the_model_does_turns_alternate_and_every_call_has_its_result(
     script: list[tuple[list[str], int]],
 ) -> None:
     turns = [
-        [*map(delta, texts), *(call("echo", text=str(n)) for n in range(calls)), finished()]
-        for texts, calls in script
+        [*map(delta, texts), *(call("echo", text=str(n)) for n in range(calls)), finished()] for texts, calls in script
     ]
-    model = ScriptedChatModel(*turns, [delta("end"), finished()])
+    model = ScriptedChatModel(turns=[*turns, [delta("end"), finished()]])
     events = asyncio.run(events_of(model, Echo(), max_turns=9))
     transcript = Transcript()
     for event in events:

@@ -1,0 +1,66 @@
+"""The application as a server runs it: settings, container, HTTP, and what goes on beside the requests."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Final
+
+from dishka import AsyncContainer
+from litestar import Litestar
+
+from adapters.database import schema
+from application.ports.persistence import Transactions
+from application.run_registry import KeepRunsAlive, RunRegistry
+from entrypoints.container import make_container
+from entrypoints.http.app import create_app as create_http_app
+from entrypoints.http.front import Drain
+from entrypoints.http.http_config import HttpConfig
+from entrypoints.settings import Settings, load_settings
+
+END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
+
+
+def create_app(settings: Settings | None = None) -> Litestar:
+    """Everything that one process serves. `state.stop` is an async callable that lets running answers end."""
+    settings = settings or load_settings()
+    container = make_container(settings)
+    drain = Drain()
+    config = HttpConfig(version("agentchat"), settings.cors_origins, heartbeat_seconds=settings.heartbeat_seconds)
+    app = create_http_app(container, config, drain, lifespan=[_beside(container, settings)])
+
+    async def stop() -> None:
+        drain.active = True
+        registry = await container.get(RunRegistry)
+        await registry.drain(settings.shutdown_grace_seconds)
+
+    app.state.stop = stop
+    return app
+
+
+def _beside(container: AsyncContainer, settings: Settings) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncGenerator[None, None]:
+        url = settings.database_url.reveal()
+        if settings.embedded:
+            await schema.migrate(url)
+        else:
+            await schema.require_current(url)
+        alive = await container.get(KeepRunsAlive)
+        if settings.embedded:
+            # There is one process: an answer that is still open belongs to one that died.
+            transactions = await container.get(Transactions)
+            async with transactions.begin() as tx:
+                await tx.messages.close_abandoned(END_OF_TIME)
+        keeper = asyncio.create_task(alive.forever())
+        try:
+            yield
+        finally:
+            registry = await container.get(RunRegistry)
+            await registry.drain(0)
+            keeper.cancel()
+            await asyncio.wait({keeper})
+            await container.close()
+
+    return lifespan
