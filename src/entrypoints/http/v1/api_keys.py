@@ -6,6 +6,7 @@ from typing import Annotated, Final
 from dishka.integrations.litestar import FromDishka, inject
 from litestar import delete, get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Meta, Struct
 
 from application.api_keys import CreateApiKey, DeleteApiKey, ListApiKeys, ShowApiKey
@@ -69,7 +70,7 @@ def _moment(at: datetime | None) -> str | None:
 )
 @inject
 async def create_api_key(
-    data: CreateApiKeyBody, caller: FromDishka[Caller], create: FromDishka[CreateApiKey]
+    data: JSONBody[CreateApiKeyBody], caller: FromDishka[Caller], create: FromDishka[CreateApiKey]
 ) -> Envelope[NewApiKeyView]:
     return ok(NewApiKeyView.of(*await create(caller.user_id, data.name, data.expires_at)))
 
@@ -85,7 +86,7 @@ async def list_api_keys(
 @get("/api_key/{api_key_id:str}", summary="One key", tags=TAGS)
 @inject
 async def show_api_key(
-    api_key_id: str, caller: FromDishka[Caller], show: FromDishka[ShowApiKey]
+    api_key_id: FromPath[str], caller: FromDishka[Caller], show: FromDishka[ShowApiKey]
 ) -> Envelope[ApiKeyView]:
     return ok(ApiKeyView.of(await show(caller.user_id, ApiKeyId(from_path("api_key", api_key_id)))))
 
@@ -95,8 +96,8 @@ async def show_api_key(
 async def delete_api_key(
     caller: FromDishka[Caller],
     remove: FromDishka[DeleteApiKey],
-    data: ApiKeyIdBody | None = None,
-    api_key_id: str | None = None,
+    data: JSONBody[ApiKeyIdBody | None] = None,
+    api_key_id: FromQuery[str | None] = None,
 ) -> Envelope[None]:
     await remove(caller.user_id, ApiKeyId(of_delete("api_key", data.api_key_id if data else None, api_key_id)))
     return ok(None)

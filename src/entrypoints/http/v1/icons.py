@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 from domain.errors import NotFound
 from entrypoints.http.auth import PUBLIC
@@ -26,7 +27,7 @@ async def list_icons(request: Request[Any, Any, Any]) -> Envelope[list[str]]:
 
 
 @get("/user/icons/{name:str}", opt=PUBLIC, summary="A preset avatar", tags=["users"])
-async def show_icon(name: str) -> Response[bytes]:
+async def show_icon(name: FromPath[str]) -> Response[bytes]:
     if name not in ICONS:
         raise NotFound("icon", name)
     return Response(ICONS[name], media_type="image/svg+xml", headers=_HEADERS)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from dishka.integrations.litestar import FromDishka, inject
 from litestar import Request, delete, get, post, put
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
+from litestar.params import JSONBody, QueryParameter
 from msgspec import UNSET, Struct, UnsetType
 
 from application.passwords import ChangePassword
@@ -115,14 +115,16 @@ class UserView(Struct, kw_only=True):
 
 @post("/user/register", status_code=200, opt=PUBLIC, summary="Make an account", tags=TAGS)
 @inject
-async def register(data: RegisterBody, register_user: FromDishka[RegisterUser]) -> Envelope[UserIdView]:
+async def register(data: JSONBody[RegisterBody], register_user: FromDishka[RegisterUser]) -> Envelope[UserIdView]:
     account = NewAccount(data.user_name, data.user_password, data.user_email, data.user_avatar, data.user_description)
     return ok(UserIdView((await register_user(account)).user_id))
 
 
 @post("/user/login", status_code=200, opt=PUBLIC, summary="Log in", tags=TAGS, response_headers=NO_STORE)
 @inject
-async def log_in(data: LoginBody, request: Request[Any, Any, Any], log_in_: FromDishka[LogIn]) -> Envelope[LoginView]:
+async def log_in(
+    data: JSONBody[LoginBody], request: Request[Any, Any, Any], log_in_: FromDishka[LogIn]
+) -> Envelope[LoginView]:
     user, tokens = await log_in_(data.user_name, data.user_password, address_of(request))
     view = LoginView(user.user_id, user.name.value, tokens.access_token, tokens.refresh_token, tokens.expires_in)
     return ok(view)
@@ -137,14 +139,14 @@ async def log_in(data: LoginBody, request: Request[Any, Any, Any], log_in_: From
     response_headers=NO_STORE,
 )
 @inject
-async def refresh(data: RefreshBody, refresh_session: FromDishka[RefreshSession]) -> Envelope[TokensView]:
+async def refresh(data: JSONBody[RefreshBody], refresh_session: FromDishka[RefreshSession]) -> Envelope[TokensView]:
     return ok(TokensView.of(await refresh_session(data.refresh_token)))
 
 
 @post("/user/logout", status_code=200, summary="End this login", tags=TAGS)
 @inject
 async def log_out(
-    caller: FromDishka[Caller], log_out_: FromDishka[LogOut], data: LogoutBody | None = None
+    caller: FromDishka[Caller], log_out_: FromDishka[LogOut], data: JSONBody[LogoutBody | None] = None
 ) -> Envelope[None]:
     await log_out_(caller, data.refresh_token if data else None)
     return ok(None)
@@ -153,7 +155,10 @@ async def log_out(
 @put("/user/password", summary="Change the password, which ends all other logins", tags=TAGS)
 @inject
 async def change_password(
-    data: PasswordBody, request: Request[Any, Any, Any], caller: FromDishka[Caller], change: FromDishka[ChangePassword]
+    data: JSONBody[PasswordBody],
+    request: Request[Any, Any, Any],
+    caller: FromDishka[Caller],
+    change: FromDishka[ChangePassword],
 ) -> Envelope[None]:
     await change(caller, data.old_password, data.new_password, address_of(request))
     return ok(None)
@@ -164,7 +169,7 @@ async def change_password(
 async def show_user(
     caller: FromDishka[Caller],
     show: FromDishka[ShowUser],
-    user_id: Annotated[str | None, Parameter(description="The caller without it")] = None,
+    user_id: Annotated[str | None, QueryParameter(description="The caller without it")] = None,
 ) -> Envelope[UserView]:
     wanted = UserId(from_path("user", user_id)) if user_id else None
     return ok(UserView.of(await show(caller.user_id, wanted), caller))
@@ -173,7 +178,7 @@ async def show_user(
 @put("/user/update", summary="Change the fields of a profile that are present", tags=TAGS)
 @inject
 async def update_user(
-    data: UpdateUserBody, caller: FromDishka[Caller], update: FromDishka[UpdateUser]
+    data: JSONBody[UpdateUserBody], caller: FromDishka[Caller], update: FromDishka[UpdateUser]
 ) -> Envelope[UserView]:
     change = ProfileChange(data.user_email, data.user_avatar, data.user_description)
     user_id = UserId(data.user_id) if data.user_id else caller.user_id
@@ -183,7 +188,10 @@ async def update_user(
 @delete("/user/delete", status_code=200, summary="Delete the caller and all that is theirs", tags=TAGS)
 @inject
 async def delete_user(
-    data: DeleteUserBody, request: Request[Any, Any, Any], caller: FromDishka[Caller], remove: FromDishka[DeleteUser]
+    data: JSONBody[DeleteUserBody],
+    request: Request[Any, Any, Any],
+    caller: FromDishka[Caller],
+    remove: FromDishka[DeleteUser],
 ) -> Envelope[None]:
     await remove(caller.user_id, data.user_password, address_of(request))
     return ok(None)
