@@ -23,7 +23,7 @@ class EventStream:
         self._after = after
         self._heartbeat = heartbeat
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         self._run.attach()
         body = asyncio.ensure_future(self._write(send))
         gone = asyncio.ensure_future(_disconnected(receive))

@@ -44,9 +44,8 @@ def json_line(value: object) -> bytes:
     encoded = _encode(value)
     if encoded.isascii():
         return encoded
-    return (
-        encoded.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029").replace(b"\xc2\x85", b"\\u0085")
-    )
+    encoded = encoded.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
+    return encoded.replace(b"\xc2\x85", b"\\u0085")
 
 
 def _named(event: ChatEvent) -> tuple[bytes, Mapping[str, Any]]:
