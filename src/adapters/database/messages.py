@@ -1,0 +1,223 @@
+"""Messages: a question and its open answer come together, and one closer wins."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Insert,
+    Integer,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    func,
+    insert,
+    literal_column,
+    null,
+    select,
+    union_all,
+    update,
+)
+
+from adapters.database.columns import Moment
+from adapters.database.errors import BrokenReference
+from adapters.database.message_rows import from_answer, to_exchange, to_message
+from adapters.database.owners import LIMIT, OWNER, beside_owner, owned_row, owned_rows, refuse_missing, row_limit
+from adapters.database.session import Session
+from adapters.database.tables import dialogs, messages, users
+from application.paging import Window
+from domain.errors import NotFound
+from domain.ids import DialogId, MessageId, UserId
+from domain.messages import Answer, AnswerStatus, Exchange, Feedback, Message, Question
+
+_DIALOG: Final = bindparam("dialog", type_=Text)
+_MINE: Final = messages.c.user_id == OWNER
+_THIS: Final = and_(_MINE, messages.c.message_id == bindparam("id", type_=Text))
+_IN_DIALOG: Final = and_(_MINE, messages.c.dialog_id == _DIALOG)
+# A literal, not a parameter: only so do both planners take the partial indices.
+_OPEN: Final = messages.c.status == literal_column("'running'")
+
+_SHOWN: Final = tuple(column for column in messages.c if column.name not in {"user_id", "position", "lease_until"})
+
+
+_OF_ANSWERS: Final = (
+    "status",
+    "run_id",
+    "model",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "estimated",
+    "steps",
+    "rounds",
+    "citations",
+    "finish_reason",
+    "failure",
+    "lease_until",
+)
+
+
+def _asked_and_answered() -> Insert:
+    """Both rows in one statement, at the two positions after the last."""
+    last = select(func.coalesce(func.max(messages.c.position), literal_column("-1", Integer))).where(_IN_DIALOG)
+
+    def row(side: str, step: int, own: dict[str, ColumnElement[Any]]) -> Select[Any]:
+        values = {
+            "user_id": OWNER,
+            "dialog_id": _DIALOG,
+            "position": last.scalar_subquery() + literal_column(str(step), Integer),
+            **{name: _value(side, name) for name in ("message_id", "created_at", "content")},
+            **own,
+        }
+        return select(*(value.label(name) for name, value in values.items()))
+
+    asked = row("q", 1, dict.fromkeys(_OF_ANSWERS, null()))
+    answered = row("a", 2, {name: _value("a", name) for name in _OF_ANSWERS})
+    return insert(messages).from_select(list(asked.selected_columns.keys()), union_all(answered, asked))
+
+
+def _value(side: str, column: str) -> BindParameter[Any]:
+    return bindparam(f"{side}_{column}", type_=messages.c[column].type)
+
+
+_OPEN_BOTH: Final = _asked_and_answered()
+_CLOSE: Final = (
+    update(messages)
+    .where(_THIS, _OPEN)
+    .values({name: _value("a", name) for name in ("content", *_OF_ANSWERS) if name not in {"run_id", "lease_until"}})
+    .values(lease_until=None)
+)
+_TOUCH: Final = (
+    update(dialogs)
+    .where(dialogs.c.user_id == OWNER, dialogs.c.dialog_id == _DIALOG)
+    .values(updated_at=bindparam("now", type_=Moment))
+)
+_page: Final = (
+    select(*_SHOWN, messages.c.position)
+    .where(
+        _IN_DIALOG,
+        messages.c.position
+        > func.coalesce(
+            select(messages.c.position)
+            .where(_MINE, messages.c.message_id == bindparam("after", type_=Text))
+            .scalar_subquery(),
+            literal_column("-1", Integer),
+        ),
+    )
+    .order_by(messages.c.position)
+    .limit(LIMIT)
+    .subquery("page")
+)
+_HISTORY: Final = (
+    select(dialogs.c.dialog_id.label("dialog"), *(_page.c[column.name] for column in _SHOWN))
+    .select_from(
+        users.outerjoin(dialogs, and_(dialogs.c.user_id == users.c.user_id, dialogs.c.dialog_id == _DIALOG)).outerjoin(
+            _page, dialogs.c.dialog_id == _page.c.dialog_id
+        )
+    )
+    .where(users.c.user_id == OWNER)
+    .order_by(_page.c.position)
+)
+_asked: Final = messages.alias("asked")
+_last: Final = (
+    select(_asked.c.content.label("question"), messages.c.content, messages.c.rounds, messages.c.position)
+    .select_from(
+        messages.join(
+            _asked,
+            and_(
+                _asked.c.user_id == OWNER,
+                _asked.c.dialog_id == _DIALOG,
+                _asked.c.position == messages.c.position - literal_column("1", Integer),
+            ),
+        )
+    )
+    .where(_IN_DIALOG, messages.c.status != literal_column("'running'"))
+    .order_by(messages.c.position.desc())
+    .limit(LIMIT)
+    .subquery("last_ones")
+)
+_RECENT: Final = beside_owner(_last, _last.c.position)
+_GET: Final = beside_owner(select(*_SHOWN).where(_THIS).subquery())
+_RATE: Final = update(messages).where(_THIS).values(feedback=bindparam("rating", type_=Text))
+_RENEW: Final = (
+    update(messages)
+    .where(_OPEN, messages.c.message_id.in_(bindparam("ids", type_=Text, expanding=True)))
+    .values(lease_until=bindparam("until", type_=Moment))
+)
+_ABANDON: Final = (
+    update(messages)
+    .where(_OPEN, messages.c.lease_until < bindparam("now", type_=Moment))
+    .values(status=AnswerStatus.INTERRUPTED.value, lease_until=None)
+)
+
+
+class MessageRows:
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def open(self, question: Question, answer: Answer, *, owner: UserId, lease_until: datetime) -> None:
+        values = {
+            "owner": owner,
+            "dialog": question.dialog_id,
+            "q_message_id": question.message_id,
+            "q_created_at": question.created_at,
+            "q_content": question.content,
+            "a_message_id": answer.message_id,
+            "a_created_at": answer.created_at,
+            "a_run_id": answer.run_id,
+            "a_lease_until": lease_until,
+            **from_answer(answer),
+        }
+        try:
+            await self._session.affected(_OPEN_BOTH, values)
+        except BrokenReference as broken:
+            # SQLite does not say which reference broke, and lets the transaction go on to find out.
+            if broken.constraint is None:
+                await refuse_missing(self._session, owner, "dialog", question.dialog_id)
+            if broken.constraint == "messages_dialog":
+                raise NotFound("dialog", question.dialog_id) from broken
+            raise
+
+    async def close(self, answer: Answer, *, owner: UserId) -> bool:
+        values = {"owner": owner, "id": answer.message_id, **from_answer(answer)}
+        if not await self._session.affected(_CLOSE, values):
+            return False
+        await self._session.affected(_TOUCH, {"owner": owner, "dialog": answer.dialog_id, "now": datetime.now(UTC)})
+        return True
+
+    async def history(self, dialog_id: DialogId, window: Window, *, owner: UserId) -> Sequence[Message]:
+        values = {
+            "owner": owner,
+            "dialog": dialog_id,
+            "after": None if window.after is None else window.after.identifier,
+            "row_limit": row_limit(window),
+        }
+        rows = await owned_rows(self._session, _HISTORY, values)
+        if not rows:
+            raise NotFound("dialog", dialog_id)
+        return [to_message(row[1:]) for row in rows if row[1] is not None]
+
+    async def recent(self, dialog_id: DialogId, limit: int, *, owner: UserId) -> Sequence[Exchange]:
+        values = {"owner": owner, "dialog": dialog_id, "row_limit": limit}
+        return [to_exchange(row) for row in await owned_rows(self._session, _RECENT, values)]
+
+    async def get(self, message_id: MessageId, *, owner: UserId) -> Message:
+        values = {"owner": owner, "id": message_id}
+        return to_message(await owned_row(self._session, _GET, values, "message", message_id))
+
+    async def rate(self, message_id: MessageId, feedback: Feedback | None, *, owner: UserId) -> None:
+        values = {"owner": owner, "id": message_id, "rating": None if feedback is None else feedback.value}
+        if not await self._session.affected(_RATE, values):
+            await refuse_missing(self._session, owner, "message", message_id)
+
+    async def renew_leases(self, message_ids: Sequence[MessageId], lease_until: datetime) -> None:
+        if message_ids:
+            await self._session.affected(_RENEW, {"ids": list(message_ids), "until": lease_until})
+
+    async def close_abandoned(self, now: datetime) -> int:
+        return await self._session.affected(_ABANDON, {"now": now})

@@ -1,0 +1,1 @@
+"""Migrations: each revision says what it did then, whatever tables.py says now."""

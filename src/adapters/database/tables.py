@@ -1,0 +1,170 @@
+"""The tables. Deleting a row of `users` takes everything of the user along."""
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from adapters.database.columns import Moment
+
+metadata = MetaData()
+
+users = Table(
+    "users",
+    metadata,
+    Column("user_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("name_key", Text, nullable=False),
+    Column("password_hash", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("email", Text),
+    Column("avatar", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    PrimaryKeyConstraint("user_id", name="users_pk"),
+    UniqueConstraint("name_key", name="users_name"),
+)
+
+
+def _owner(table: str, *, nullable: bool = False) -> Column[str]:
+    account = ForeignKey("users.user_id", name=f"{table}_user", ondelete="CASCADE")
+    return Column("user_id", Text, account, nullable=nullable)
+
+
+refresh_tokens = Table(
+    "refresh_tokens",
+    metadata,
+    Column("token_hash", Text, nullable=False),
+    Column("family_id", Text, nullable=False),
+    _owner("refresh_tokens"),
+    Column("expires_at", Moment, nullable=False),
+    Column("spent_at", Moment),
+    PrimaryKeyConstraint("token_hash", name="refresh_tokens_pk"),
+    Index("refresh_tokens_by_family", "family_id"),
+    Index("refresh_tokens_by_user", "user_id"),
+    Index("refresh_tokens_by_expiry", "expires_at"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("api_key_id", Text, nullable=False),
+    _owner("api_keys"),
+    Column("name", Text, nullable=False),
+    Column("key_hash", Text, nullable=False),
+    Column("hint", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment),
+    PrimaryKeyConstraint("api_key_id", name="api_keys_pk"),
+    UniqueConstraint("key_hash", name="api_keys_hash"),
+    Index("api_keys_by_user", "user_id", "created_at", "api_key_id"),
+)
+
+login_failures = Table(
+    "login_failures",
+    metadata,
+    Column("key", Text, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("last_at", Moment, nullable=False),
+    PrimaryKeyConstraint("key", name="login_failures_pk"),
+    Index("login_failures_by_time", "last_at"),
+)
+
+agents = Table(
+    "agents",
+    metadata,
+    Column("agent_id", Text, nullable=False),
+    _owner("agents", nullable=True),
+    Column("name", Text, nullable=False),
+    Column("name_key", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("logo_url", Text, nullable=False),
+    Column("system_prompt", Text, nullable=False),
+    Column("llm_id", Text),
+    Column("tool_ids", Text, nullable=False),
+    Column("mcp_ids", Text, nullable=False),
+    Column("knowledge_ids", Text, nullable=False),
+    Column("enable_memory", Boolean, nullable=False),
+    Column("version", Integer, nullable=False),
+    PrimaryKeyConstraint("agent_id", name="agents_pk"),
+    UniqueConstraint("user_id", "name_key", name="agents_name"),
+    Index("agents_by_user", "user_id", "created_at", "agent_id"),
+)
+
+# agent_id refers to nothing: a dialog outlives its agent and then shows the name and logo kept here.
+dialogs = Table(
+    "dialogs",
+    metadata,
+    Column("dialog_id", Text, nullable=False),
+    _owner("dialogs"),
+    Column("name", Text, nullable=False),
+    Column("agent_id", Text, nullable=False),
+    Column("agent_name", Text, nullable=False),
+    Column("logo_url", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    PrimaryKeyConstraint("user_id", "dialog_id", name="dialogs_pk"),
+    Index("dialogs_by_user", "user_id", "created_at", "dialog_id"),
+    Index("dialogs_by_agent", "user_id", "agent_id"),
+)
+
+# `position` orders a dialog by itself, whatever the clocks of several machines say: 2n asks, 2n + 1 answers.
+messages = Table(
+    "messages",
+    metadata,
+    Column("message_id", Text, nullable=False),
+    _owner("messages"),
+    Column("dialog_id", Text, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("feedback", Text),
+    Column("status", Text),
+    Column("run_id", Text),
+    Column("model", Text),
+    Column("input_tokens", Integer),
+    Column("output_tokens", Integer),
+    Column("cached_tokens", Integer),
+    Column("estimated", Boolean),
+    Column("steps", Text),
+    Column("rounds", Text),
+    Column("citations", Text),
+    Column("finish_reason", Text),
+    Column("failure", Text),
+    Column("lease_until", Moment),
+    PrimaryKeyConstraint("message_id", name="messages_pk"),
+    ForeignKeyConstraint(
+        ["user_id", "dialog_id"],
+        ["dialogs.user_id", "dialogs.dialog_id"],
+        name="messages_dialog",
+        ondelete="CASCADE",
+    ),
+    UniqueConstraint("user_id", "dialog_id", "position", name="messages_order"),
+    Index(
+        "messages_open",
+        "user_id",
+        "dialog_id",
+        unique=True,
+        sqlite_where=text("status = 'running'"),
+        postgresql_where=text("status = 'running'"),
+    ),
+    Index(
+        "messages_leases",
+        "lease_until",
+        sqlite_where=text("status = 'running'"),
+        postgresql_where=text("status = 'running'"),
+    ),
+)

@@ -1,0 +1,95 @@
+"""Transactions over either dialect."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from sqlalchemy import Integer, literal_column, select
+
+from adapters.database.agents import AgentRows
+from adapters.database.api_keys import ApiKeyRows
+from adapters.database.dialogs import DialogRows
+from adapters.database.engine import Database, Gate, open_database
+from adapters.database.login_failures import LoginFailureRows
+from adapters.database.messages import MessageRows
+from adapters.database.refresh_tokens import RefreshTokenRows
+from adapters.database.session import OpenTransaction, Session, SingleStatements
+from adapters.database.users import UserRows
+from application.ports.persistence import (
+    Agents,
+    ApiKeys,
+    Dialogs,
+    LoginFailures,
+    Messages,
+    RefreshTokens,
+    Transaction,
+    Users,
+)
+
+_PING: Final = select(literal_column("1", Integer))
+PATIENCE_SECONDS: Final = 10.0
+
+
+class Repositories:
+    """Every repository on one session."""
+
+    __slots__ = ("agents", "api_keys", "dialogs", "login_failures", "messages", "refresh_tokens", "users")
+
+    def __init__(self, session: Session, dialect: str) -> None:
+        self.users: Users = UserRows(session)
+        self.refresh_tokens: RefreshTokens = RefreshTokenRows(session)
+        self.api_keys: ApiKeys = ApiKeyRows(session)
+        self.login_failures: LoginFailures = LoginFailureRows(session, dialect)
+        self.agents: Agents = AgentRows(session)
+        self.dialogs: Dialogs = DialogRows(session)
+        self.messages: Messages = MessageRows(session)
+
+
+class DatabaseTransactions:
+    """The Transactions port. Close it with `aclose`."""
+
+    def __init__(self, database: Database, *, patience: float = PATIENCE_SECONDS) -> None:
+        self.database = database
+        self._writers = Gate(database.writers, patience)
+        shared = database.reader.pool is database.writer.sync_engine.pool
+        self._readers = self._writers if shared else Gate(database.readers, patience)
+        self._singles = Repositories(SingleStatements(database.reader, self._readers), database.dialect)
+        self._ending: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    def open(cls, url: str, *, pool_size: int = 10) -> "DatabaseTransactions":
+        return cls(open_database(url, pool_size=pool_size))
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[Transaction]:
+        await self._writers.enter()
+        session = OpenTransaction(self.database.writer.sync_engine)
+        try:
+            yield Repositories(session, self.database.dialect)
+            await session.commit()
+        except BaseException:
+            # A task of its own: the caller may be cancelled, even again and again, and the connection must come back.
+            ending = asyncio.create_task(self._abandon(session))
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+            await asyncio.shield(ending)
+            raise
+        self._writers.leave()
+
+    async def _abandon(self, session: OpenTransaction) -> None:
+        try:
+            await session.roll_back()
+        finally:
+            self._writers.leave()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Transaction]:
+        yield self._singles
+
+    async def ping(self) -> None:
+        await SingleStatements(self.database.reader, self._readers).rows(_PING, {})
+
+    async def aclose(self) -> None:
+        await asyncio.gather(*self._ending, return_exceptions=True)
+        await self.database.aclose()

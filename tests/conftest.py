@@ -1,0 +1,123 @@
+"""Fixtures for every suite.
+
+Async tests and async fixtures need no marker: anyio's plugin runs them, on uvloop where it is installed, all of one
+module's in one event loop. `@given` works on async tests too.
+
+- `database_url`: a fresh, migrated database; the test runs once on SQLite and once on Postgres.
+- `sqlite_url`, `postgres_url`: the same on one of them. `empty_database_url`: without tables, on both.
+- `transactions`: DatabaseTransactions on `database_url`, closed after the test.
+- `postgres`: this worker's server (tests/servers/postgres.py).
+- `statements`: the SQL that `transactions` sent, in order; clear it, act, and count.
+"""
+
+import asyncio
+import importlib.util
+import itertools
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from sqlalchemy import event
+
+from adapters.database.schema import migrate
+from adapters.database.transactions import DatabaseTransactions
+from servers.postgres import Postgres
+
+settings.register_profile(
+    "default",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.register_profile("ci", settings.get_profile("default"), derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+_UVLOOP = importlib.util.find_spec("uvloop") is not None
+_numbers = itertools.count(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.option.anyio_mode = "auto"
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"use_uvloop": _UVLOOP}
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    server = Postgres()
+    try:
+        yield server.start()
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: Postgres) -> str:
+    postgres.execute("CREATE DATABASE template_agentchat")
+    asyncio.run(migrate(postgres.url("template_agentchat")))
+    return "template_agentchat"
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("template") / "agentchat.db"
+    asyncio.run(migrate(f"sqlite+aiosqlite:///{file}"))
+    return file
+
+
+def _postgres_database(postgres: Postgres, template: str) -> Iterator[str]:
+    name = f"test_{next(_numbers)}"
+    postgres.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+    yield postgres.url(name)
+    postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres, postgres_template: str) -> Iterator[str]:
+    yield from _postgres_database(postgres, postgres_template)
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    file = tmp_path / "agentchat.db"
+    shutil.copyfile(sqlite_template, file)
+    return f"sqlite+aiosqlite:///{file}"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite+aiosqlite:///{tmp_path / 'data' / 'empty.db'}"
+    else:
+        yield from _postgres_database(request.getfixturevalue("postgres"), "template0")
+
+
+@pytest.fixture
+async def transactions(database_url: str) -> AsyncIterator[DatabaseTransactions]:
+    opened = DatabaseTransactions.open(database_url)
+    yield opened
+    await opened.aclose()
+
+
+@pytest.fixture
+def statements(transactions: DatabaseTransactions) -> list[str]:
+    sent: list[str] = []
+
+    def note(_c: object, _cursor: object, statement: str, *_rest: object) -> None:
+        sent.append(statement)
+
+    for engine in transactions.database.engines:
+        event.listen(engine, "before_cursor_execute", note)
+    return sent

