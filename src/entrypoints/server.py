@@ -71,6 +71,9 @@ class GracefulServer(uvicorn.Server):
 def serve(settings: Settings) -> int:
     """Until a signal; the exit code."""
     sock = bind(settings.host, settings.port)
+    from entrypoints.schema_ready import prepare_database
+
+    asyncio.run(prepare_database(settings))
     if settings.workers == 1:
         return run(sock, settings, announce=greeting(sock))
     from entrypoints.server_workers import Supervisor

@@ -1,0 +1,110 @@
+"""The models of the configuration: built in, changed, added, removed; whose key they use; which is the default."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from domain.models import Provider
+from entrypoints.settings import Secret, Settings, load_settings, model_specs
+
+OPENAI = {"OPENAI_API_KEY": "sk-vendor"}
+
+
+def settings_of(folder: Path, environ: Mapping[str, str] | None = None, document: str = "") -> Settings:
+    (folder / "agentchat.toml").write_text(document)
+    return load_settings(environ or {}, folder)
+
+
+def test_without_configuration_the_default_is_offline_and_the_rest_say_what_to_set(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    specs = {spec.llm_id: spec for spec in model_specs(settings)}
+    assert settings.default_model == "offline"
+    assert [name for name, spec in specs.items() if spec.available] == ["offline"]
+    assert specs["gpt-4"].unavailable_reason == (  # type: ignore[index]
+        "Model gpt-4 has no API key: set OPENAI_API_KEY or [models.gpt-4] api_key."
+    )
+    assert {spec.provider for spec in specs.values()} == {Provider.OFFLINE, Provider.OPENAI, Provider.ANTHROPIC}
+
+
+def test_a_model_of_the_configuration_changes_a_built_in_one_field_by_field(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, document='[models."gpt-5.5"]\nvision = false\nmodel = "mine"')
+    assert not settings.models["gpt-5.5"].vision
+    assert settings.models["gpt-5.5"].context_window == 400_000
+    assert next(iter(model_specs(settings))).model == "mine"
+
+
+@pytest.mark.parametrize("name", ["gpt-4", "GPT-4", "GPT_4", "gpt_4"])
+def test_a_variable_finds_a_model_by_any_spelling_of_its_name(tmp_path: Path, name: str) -> None:
+    settings = settings_of(tmp_path, {f"AGENTCHAT_MODELS__{name}__API_KEY": "sk-own"})
+    assert settings.model_key("gpt-4") == Secret("sk-own")
+    assert settings.default_model == "gpt-4"
+
+
+def test_a_new_model_keeps_its_name_as_written(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, {"AGENTCHAT_MODELS__MyModel__PROVIDER": "offline"})
+    assert "MyModel" in settings.models
+
+
+def test_a_disabled_model_is_gone(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, document="[models.gpt-4]\nenabled = false")
+    assert "gpt-4" not in settings.models
+    assert settings.model_key("gpt-4") is None
+
+
+def test_the_vendors_variables_serve_models_that_name_no_key_or_address(tmp_path: Path) -> None:
+    document = """
+        [models.gpt-4]
+        api_key = "sk-own"
+        [models.proxied]
+        provider = "openai"
+        base_url = "https://proxy.example/v1"
+        [models.local]
+        provider = "openai_compatible"
+        base_url = "http://localhost:11434/v1"
+    """
+    settings = settings_of(tmp_path, {**OPENAI, "OPENAI_BASE_URL": "https://eu.example/v1"}, document)
+    assert settings.model_key("gpt-4") == Secret("sk-own")
+    assert settings.models["gpt-4"].base_url == "https://eu.example/v1"
+    assert settings.model_key("proxied") == Secret("sk-vendor")
+    assert settings.models["proxied"].base_url == "https://proxy.example/v1"
+    assert settings.model_key("local") is None
+    assert settings.source('models."gpt-5.5".api_key') == "OPENAI_API_KEY"
+
+
+def test_a_compatible_server_needs_no_key_unless_one_is_named(tmp_path: Path) -> None:
+    document = '[models.a]\nprovider = "openai_compatible"\nbase_url = "http://h/v1"\n'
+    assert settings_of(tmp_path, document=document).default_model == "a"
+    named = settings_of(tmp_path, document=document + 'api_key_env = "A_KEY"')
+    reasons = {spec.llm_id: spec.unavailable_reason for spec in model_specs(named)}
+    assert reasons["a"] == "Model a has no API key: set A_KEY, which its api_key_env names."  # type: ignore[index]
+    assert settings_of(tmp_path, {"A_KEY": "k"}, document + 'api_key_env = "A_KEY"').default_model == "a"
+
+
+def test_the_operators_models_come_first_when_the_default_is_chosen(tmp_path: Path) -> None:
+    document = '[models.mine]\nprovider = "openai"\n'
+    assert settings_of(tmp_path, OPENAI, document).default_model == "mine"
+    assert settings_of(tmp_path, OPENAI).default_model == "gpt-5.5"
+    assert settings_of(tmp_path, {**OPENAI, "AGENTCHAT_DEFAULT_MODEL": "offline"}).default_model == "offline"
+
+
+def test_prices_and_fallbacks_reach_the_domain(tmp_path: Path) -> None:
+    document = '[models.gpt-4]\nfallbacks = ["offline"]\nprices = {input = 30, output = 60, currency = "EUR"}'
+    spec = next(spec for spec in model_specs(settings_of(tmp_path, document=document)) if spec.llm_id == "gpt-4")
+    assert spec.fallbacks == ("offline",)
+    assert spec.prices is not None
+    assert (spec.prices.input, spec.prices.output, spec.prices.currency) == (30, 60, "EUR")
+
+
+def test_the_databases_kind_follows_its_address(tmp_path: Path) -> None:
+    embedded = settings_of(tmp_path)
+    assert embedded.embedded
+    assert embedded.vector.kind == "embedded"
+    assert embedded.database_url.reveal().endswith("/data/agentchat.db")
+    keys = '["' + "k" * 32 + '"]'
+    server = settings_of(
+        tmp_path,
+        {"AGENTCHAT_DATABASE_URL": "postgresql://h/d", "AGENTCHAT_SECRET_KEYS": keys, "AGENTCHAT_WORKERS": "4"},
+    )
+    assert not server.embedded
+    assert server.vector.kind == "pgvector"
