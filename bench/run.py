@@ -42,7 +42,7 @@ class Level:
 
 
 SATURATED = Level(50, 600, 200)
-PACED = Level(500, 500, 100, delay=50, ramp=1)
+PACED = Level(500, 1000, 100, delay=50, ramp=5)
 IDLE = Level(1, 150, 200)
 
 
@@ -141,6 +141,7 @@ def measure(database: str, rounds: int) -> dict[str, object]:
         database_url, database_pid = stack.enter_context(postgres()) if database == "postgres" else (None, 0)
         server = Server(folder, f"{provider_url}/v1", database_url)
         stack.callback(server.stop)
+        stack.callback(server.complain)
         began = time.monotonic()
         if database_url:
             server.migrate()

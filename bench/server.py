@@ -67,6 +67,13 @@ class Server:
             stop(self.process)
             self.process = None
 
+    def complain(self) -> None:
+        """Show what the server logged beyond its requests."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        unusual = [line for line in lines if '"level":"error"' in line or '"level": "error"' in line or line[:1] != "{"]
+        for line in unusual[-20:]:
+            print(line[:4000], file=sys.stderr)
+
     @property
     def pid(self) -> int:
         assert self.process
