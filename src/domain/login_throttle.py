@@ -113,8 +113,11 @@ class Counts:
         )
 
     def succeeded(self, now: datetime) -> FailedLogins:
-        """The pair starts afresh, and is known. The other counts stay: else own logins would pay for guesses."""
-        return FailedLogins(self.attempt.pair, 0, now)
+        """The pair starts afresh, and is no stranger from now on, so its mark lies back by the strangers' wait.
+
+        The other counts stay: else own logins would pay for guesses.
+        """
+        return FailedLogins(self.attempt.pair, 0, now - timedelta(seconds=STRANGER_DELAY))
 
     def _stranger_wait(self, now: datetime) -> float:
         if ACCOUNT.remembered(self.account, now) < ACCOUNT_ALARM:
