@@ -20,7 +20,18 @@ def to_message(row: Any) -> Message:
     rating = None if feedback is None else Feedback(feedback)
     if status is None:
         return Question(message_id, dialog_id, content, created_at, rating)
-    input_tokens, output_tokens, cached_tokens, estimated, steps, rounds, citations, finish_reason, failure = rest
+    (
+        input_tokens,
+        output_tokens,
+        cached_tokens,
+        estimated,
+        steps,
+        rounds,
+        citations,
+        finish_reason,
+        failure,
+        closed_at,
+    ) = rest
     return Answer(
         message_id,
         dialog_id,
@@ -35,6 +46,7 @@ def to_message(row: Any) -> Message:
         () if citations == "[]" else _citations_of(citations),
         finish_reason,
         failure,
+        closed_at,
         rating,
     )
 
@@ -60,6 +72,7 @@ def from_answer(answer: Answer) -> dict[str, Any]:
         "a_citations": _json(answer.citations),
         "a_finish_reason": answer.finish_reason,
         "a_failure": answer.failure,
+        "a_closed_at": answer.closed_at,
     }
 
 

@@ -56,6 +56,7 @@ _OF_ANSWERS: Final = (
     "citations",
     "finish_reason",
     "failure",
+    "closed_at",
     "lease_until",
 )
 
@@ -150,7 +151,7 @@ _RENEW: Final = (
 _ABANDON: Final = (
     update(messages)
     .where(_OPEN, messages.c.lease_until < bindparam("now", type_=Moment))
-    .values(status=AnswerStatus.INTERRUPTED.value, lease_until=None)
+    .values(status=AnswerStatus.INTERRUPTED.value, closed_at=bindparam("closed", type_=Moment), lease_until=None)
 )
 
 
@@ -187,7 +188,8 @@ class MessageRows:
         values = {"owner": owner, "id": answer.message_id, **from_answer(answer)}
         if not await self._session.affected(_CLOSE, values):
             return False
-        await self._session.affected(_TOUCH, {"owner": owner, "dialog": answer.dialog_id, "now": datetime.now(UTC)})
+        now = answer.closed_at or datetime.now(UTC)
+        await self._session.affected(_TOUCH, {"owner": owner, "dialog": answer.dialog_id, "now": now})
         return True
 
     async def history(self, dialog_id: DialogId, window: Window, *, owner: UserId) -> Sequence[Message]:
@@ -220,4 +222,4 @@ class MessageRows:
             await self._session.affected(_RENEW, {"ids": list(message_ids), "until": lease_until})
 
     async def close_abandoned(self, now: datetime) -> int:
-        return await self._session.affected(_ABANDON, {"now": now})
+        return await self._session.affected(_ABANDON, {"now": now, "closed": min(now, datetime.now(UTC))})

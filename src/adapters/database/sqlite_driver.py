@@ -14,7 +14,7 @@ class OneHopConnection(aiosqlite.Connection):
         return OneHopCursor(self)
 
     async def run(self, operation: str, parameters: Sequence[Any]) -> "Outcome":
-        outcome: Outcome = await self._execute(self._run, operation, parameters)
+        outcome: Outcome = await self._execute(self._run, operation, parameters)  # type: ignore[no-untyped-call]
         return outcome
 
     def _run(self, operation: str, parameters: Sequence[Any]) -> "Outcome":

@@ -144,6 +144,7 @@ messages = Table(
     Column("citations", Text),
     Column("finish_reason", Text),
     Column("failure", Text),
+    Column("closed_at", Moment),
     Column("lease_until", Moment),
     PrimaryKeyConstraint("message_id", name="messages_pk"),
     ForeignKeyConstraint(

@@ -189,6 +189,7 @@ def _create_messages() -> None:
         sa.Column("citations", sa.Text()),
         sa.Column("finish_reason", sa.Text()),
         sa.Column("failure", sa.Text()),
+        sa.Column("closed_at", Moment()),
         sa.Column("lease_until", Moment()),
         sa.ForeignKeyConstraint(
             ["user_id", "dialog_id"],
