@@ -51,11 +51,15 @@ def _make(path: Path) -> None:
 
 def _read(path: Path) -> str:
     try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     except OSError as error:
         raise SecretFileRefused(f"{path} can't be read ({error.strerror}): it must be a file of this user") from error
-    with os.fdopen(handle, encoding="utf-8") as file:
-        _secure(path, file.fileno())
+    try:
+        _secure(path, handle)
+    except BaseException:
+        os.close(handle)
+        raise
+    with os.fdopen(handle, encoding="utf-8", errors="replace") as file:
         return file.read()
 
 
