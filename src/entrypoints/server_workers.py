@@ -51,13 +51,14 @@ class Supervisor:
     def _told_to_stop(self) -> bool:
         return any(number != signal.SIGHUP for number in self.signals)
 
-    def _start(self, *, announce: bool = False) -> "subprocess.Popen[bytes]":
+    def _command(self, announce: bool) -> list[str]:
         from entrypoints.server import greeting
 
         text = greeting(self.sock) if announce else ""
-        descriptor = self.sock.fileno()
-        command = [sys.executable, "-P", "-m", "entrypoints.server", str(descriptor), text]
-        worker = subprocess.Popen(command, pass_fds=[descriptor])  # noqa: S603 - our own module
+        return [sys.executable, "-P", "-m", "entrypoints.server", str(self.sock.fileno()), text]
+
+    def _start(self, *, announce: bool = False) -> "subprocess.Popen[bytes]":
+        worker = subprocess.Popen(self._command(announce), pass_fds=[self.sock.fileno()])  # noqa: S603 - our own module
         self.started[worker.pid] = time.monotonic()
         return worker
 
