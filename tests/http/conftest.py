@@ -1,0 +1,73 @@
+"""The whole application, with a client, on the database of the test: what asks for it runs on every database."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+from sqlalchemy import Engine, event
+
+from entrypoints.main import create_app
+from entrypoints.settings import load_settings
+from http_answers import Client, Headers, Register
+
+PASSWORD = "test"
+
+
+@pytest.fixture
+def app(database_url: str, tmp_path: Path) -> Litestar:
+    variables = {
+        "AGENTCHAT_DATABASE_URL": database_url,
+        "AGENTCHAT_DATA_DIR": str(tmp_path / "data"),
+        "AGENTCHAT_SECRET_KEYS": '["a-secret-of-the-tests-that-is-long-enough-0123456789"]',
+    }
+    return create_app(load_settings(variables, tmp_path))
+
+
+@pytest.fixture
+def client(app: Litestar) -> Iterator[Client]:
+    with TestClient(app, raise_server_exceptions=False) as made:
+        yield made
+
+
+@pytest.fixture
+def register(client: Client) -> Register:
+    """Makes a user and gives the headers that speak for them."""
+    numbers = count(1)
+
+    def make(name: str | None = None) -> Headers:
+        account = {"user_name": name or f"user-{next(numbers)}", "user_password": PASSWORD}
+        made = client.post("/api/v1/user/register", json=account)
+        assert made.status_code == 200, made.text
+        logged_in = client.post("/api/v1/user/login", json=account).json()["data"]
+        return {"authorization": f"Bearer {logged_in['access_token']}"}
+
+    return make
+
+
+@dataclass
+class Statements:
+    """The SQL that was run since `clear`."""
+
+    texts: list[str] = field(default_factory=list)
+
+    def clear(self) -> None:
+        self.texts.clear()
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@pytest.fixture
+def statements() -> Iterator[Statements]:
+    counted = Statements()
+
+    def count_one(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        counted.texts.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", count_one)
+    yield counted
+    event.remove(Engine, "before_cursor_execute", count_one)
