@@ -78,7 +78,7 @@ def serve(settings: Settings) -> int:
         return run(sock, settings, announce=greeting(sock))
     from entrypoints.server_workers import Supervisor
 
-    return Supervisor(settings, sock).run()
+    return Supervisor(settings, sock, greeting(sock)).run()
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -25,9 +25,10 @@ log = structlog.get_logger(__name__)
 class Supervisor:
     """SIGTERM and SIGINT stop the workers gracefully, a second one kills them; SIGHUP replaces them one by one."""
 
-    def __init__(self, settings: Settings, sock: socket.socket) -> None:
+    def __init__(self, settings: Settings, sock: socket.socket, greeting: str = "") -> None:
         self.settings = settings
         self.sock = sock
+        self.greeting = greeting
         self.signals: list[int] = []
         self.workers: list[subprocess.Popen[bytes]] = []
         self.started: dict[int, float] = {}
@@ -52,9 +53,7 @@ class Supervisor:
         return any(number != signal.SIGHUP for number in self.signals)
 
     def _command(self, announce: bool) -> list[str]:
-        from entrypoints.server import greeting
-
-        text = greeting(self.sock) if announce else ""
+        text = self.greeting if announce else ""
         return [sys.executable, "-P", "-m", "entrypoints.server", str(self.sock.fileno()), text]
 
     def _start(self, *, announce: bool = False) -> "subprocess.Popen[bytes]":

@@ -204,10 +204,10 @@ SUPERVISOR = """
 POLITE = """
 import os, signal, sys
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-print(os.getpid(), flush=True)
+os.write(1, b"%d\\n" % os.getpid())
 while True: signal.pause()
 """
-STUBBORN = POLITE.replace("lambda *_: sys.exit(0)", "lambda *_: print('no', flush=True)")
+STUBBORN = POLITE.replace("lambda *_: sys.exit(0)", "lambda *_: os.write(1, b'no\\n')")
 
 
 def supervisor(worker: str) -> "subprocess.Popen[str]":
