@@ -4,6 +4,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.metadata import version
 
 from dishka import AsyncContainer, Provider, Scope, from_context, make_async_container, provide, provide_all
 from dishka.integrations.litestar import LitestarProvider
@@ -26,6 +27,7 @@ from domain.errors import DomainError
 from domain.ids import ModelId, RunId, ToolId
 from entrypoints.chat_models import ConfiguredModels
 from entrypoints.http.auth import CallerProvider
+from entrypoints.http.http_config import HttpConfig
 from entrypoints.settings import Settings, model_specs
 
 log = logging.getLogger("agentchat.runs")
@@ -203,8 +205,16 @@ class Chat(Provider):
         )
 
     @provide
+    def http_config(self, settings: Settings) -> HttpConfig:
+        return http_config(settings)
+
+    @provide
     def health(self, transactions: Transactions) -> health.CheckHealth:
         return health.CheckHealth((DatabaseHealth(transactions),))
+
+
+def http_config(settings: Settings) -> HttpConfig:
+    return HttpConfig(version("agentchat"), settings.cors_origins, heartbeat_seconds=settings.heartbeat_seconds)
 
 
 def secrets_of(settings: Settings) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Final
 
 from dishka import AsyncContainer
@@ -13,10 +12,9 @@ from litestar import Litestar
 from adapters.database import schema
 from application.ports.persistence import Transactions
 from application.run_registry import KeepRunsAlive, RunRegistry
-from entrypoints.container import make_container
+from entrypoints.container import http_config, make_container
 from entrypoints.http.app import create_app as create_http_app
 from entrypoints.http.front import Drain
-from entrypoints.http.http_config import HttpConfig
 from entrypoints.settings import Settings, load_settings
 
 END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
@@ -27,8 +25,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
     settings = settings or load_settings()
     container = make_container(settings)
     drain = Drain()
-    config = HttpConfig(version("agentchat"), settings.cors_origins, heartbeat_seconds=settings.heartbeat_seconds)
-    app = create_http_app(container, config, drain, lifespan=[_beside(container, settings)])
+    app = create_http_app(container, http_config(settings), drain, lifespan=[_beside(container, settings)])
 
     async def stop() -> None:
         drain.active = True
