@@ -20,6 +20,8 @@ class Exchange:
         self.closed = asyncio.Event()
         """The client closed the connection."""
         self.closed_at = 0.0
+        self.heard = asyncio.Event()
+        """For the test to tell the script that the client has what was sent."""
         self._writer: asyncio.StreamWriter
 
     @property
@@ -38,6 +40,8 @@ class Exchange:
 
     async def events(self, *payloads: object) -> None:
         """Each as JSON in an event of its own; bytes as they are."""
+        if not payloads:
+            return
         written = [p if isinstance(p, bytes) else json.dumps(p, ensure_ascii=False).encode() for p in payloads]
         await self.chunk(b"".join(b"data: %b\n\n" % payload for payload in written))
 
@@ -59,15 +63,16 @@ Script = Callable[[Exchange], Awaitable[None]]
 class ByteServer:
     """Plays one script a request, the last one again and again."""
 
-    def __init__(self, *scripts: Script) -> None:
+    def __init__(self, *scripts: Script, port: int = 0) -> None:
         self._scripts = scripts
+        self._port = port
         self.exchanges: list[Exchange] = []
         self.connections = 0
         self._arrived = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
         host, port = self._server.sockets[0].getsockname()[:2]
         self.url = f"http://{host}:{port}"
         return self
@@ -94,7 +99,8 @@ class ByteServer:
         self.connections += 1
         try:
             await self._converse(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            # Cancelled by the end of the test: asyncio would log it.
             pass
         finally:
             self._tasks.discard(task)

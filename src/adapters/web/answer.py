@@ -101,7 +101,7 @@ class IncomingAnswer:
             reader.read(payloads, events)
         except ModelError as error:
             # After the reason to stop only counts can be lost; at the end, half an event means a cut.
-            if not stopped:
+            if not reader.stopped:
                 raise (_cut() if self._at_end and error.code == "model_bad_response" else error) from None
         if not self._spoke:
             self._spoke = any(isinstance(event, TextDelta | ToolCallDelta) for event in events)

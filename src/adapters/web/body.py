@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import httpx2
+from aiohttp.http_exceptions import HttpProcessingError
 
+BROKEN = (aiohttp.ClientError, HttpProcessingError, OSError)
 ERROR_BODY_LIMIT = 1 << 20
 
 
@@ -19,7 +21,9 @@ class ResponseBody(httpx2.AsyncByteStream):
         """The bytes that arrived, or none at the end. Raises httpx2.ReadError when the connection was cut."""
         try:
             return await self._read()
-        except (aiohttp.ClientError, OSError) as error:
+        except BROKEN as error:
+            if kept := self._kept():
+                return kept
             raise httpx2.ReadError("the connection was cut") from error
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -28,6 +32,10 @@ class ResponseBody(httpx2.AsyncByteStream):
         while size < ERROR_BODY_LIMIT and (data := await self.read()):
             size += len(data)
             yield data
+
+    def _kept(self) -> bytes:
+        """What arrived before a break: aiohttp has it, and would not give it out any more."""
+        return self._response.content._read_nowait(-1)
 
     def close(self) -> None:
         """Without waiting: aiohttp has already taken the connection back when the body was read to its end."""

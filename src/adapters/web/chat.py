@@ -53,6 +53,8 @@ class HttpChatModel:
             await answer.hang_up()
 
     async def _begin(self, request: ModelRequest) -> tuple["IncomingAnswer", list[ModelEvent]]:
+        if not self._warm:
+            await asyncio.to_thread(self.warm_up)
         deadline = asyncio.get_running_loop().time() + self._timeouts.first_token
         try:
             async with asyncio.timeout_at(deadline):
@@ -83,8 +85,6 @@ class HttpChatModel:
             attempt += 1
 
     async def _attempt(self, request: ModelRequest) -> tuple["IncomingAnswer", list[ModelEvent]]:
-        if not self._warm:
-            await asyncio.to_thread(self.warm_up)
         from adapters.web.answer import IncomingAnswer
 
         response = await self._endpoint.open(request, connect_seconds=self._timeouts.connect)

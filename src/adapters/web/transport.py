@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import aiohttp
 import httpx2
+from aiohttp.http_exceptions import HttpProcessingError
 
 from adapters.web.body import BODY_EXTENSION, ResponseBody
 
@@ -24,7 +25,7 @@ def _errors_of_httpx() -> Iterator[None]:
         raise httpx2.ConnectError("no connection") from error
     except aiohttp.InvalidURL as error:
         raise httpx2.UnsupportedProtocol("no such kind of address") from error
-    except aiohttp.ClientResponseError as error:
+    except (aiohttp.ClientResponseError, HttpProcessingError) as error:
         raise httpx2.RemoteProtocolError("not an HTTP answer") from error
     except (aiohttp.ClientError, OSError) as error:
         raise httpx2.ReadError("the connection was cut before an answer") from error

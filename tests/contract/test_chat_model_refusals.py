@@ -1,0 +1,266 @@
+"""What a provider's refusals become, and which of them are tried again."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from application.ports.chat_model import Timeouts
+from contract.chat_model_fixtures import (
+    KEY,
+    STOP,
+    TEXT,
+    answering,
+    collect,
+    collect_until_error,
+    model_at,
+    question,
+    refusing,
+    scene,
+    text_of,
+)
+from domain.conversation import FinishReason, ModelFinished, ReasoningDelta, Usage
+from servers.aimock_server import aimock
+from servers.byte_server import Exchange
+
+PROTOCOLS = ["openai", "anthropic"]
+
+
+@pytest.fixture(scope="module")
+def aimock_url() -> Iterator[str]:
+    with aimock() as url:
+        yield url
+
+
+def body(message: str, **fields: object) -> dict[str, object]:
+    return {"type": "error", "error": {"message": message, **fields}}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        ("Too many requests", "model_rate_limited"),
+        ("Fail always", "model_unavailable"),
+        ("Cut me off", "model_stream_cut"),
+    ],
+)
+def test_faults_of_a_protocol_server_have_our_codes(protocol: str, asked: str, code: str, aimock_url: str) -> None:
+    async def act() -> None:
+        async with model_at(aimock_url, protocol, max_retries=0) as model:
+            events, error = await collect_until_error(model, question(asked))
+        assert error.code == code
+        assert error.retryable
+        assert bool(events) == (asked == "Cut me off")
+        assert KEY not in error.message
+
+    asyncio.run(act())
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_reasoning_usage_and_length_come_from_a_protocol_server(protocol: str, aimock_url: str) -> None:
+    async def act() -> None:
+        async with model_at(aimock_url, protocol) as model:
+            thought = await collect(model, question("Think first"))
+            counted = (await collect(model, question("Count my tokens")))[-1]
+            brief = (await collect(model, question("Be brief")))[-1]
+        assert "".join(e.text for e in thought if isinstance(e, ReasoningDelta)) == "Let me see: two and two."
+        assert text_of(thought) == "Four."
+        assert isinstance(counted, ModelFinished)
+        assert counted.usage == Usage(21, 7)
+        assert isinstance(brief, ModelFinished)
+        assert brief.reason is FinishReason.LENGTH
+
+    asyncio.run(act())
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize(
+    ("status", "fields", "code", "retryable"),
+    [
+        (400, {"message": "bad"}, "model_bad_request", False),
+        (422, {"message": "bad"}, "model_bad_request", False),
+        (401, {"message": f"Incorrect API key {KEY}"}, "model_auth_failed", False),
+        (402, {"message": "pay"}, "model_auth_failed", False),
+        (403, {"message": "no"}, "model_auth_failed", False),
+        (404, {"message": "no such model"}, "model_not_found", False),
+        (408, {"message": "slow"}, "model_timeout", True),
+        (409, {"message": "lock"}, "model_unavailable", True),
+        (413, {"message": "big"}, "context_too_long", False),
+        (429, {"message": "slow down"}, "model_rate_limited", True),
+        (500, {"message": "oops"}, "model_unavailable", True),
+        (503, {"message": "oops"}, "model_unavailable", True),
+        (504, {"message": "slow"}, "model_timeout", True),
+        (529, {"message": "overloaded", "type": "overloaded_error"}, "model_unavailable", True),
+        (400, {"message": "prompt is too long: 9 tokens > 8 maximum"}, "context_too_long", False),
+        (400, {"message": "Output blocked by content filtering policy"}, "content_refused", False),
+        (302, {"message": "elsewhere"}, "model_bad_response", False),
+    ],
+)
+def test_a_status_has_one_code(
+    protocol: str, status: int, fields: dict[str, object], code: str, retryable: bool
+) -> None:
+    async def act() -> None:
+        async with scene(refusing(status, body(**fields)), protocol=protocol, max_retries=0) as (_, model):  # type: ignore[arg-type]
+            events, error = await collect_until_error(model, question())
+        assert (error.code, error.retryable, events) == (code, retryable, [])
+        assert KEY not in error.message
+        assert error.message.endswith(".")
+        assert error.__cause__ is None
+
+    asyncio.run(act())
+
+
+@pytest.mark.parametrize(
+    ("status", "fields", "code"),
+    [
+        (400, {"code": "context_length_exceeded"}, "context_too_long"),
+        (400, {"code": "content_policy_violation"}, "content_refused"),
+        (429, {"code": "insufficient_quota"}, "model_rate_limited"),
+    ],
+)
+def test_openai_names_its_reasons_in_the_code(status: int, fields: dict[str, object], code: str) -> None:
+    async def act() -> None:
+        async with scene(refusing(status, body("x", **fields))) as (server, model):
+            _, error = await collect_until_error(model, question())
+        assert error.code == code
+        assert len(server.exchanges) == 1
+
+    asyncio.run(act())
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("page", [b"<html>Bad gateway</html>", b"", b'{"error": "text"}', b"[1]", b"null", b"\xff\xfe"])
+def test_an_error_page_in_any_form_is_understood_by_its_status(protocol: str, page: bytes) -> None:
+    async def act() -> None:
+        async with scene(refusing(502, page), protocol=protocol, max_retries=0) as (_, model):
+            _, error = await collect_until_error(model, question())
+        assert error.code == "model_unavailable"
+
+    asyncio.run(act())
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("status", [408, 429, 500, 529])
+def test_passing_failures_are_tried_again(protocol: str, status: int) -> None:
+    async def act() -> None:
+        scripts = (
+            refusing(status, body("x")),
+            refusing(status, body("x")),
+            answering(TEXT[protocol]("Hi"), *STOP[protocol]),
+        )
+        async with scene(*scripts, protocol=protocol) as (server, model):
+            assert text_of(await collect(model, question())) == "Hi"
+            assert len(server.exchanges) == 3
+
+    asyncio.run(act())
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_retries_are_bounded(protocol: str) -> None:
+    async def act() -> None:
+        async with scene(refusing(503, body("x")), protocol=protocol, max_retries=1) as (server, model):
+            _, error = await collect_until_error(model, question())
+            assert len(server.exchanges) == 2
+        assert error.code == "model_unavailable"
+
+    asyncio.run(act())
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("status", [400, 401, 404])
+def test_lasting_refusals_are_not_tried_again(protocol: str, status: int) -> None:
+    async def act() -> None:
+        async with scene(refusing(status, body("x")), protocol=protocol) as (server, model):
+            await collect_until_error(model, question())
+            assert len(server.exchanges) == 1
+
+    asyncio.run(act())
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_long_retry_after_is_told_and_not_waited_for(protocol: str) -> None:
+    async def act() -> None:
+        async with scene(refusing(429, body("x"), "retry-after: 77\r\n"), protocol=protocol) as (server, model):
+            _, error = await collect_until_error(model, question())
+            assert len(server.exchanges) == 1
+        assert error.retry_after == 77
+
+    asyncio.run(act())
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_short_retry_after_is_waited_for(protocol: str) -> None:
+    async def act() -> None:
+        times: list[float] = []
+
+        async def busy(exchange: Exchange) -> None:
+            times.append(asyncio.get_running_loop().time())
+            await exchange.refuse(429, body("x"), "retry-after-ms: 150\r\n")
+
+        async def free(exchange: Exchange) -> None:
+            times.append(asyncio.get_running_loop().time())
+            await answering(TEXT[protocol]("Hi"), *STOP[protocol])(exchange)
+
+        async with scene(busy, free, protocol=protocol) as (_, model):
+            assert text_of(await collect(model, question())) == "Hi"
+        assert times[1] - times[0] >= 0.15
+
+    asyncio.run(act())
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_no_attempt_begins_that_the_first_token_could_not_follow_in_time(protocol: str) -> None:
+    async def act() -> None:
+        patience = Timeouts(connect=5, first_token=2, idle=5)
+        script = refusing(429, body("x"), "retry-after: 3\r\n")
+        async with scene(script, protocol=protocol, timeouts=patience) as (server, model):
+            _, error = await collect_until_error(model, question())
+            assert len(server.exchanges) == 1
+        assert error.code == "model_rate_limited"
+
+    asyncio.run(act())
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_server_that_is_not_there_is_unavailable(protocol: str) -> None:
+    async def act() -> None:
+        async with scene(answering(), protocol=protocol) as (server, _):
+            url = server.url
+        async with model_at(url, protocol) as model:
+            _, error = await collect_until_error(model, question())
+        assert (error.code, error.retryable) == ("model_unavailable", True)
+
+    asyncio.run(act())
+
+
+def test_a_compatible_server_that_refuses_to_count_is_asked_without_counting() -> None:
+    async def fussy(exchange: Exchange) -> None:
+        if "stream_options" in exchange.json:
+            await exchange.refuse(400, body("Unrecognized request argument: stream_options"))
+        else:
+            await answering(TEXT["openai"]("Hi"), *STOP["openai"])(exchange)
+
+    async def act() -> None:
+        async with scene(fussy, compatible=True) as (server, model):
+            first, second = await collect(model, question()), await collect(model, question())
+            assert text_of(first) == text_of(second) == "Hi"
+            assert len(server.exchanges) == 3, "the second question already knows"
+        last = first[-1]
+        assert isinstance(last, ModelFinished)
+        assert last.usage is None
+
+    asyncio.run(act())
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_key_is_sent_in_one_header_only(protocol: str) -> None:
+    async def act() -> None:
+        script = answering(TEXT[protocol]("Hi"), *STOP[protocol])
+        async with scene(script, protocol=protocol) as (server, model):
+            await collect(model, question())
+            sent = server.exchanges[0]
+        assert [name for name, value in sent.headers.items() if KEY in value] == ["authorization"]
+        assert KEY.encode() not in sent.body
+
+    asyncio.run(act())
