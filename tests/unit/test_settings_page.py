@@ -1,0 +1,38 @@
+"""The documentation's page of settings names every setting, and its default."""
+
+import re
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from entrypoints.settings import ModelSettings, Settings
+from entrypoints.settings_models import BUILT_IN
+from entrypoints.settings_show import leaves
+
+PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
+ROWS = {
+    name: default
+    for names, default in re.findall(r"^\| (`[^|]+`) \| ([^|]+) \|", PAGE, re.MULTILINE)
+    for name in re.findall(r"`([\w.]+)`", names)
+}
+DERIVED = {"database_url", "secret_keys", "default_model", "public_url", "vector.kind"}
+
+
+@pytest.mark.parametrize(("path", "default"), leaves(Settings(), ()))
+def test_every_setting_is_on_the_page_with_its_default(path: tuple[str, ...], default: object) -> None:
+    name = ".".join(path)
+    assert name in ROWS
+    if name not in DERIVED:
+        written = {None: "none", (): "none", True: "`true`", False: "`false`"}.get(default, f"`{default}`")  # type: ignore[call-overload]
+        assert ROWS[name] == written
+
+
+def test_every_setting_of_a_model_is_on_the_page() -> None:
+    assert {field.name for field in structs.fields(ModelSettings)} <= ROWS.keys()
+
+
+def test_every_built_in_model_is_on_the_page() -> None:
+    sentence = re.search(r"Built in: ([^\n]+)", PAGE)
+    assert sentence is not None
+    assert re.findall(r"`([^`]+)`", sentence[1]) == list(BUILT_IN)
