@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import ceil
 
 from application.password_check import CheckPassword
 from application.ports.clock import Clock
@@ -68,7 +69,7 @@ class IssueTokens:
         fingerprint = self.tokens.fingerprint(refresh_token)
         await tx.refresh_tokens.add(RefreshToken(fingerprint, family_id, user_id, now + self.refresh_lifetime))
         access_token, expires_at = self.issuer.issue(user_id, family_id, now)
-        return Tokens(access_token, refresh_token, round((expires_at - now).total_seconds()))
+        return Tokens(access_token, refresh_token, ceil((expires_at - now).total_seconds()))
 
 
 @dataclass(frozen=True, slots=True)
