@@ -1,20 +1,18 @@
 """Users: unique names, profiles, and removal with all that is theirs."""
 
+import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import func, select
 
+from adapters.database.engine import Gate
+from adapters.database.session import SingleStatements
+from adapters.database.tables import metadata
 from adapters.database.transactions import DatabaseTransactions
-from domain.errors import Conflict, NotFound
-from domain.ids import UserId, new_id
-from domain.users import Role, User, UserName
-
-NOW = datetime(2026, 11, 3, 12, 0, 0, 123456, tzinfo=UTC)
-
-
-def user(name: str) -> User:
-    return User(UserId(new_id()), UserName.parse(name), "hash", Role.USER, None, "", "", NOW, NOW)
+from domain.errors import Conflict, NotFound, Unauthenticated
+from domain.users import Role, UserName
+from stored import LEASE, NOBODY, NOW, agent, api_key, dialog, open_answer, question, refresh_token, registered, user
 
 
 async def test_a_user_comes_back_as_stored(transactions: DatabaseTransactions) -> None:
@@ -23,19 +21,125 @@ async def test_a_user_comes_back_as_stored(transactions: DatabaseTransactions) -
         await tx.users.add(one)
     async with transactions.read() as tx:
         assert await tx.users.get(one.user_id) == one
+        assert await tx.users.caller(one.user_id) == one
         assert await tx.users.by_name(UserName.parse("ZOË 张")) == one
+        assert await tx.users.by_name(UserName.parse("Zoe")) is None
 
 
 async def test_a_name_is_taken_once_whatever_its_case(transactions: DatabaseTransactions) -> None:
-    async with transactions.begin() as tx:
-        await tx.users.add(user("Ann"))
+    await registered(transactions, "Ann")
     with pytest.raises(Conflict) as refused:
-        async with transactions.begin() as tx:
-            await tx.users.add(user("aNN"))
+        await registered(transactions, "aNN")
     assert refused.value.code == "user_name_taken"
 
 
+async def test_of_many_registrations_of_one_name_at_once_one_wins(transactions: DatabaseTransactions) -> None:
+    outcomes = await asyncio.gather(*(registered(transactions, "Ann") for _ in range(8)), return_exceptions=True)
+    refused = [one for one in outcomes if isinstance(one, Conflict)]
+    assert len(refused) == 7
+    assert {one.code for one in refused} == {"user_name_taken"}
+
+
+async def test_a_profile_is_replaced_but_not_its_name(transactions: DatabaseTransactions) -> None:
+    one = user("Ann")
+    async with transactions.begin() as tx:
+        await tx.users.add(one)
+    changed = replace(one, email="a@b.c", password_hash="other", role=Role.ADMIN, description="d", avatar="/x")
+    async with transactions.begin() as tx:
+        await tx.users.save(replace(changed, name=UserName("Bob")))
+    async with transactions.read() as tx:
+        assert await tx.users.get(one.user_id) == changed
+
+
 async def test_an_unknown_user_is_not_found(transactions: DatabaseTransactions) -> None:
-    with pytest.raises(NotFound):
-        async with transactions.read() as tx:
-            await tx.users.get(UserId("nobody"))
+    async with transactions.begin() as tx:
+        for refused in (tx.users.get(NOBODY), tx.users.remove(NOBODY), tx.users.save(user())):
+            with pytest.raises(NotFound):
+                await refused
+        with pytest.raises(Unauthenticated):
+            await tx.users.caller(NOBODY)
+
+
+async def test_removing_a_user_leaves_no_row_of_theirs(transactions: DatabaseTransactions) -> None:
+    owner = await registered(transactions)
+    other = await registered(transactions)
+    for one in (owner, other):
+        async with transactions.begin() as tx:
+            await tx.refresh_tokens.add(refresh_token(one))
+            await tx.api_keys.add(api_key(one))
+            await tx.agents.add(agent(one))
+            await tx.dialogs.add(dialog(one))
+            await tx.messages.open(question(), open_answer(), owner=one, lease_until=LEASE)
+    async with transactions.begin() as tx:
+        await tx.users.remove(owner)
+    assert await rows_of(transactions, owner) == 0
+    assert await rows_of(transactions, other) == 7
+
+
+async def rows_of(transactions: DatabaseTransactions, owner: str) -> int:
+    session = SingleStatements(transactions.database.reader, Gate(1, 1))
+    count = 0
+    for table in metadata.tables.values():
+        if "user_id" in table.c:
+            found = await session.rows(select(func.count()).select_from(table).where(table.c.user_id == owner), {})
+            count += found[0][0]
+    return count
+
+
+async def test_an_exception_rolls_everything_back(transactions: DatabaseTransactions) -> None:
+    one = user("Ann")
+
+    async def store_and_fail() -> None:
+        async with transactions.begin() as tx:
+            await tx.users.add(one)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await store_and_fail()
+    async with transactions.read() as tx:
+        assert await tx.users.by_name(one.name) is None
+
+
+async def test_a_transaction_that_is_cancelled_leaves_nothing_behind(transactions: DatabaseTransactions) -> None:
+    one = user("Ann")
+    stored = asyncio.Event()
+
+    async def store_and_wait() -> None:
+        async with transactions.begin() as tx:
+            await tx.users.add(one)
+            stored.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(store_and_wait())
+    await stored.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await registered(transactions, "Ann")
+
+
+async def test_cancelling_at_any_moment_loses_no_connection(database_url: str) -> None:
+    transactions = DatabaseTransactions.open(database_url, pool_size=1)
+    for spins in range(40):
+        task = asyncio.create_task(registered(transactions))
+        for _ in range(spins):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    await registered(transactions)
+    async with transactions.read() as tx:
+        assert await tx.users.by_name(UserName("nobody")) is None
+    await transactions.aclose()
+
+
+async def test_what_was_committed_is_there_after_a_restart(database_url: str) -> None:
+    before = DatabaseTransactions.open(database_url)
+    one = user("Ann")
+    async with before.begin() as tx:
+        await tx.users.add(one)
+    await before.aclose()
+    after = DatabaseTransactions.open(database_url)
+    async with after.read() as tx:
+        assert await tx.users.get(one.user_id) == one
+        assert one.created_at == NOW
+    await after.aclose()

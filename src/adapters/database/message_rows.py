@@ -52,7 +52,7 @@ def to_message(row: Any) -> Message:
 
 
 def to_exchange(row: Any) -> Exchange:
-    question, answer, rounds = row[:3]
+    _, question, answer, rounds = row
     return Exchange(question, answer, _rounds(rounds))
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import (
     literal_column,
     null,
     select,
+    true,
     union_all,
     update,
 )
@@ -122,25 +123,27 @@ _HISTORY: Final = (
     .where(users.c.user_id == OWNER)
     .order_by(_page.c.position)
 )
-_asked: Final = messages.alias("asked")
+# The question is looked up for the few rows that are left: as a join, a planner may read the whole dialog for it.
 _last: Final = (
-    select(_asked.c.content.label("question"), messages.c.content, messages.c.rounds, messages.c.position)
-    .select_from(
-        messages.join(
-            _asked,
-            and_(
-                _asked.c.user_id == OWNER,
-                _asked.c.dialog_id == _DIALOG,
-                _asked.c.position == messages.c.position - literal_column("1", Integer),
-            ),
-        )
-    )
+    select(messages.c.position, messages.c.content, messages.c.rounds)
     .where(_IN_DIALOG, messages.c.status != literal_column("'running'"))
     .order_by(messages.c.position.desc())
     .limit(LIMIT)
     .subquery("last_ones")
 )
-_RECENT: Final = beside_owner(_last, _last.c.position)
+_RECENT: Final = (
+    select(
+        _last.c.position,
+        select(messages.c.content)
+        .where(_IN_DIALOG, messages.c.position == _last.c.position - literal_column("1", Integer))
+        .scalar_subquery(),
+        _last.c.content,
+        _last.c.rounds,
+    )
+    .select_from(users.outerjoin(_last, true()))
+    .where(users.c.user_id == OWNER)
+    .order_by(_last.c.position)
+)
 _GET: Final = beside_owner(select(*_SHOWN).where(_THIS).subquery())
 _RATE: Final = update(messages).where(_THIS).values(feedback=bindparam("rating", type_=Text))
 _RENEW: Final = (

@@ -191,13 +191,14 @@ def _create_messages() -> None:
         sa.Column("failure", sa.Text()),
         sa.Column("closed_at", Moment()),
         sa.Column("lease_until", Moment()),
+        # Before the dialog's: Postgres checks in this order, and a deleted account is to be named first.
+        sa.ForeignKeyConstraint(["user_id"], ["users.user_id"], name="messages_user", ondelete="CASCADE"),
         sa.ForeignKeyConstraint(
             ["user_id", "dialog_id"],
             ["dialogs.user_id", "dialogs.dialog_id"],
             name="messages_dialog",
             ondelete="CASCADE",
         ),
-        sa.ForeignKeyConstraint(["user_id"], ["users.user_id"], name="messages_user", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("message_id", name="messages_pk"),
         sa.UniqueConstraint("user_id", "dialog_id", "position", name="messages_order"),
     )

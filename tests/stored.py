@@ -1,0 +1,101 @@
+"""Objects for the persistence tests, valid and otherwise arbitrary."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from adapters.database.transactions import DatabaseTransactions
+from domain.agents import DEFAULT_AGENT, Agent, AgentDraft
+from domain.conversation import Usage
+from domain.dialogs import Dialog
+from domain.ids import AgentId, ApiKeyId, DialogId, FamilyId, MessageId, RunId, UserId, new_id
+from domain.messages import Answer, AnswerStatus, Citation, Question, StepStatus, ToolStep
+from domain.tools import ToolCall, ToolResult, ToolRound, ToolType
+from domain.users import ApiKey, RefreshToken, Role, User, UserName
+
+NOW = datetime(2026, 11, 3, 12, 0, 0, 123456, tzinfo=UTC)
+LEASE = NOW + timedelta(seconds=30)
+DIALOG = DialogId("dialog-123")
+NOBODY = UserId("01ARZ3NDEKTSV4RRFFQ69G5FAV")
+
+
+def seconds(count: float) -> datetime:
+    return NOW + timedelta(seconds=count)
+
+
+def user(name: str | None = None) -> User:
+    identifier = UserId(new_id())
+    name = identifier[-20:] if name is None else name
+    return User(identifier, UserName.parse(name), "hash", Role.USER, None, "", "", NOW, NOW)
+
+
+def refresh_token(owner: UserId, family: str = "family", **changes: Any) -> RefreshToken:
+    return replace(RefreshToken(new_id(), FamilyId(family), owner, seconds(3600)), **changes)
+
+
+def api_key(owner: UserId, **changes: Any) -> ApiKey:
+    return replace(ApiKey(ApiKeyId(new_id()), owner, "laptop", new_id(), "abcd", NOW), **changes)
+
+
+def agent(owner: UserId, name: str = "Ada", **changes: Any) -> Agent:
+    return replace(Agent.create(AgentId(new_id()), owner, AgentDraft(name=name), NOW), **changes)
+
+
+def dialog(owner: UserId, dialog_id: str = DIALOG, **changes: Any) -> Dialog:
+    return replace(Dialog(DialogId(dialog_id), owner, "Hi", DEFAULT_AGENT, "Assistant", "", NOW, NOW), **changes)
+
+
+def question(dialog_id: str = DIALOG, **changes: Any) -> Question:
+    return replace(Question(MessageId(new_id()), DialogId(dialog_id), "Why?", NOW), **changes)
+
+
+def open_answer(dialog_id: str = DIALOG, **changes: Any) -> Answer:
+    running = Answer(MessageId(new_id()), DialogId(dialog_id), RunId(new_id()), AnswerStatus.RUNNING, NOW)
+    return replace(running, **changes)
+
+
+def finished(answer: Answer, content: str = "Because.", **changes: Any) -> Answer:
+    return replace(answer, status=AnswerStatus.COMPLETE, content=content, closed_at=seconds(9), **changes)
+
+
+def full_answer(answer: Answer) -> Answer:
+    """Every field filled."""
+    return finished(
+        answer,
+        "答案 🙂 % _ \\ '",
+        model="gpt-4",
+        usage=Usage(1000, 20, 300, estimated=True),
+        steps=(ToolStep(StepStatus.ERROR, "t", "m", "c1", "calculator", ToolType.TOOL, '{"a":1}', 12),),
+        rounds=(ToolRound("hm", (ToolCall("c1", "calculator", "{"),), (ToolResult("c1", "calculator", "x", True),)),),
+        citations=(Citation(1, "text", "a.pdf", "k", "f", None, 0, 4, 0.5),),
+        finish_reason="stop",
+        failure="model_stalled",
+    )
+
+
+async def registered(transactions: DatabaseTransactions, name: str | None = None) -> UserId:
+    """A stored user."""
+    one = user(name)
+    async with transactions.begin() as tx:
+        await tx.users.add(one)
+    return one.user_id
+
+
+async def with_dialog(transactions: DatabaseTransactions, dialog_id: str = DIALOG) -> UserId:
+    """A stored user with a dialog."""
+    owner = await registered(transactions)
+    async with transactions.begin() as tx:
+        await tx.dialogs.add(dialog(owner, dialog_id))
+    return owner
+
+
+async def exchange(
+    transactions: DatabaseTransactions, owner: UserId, number: int = 0, dialog_id: str = DIALOG
+) -> tuple[Question, Answer]:
+    """A stored question with its finished answer."""
+    asked, answer = question(dialog_id, content=f"q{number}"), open_answer(dialog_id)
+    async with transactions.begin() as tx:
+        await tx.messages.open(asked, answer, owner=owner, lease_until=LEASE)
+        closed = finished(answer, f"a{number}")
+        assert await tx.messages.close(closed, owner=owner)
+    return asked, closed
