@@ -126,7 +126,7 @@ def test_the_connection_of_a_complete_answer_serves_the_next(protocol: str) -> N
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_more_streams_than_a_default_pool_holds_run_at_once(protocol: str) -> None:
-    count = 300
+    count = 150
 
     async def act() -> None:
         everybody = asyncio.Event()

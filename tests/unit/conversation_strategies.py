@@ -1,0 +1,46 @@
+"""Conversations for properties: any that the port allows."""
+
+import json
+
+from hypothesis import strategies as st
+
+from domain.conversation import AssistantTurn, Image, ModelRequest, ToolTurn, Turn, UserTurn
+from domain.ids import ToolId
+from domain.tools import ToolCall, ToolResult, ToolSpec
+
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=30)
+said = texts.filter(str.strip)
+names = st.from_regex(r"[a-z_]{1,12}", fullmatch=True)
+arguments = st.dictionaries(names, st.one_of(texts, st.integers(-999, 999), st.booleans()), max_size=3).map(json.dumps)
+images = st.builds(Image, st.sampled_from(["image/png", "image/jpeg"]), st.binary(min_size=1, max_size=20))
+specs = st.builds(
+    lambda name, about: ToolSpec(ToolId(name), name, name, about, {"type": "object", "properties": {}}), names, texts
+)
+user_turns = st.builds(UserTurn, said, st.lists(images, max_size=2).map(tuple))
+
+
+@st.composite
+def tool_rounds(draw: st.DrawFn) -> list[Turn]:
+    calls = tuple(ToolCall(f"id{number}", draw(names), draw(arguments)) for number in range(draw(st.integers(1, 3))))
+    results = tuple(ToolResult(call.call_id, call.name, draw(texts), draw(st.booleans())) for call in calls)
+    return [AssistantTurn(draw(texts), calls), ToolTurn(results)]
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> ModelRequest:
+    turns: list[Turn] = []
+    for _ in range(draw(st.integers(0, 3))):
+        turns.append(draw(user_turns))
+        for _ in range(draw(st.integers(0, 2))):
+            turns.extend(draw(tool_rounds()))
+        turns.append(AssistantTurn(draw(said)))
+    turns.append(draw(user_turns))
+    if draw(st.booleans()):
+        turns.extend(draw(tool_rounds()))
+    return ModelRequest(
+        draw(names),
+        draw(texts),
+        tuple(turns),
+        tuple(draw(st.lists(specs, max_size=3))),
+        draw(st.none() | st.integers(1, 9999)),
+    )
