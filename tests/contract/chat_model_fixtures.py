@@ -6,8 +6,7 @@ from typing import Any
 
 from adapters.anthropic import AnthropicEndpoint
 from adapters.openai import OpenAIEndpoint
-from adapters.web.chat import HttpChatModel
-from adapters.web.client import WebClient
+from adapters.web import HttpChatModel, WebClient
 from application.ports.chat_model import ChatModel, Timeouts
 from domain.assembly import AnswerAssembler
 from domain.conversation import AssistantTurn, ModelEvent, ModelRequest, TextDelta, UserTurn

@@ -1,5 +1,7 @@
 """Server-sent events, cut anywhere, are the same events."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
