@@ -1,11 +1,14 @@
 """Can this process serve: every part is asked at once, each with its own patience."""
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from time import perf_counter
 
 from application.ports.health import HealthCheck
 from domain.errors import DomainError
+
+log = logging.getLogger("agentchat.health")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,4 +38,7 @@ class CheckHealth:
             problem = error.message
         except TimeoutError:
             problem = f"no answer within {self.patience_seconds:g} seconds"
+        except Exception:
+            log.exception("health_check_failed", extra={"part": part.name})
+            problem = "the check itself failed"
         return PartHealth(part.name, round((perf_counter() - began) * 1000, 2), problem)

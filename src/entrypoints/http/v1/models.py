@@ -1,6 +1,6 @@
 """Models over HTTP. A model's key never comes near this module."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from dishka.integrations.litestar import FromDishka, inject
@@ -59,7 +59,9 @@ class OwnModel(Struct, kw_only=True):
     """A model of the user's own."""
 
     model: Annotated[str, Meta(description="The model's name at the provider", min_length=1, max_length=128)]
-    provider: Annotated[Provider, Meta(description="Whose protocol the model speaks")]
+    provider: Annotated[
+        Literal["openai", "anthropic", "openai_compatible"], Meta(description="Whose protocol the model speaks")
+    ]
     base_url: Annotated[str | None, Meta(description="Needed for openai_compatible; else the vendor's own")] = None
     api_key: Annotated[str, Meta(description="Kept encrypted, and never shown again", min_length=1, max_length=1024)]
     llm_type: ModelKind = ModelKind.LLM
