@@ -6,6 +6,7 @@ from litestar import HttpMethod, Request, Response, route
 from msgspec import UNSET, Struct, UnsetType
 
 from application.health import CheckHealth, PartHealth
+from entrypoints.http.auth import PUBLIC
 from entrypoints.http.envelope import Envelope, ErrorEnvelope, ok
 from entrypoints.http.errors import Refusal
 
@@ -40,7 +41,7 @@ class Readiness(Struct):
     http_method=[HttpMethod.GET, HttpMethod.HEAD],
     summary="Is the process alive",
     tags=["operations"],
-    security=[{}],
+    opt=PUBLIC,
     sync_to_thread=False,
 )
 def health(request: Request) -> Envelope[Alive]:  # type: ignore[type-arg]
@@ -52,7 +53,7 @@ def health(request: Request) -> Envelope[Alive]:  # type: ignore[type-arg]
     http_method=[HttpMethod.GET, HttpMethod.HEAD],
     summary="Can the process serve",
     tags=["operations"],
-    security=[{}],
+    opt=PUBLIC,
 )
 @inject
 async def ready(request: Request, check: FromDishka[CheckHealth]) -> Response[Envelope[Readiness] | ErrorEnvelope]:  # type: ignore[type-arg]

@@ -12,6 +12,7 @@ from litestar.exceptions import NotFoundException
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.params import FromPath
+from litestar.routes import HTTPRoute
 from litestar.types import ControllerRouterHandler
 
 from entrypoints.http.envelope import ErrorEnvelope
@@ -90,13 +91,17 @@ def describe(described: Sequence[ControllerRouterHandler], version: str) -> byte
         components=Components(security_schemes={"bearerAuth": _BEARER}),
         use_handler_docstrings=True,
     )
-    document = Litestar(route_handlers=described, openapi_config=config, logging_config=None).openapi_schema.to_schema()
+    app = Litestar(route_handlers=described, openapi_config=config, logging_config=None)
+    document = app.openapi_schema.to_schema()
+    public = _public_operations(app)
     (_,), schemas = msgspec.json.schema_components([ErrorEnvelope], ref_template="#/components/schemas/{name}")
     document["components"]["schemas"].update(schemas)
     document["components"]["responses"] = {"Error": _error_response()}
-    for path in document["paths"].values():
-        for operation in path.values():
+    for path, item in document["paths"].items():
+        for verb, operation in item.items():
             if isinstance(operation, dict) and "responses" in operation:
+                if (path, verb) in public:
+                    operation["security"] = [{}]
                 _describe_errors(operation)
                 _allow_no_body(operation)
     return _LONG_NAME.sub(rb"\1_\2", msgspec.json.encode(document))
@@ -111,6 +116,18 @@ _DESCRIPTION: Final = """Users, agents, dialogs with streamed answers, models.
 Every answer is `{"status_code", "status_message", "data"}`. A failure adds `error`: its `code` is stable, its
 `fields` name what was wrong. The body's `status_code` is 200, 401, 403, 404 or 500; the HTTP status is precise.
 """
+
+
+def _public_operations(app: Litestar) -> set[tuple[str, str]]:
+    """Path and verb of what asks for no token."""
+    return {
+        (route.path_format, method.lower())
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for handler in route.route_handlers
+        if handler.opt.get("public")
+        for method in handler.http_methods
+    }
 
 
 def _error_response() -> dict[str, Any]:
