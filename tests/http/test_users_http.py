@@ -138,11 +138,11 @@ def test_refresh_tokens_rotate_and_reuse_ends_the_login(client: Client, register
     assert code_of(revoked, 401) == "refresh_token_invalid"
 
 
-@pytest.mark.parametrize("body", [None, {}, {"refresh_token": None}])
-def test_logging_out_needs_no_body(client: Client, register: Register, body: object) -> None:
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"refresh_token": null}'])
+def test_logging_out_needs_no_body(client: Client, register: Register, body: bytes) -> None:
     register("ann")
     tokens = log_in(client)
-    answer = client.post(f"{V1}/user/logout", headers=bearer(tokens), **({} if body is None else {"json": body}))
+    answer = client.post(f"{V1}/user/logout", headers=bearer(tokens), content=body)
     assert data_of(answer) is None
     refused = client.post(f"{V1}/user/refresh", json={"refresh_token": tokens["refresh_token"]})
     assert code_of(refused, 401) == "refresh_token_invalid"

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.security import JwtIssuer, RandomTokens
+from adapters.security import JwtIssuer
 from adapters.security.jwt_issuer import _derived, _key_id
 from domain.errors import Unauthenticated
 from domain.ids import FamilyId, UserId
@@ -165,9 +165,7 @@ def test_a_key_that_the_token_brings_along_is_not_used() -> None:
     assert refusal(forged({"jwk": jwk, "jku": "http://evil.example/keys"}, key=own)) == "token_invalid"
 
 
-@pytest.mark.parametrize(
-    "token", ["", ".", "..", "a.b.c", "a" * 5000, "é.é.é", "\x00", "\ud800", RandomTokens().make("rt_")]
-)
+@pytest.mark.parametrize("token", ["", ".", "..", "a.b.c", "a" * 5000, "é.é.é", "\x00", "\ud800", "rt_" + "x" * 43])
 def test_what_is_no_token_is_refused(token: str) -> None:
     assert refusal(token) == "token_invalid"
 
