@@ -19,6 +19,7 @@ import httpx
 from servers.byte_server import ByteServer, Script
 
 PASSWORD = "correct horse"
+UNLIMITED = httpx.Limits(max_connections=None)
 SECRETS = json.dumps(["0123456789abcdef0123456789abcdef"])
 
 
@@ -188,7 +189,7 @@ class Live:
     @asynccontextmanager
     async def model(self, *scripts: Script) -> AsyncIterator[tuple[ByteServer, Person]]:
         async with ByteServer(*scripts, port=self.upstream_port) as upstream:
-            async with httpx.AsyncClient(base_url=self.server.url, timeout=30) as client:
+            async with httpx.AsyncClient(base_url=self.server.url, timeout=30, limits=UNLIMITED) as client:
                 yield upstream, await Person.register(client, f"u{secrets.token_hex(6)}")
 
 
