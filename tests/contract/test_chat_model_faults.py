@@ -203,7 +203,7 @@ def test_a_slow_reader_is_not_the_models_silence(protocol: str) -> None:
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("payloads", [[], ["stop"], ["start", "stop"], ["blank", "stop"]], ids=str)
 def test_an_answer_without_a_word_is_an_error(protocol: str, payloads: list[str]) -> None:
-    known = {"stop": STOP[protocol], "start": [ANTHROPIC_START], "blank": [TEXT[protocol]("")]}
+    known: dict[str, list[object]] = {"stop": STOP[protocol], "start": [ANTHROPIC_START], "blank": [TEXT[protocol]("")]}
     script = answering(*(payload for name in payloads for payload in known[name]))
 
     async def act() -> None:

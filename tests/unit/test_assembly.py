@@ -34,7 +34,8 @@ def turn_of(events: list[ModelEvent]) -> AssistantTurn:
 def test_how_deltas_interleave_makes_no_difference(
     of_calls: list[list[ToolCallDelta]], text: list[str], data: st.DataObject
 ) -> None:
-    queues: list[list[ModelEvent]] = [[*deltas] for deltas in of_calls] + [[TextDelta(part) for part in text]]
+    queues: list[list[ModelEvent]] = [[*deltas] for deltas in of_calls]
+    queues.append([TextDelta(part) for part in text])
     one_after_another = [event for queue in queues for event in queue]
     shuffled = []
     while any(queues):
