@@ -1,0 +1,141 @@
+"""Several users do whatever they like, also with each other's ids: each sees and changes only what is theirs."""
+
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
+
+from domain.text import search_key
+from http_answers import Client, Headers, Register, code_of, data_of
+
+USERS = st.sampled_from(["ann", "bob", "cho"])
+NAMES = st.sampled_from(["a", "A", "b", "ß", "SS", "100%", "_", "名字"])
+
+
+def machine_of(client: Client, headers: dict[str, Headers]) -> type[RuleBasedStateMachine]:
+    class Users(RuleBasedStateMachine):
+        """`agents` and `dialogs` are what the server must answer from."""
+
+        agent_ids: Bundle[str] = Bundle("agent_ids")
+        dialog_ids: Bundle[str] = Bundle("dialog_ids")
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.agents: dict[str, dict[str, str]] = {user: {} for user in headers}
+            self.dialogs: dict[str, dict[str, str]] = {user: {} for user in headers}
+
+        def call(self, user: str, method: str, path: str, **body: Any) -> Any:
+            return client.request(method, f"/api/v1{path}", json=body or None, headers=headers[user])
+
+        def taken(self, user: str, name: str, but: str = "") -> bool:
+            mine = self.agents[user].items()
+            return any(search_key(other) == search_key(name) for agent_id, other in mine if agent_id != but)
+
+        @rule(target=agent_ids, user=USERS, name=NAMES)
+        def create_agent(self, user: str, name: str) -> str:
+            response = self.call(user, "POST", "/agent", name=name)
+            if self.taken(user, name):
+                assert code_of(response, 409) == "agent_name_taken"
+                return "default"
+            agent_id: str = data_of(response)["agent_id"]
+            self.agents[user][agent_id] = name
+            return agent_id
+
+        @rule(user=USERS, agent_id=agent_ids, name=NAMES)
+        def rename_agent(self, user: str, agent_id: str, name: str) -> None:
+            response = self.call(user, "PUT", "/agent", agent_id=agent_id, name=name)
+            if agent_id == "default":
+                assert code_of(response, 403) == "agent_built_in"
+            elif agent_id not in self.agents[user]:
+                assert code_of(response, 404) == "agent_not_found"
+            elif self.taken(user, name, but=agent_id):
+                assert code_of(response, 409) == "agent_name_taken"
+            else:
+                assert data_of(response)["name"] == name
+                self.agents[user][agent_id] = name
+
+        @rule(user=USERS, agent_id=agent_ids)
+        def delete_agent(self, user: str, agent_id: str) -> None:
+            response = self.call(user, "DELETE", "/agent", agent_id=agent_id)
+            if agent_id == "default":
+                assert code_of(response, 403) == "agent_built_in"
+            elif agent_id not in self.agents[user]:
+                assert code_of(response, 404) == "agent_not_found"
+            else:
+                data_of(response)
+                del self.agents[user][agent_id]
+
+        @rule(user=USERS, agent_id=agent_ids)
+        def show_agent(self, user: str, agent_id: str) -> None:
+            response = self.call(user, "GET", f"/agent/{agent_id}")
+            if agent_id in self.agents[user]:
+                assert data_of(response)["name"] == self.agents[user][agent_id]
+            elif agent_id != "default":
+                assert code_of(response, 404) == "agent_not_found"
+
+        @rule(user=USERS, words=NAMES)
+        def search_agents(self, user: str, words: str) -> None:
+            found = data_of(self.call(user, "POST", "/agent/search", name=words))
+            mine = {one["agent_id"] for one in found if one["is_custom"]}
+            key = search_key(words)
+            assert mine == {agent_id for agent_id, name in self.agents[user].items() if key in search_key(name)}
+
+        @rule(target=dialog_ids, user=USERS, agent_id=agent_ids, name=NAMES)
+        def create_dialog(self, user: str, agent_id: str, name: str) -> str:
+            response = self.call(user, "POST", "/dialog", agent_id=agent_id, name=name)
+            if agent_id != "default" and agent_id not in self.agents[user]:
+                assert code_of(response, 404) == "agent_not_found"
+                return "nothing"
+            dialog_id: str = data_of(response)["dialog_id"]
+            self.dialogs[user][dialog_id] = name
+            return dialog_id
+
+        @rule(user=USERS, dialog_id=dialog_ids, name=NAMES)
+        def rename_dialog(self, user: str, dialog_id: str, name: str) -> None:
+            response = self.call(user, "PUT", "/dialog", dialog_id=dialog_id, name=name)
+            if self.mine(user, dialog_id, response):
+                self.dialogs[user][dialog_id] = name
+
+        @rule(user=USERS, dialog_id=dialog_ids)
+        def show_dialog(self, user: str, dialog_id: str) -> None:
+            if self.mine(user, dialog_id, shown := self.call(user, "GET", f"/dialog/{dialog_id}")):
+                assert data_of(shown)["name"] == self.dialogs[user][dialog_id]
+            if self.mine(user, dialog_id, history := self.call(user, "GET", f"/history?dialog_id={dialog_id}")):
+                assert data_of(history) == []
+
+        @rule(user=USERS, dialog_id=consumes(dialog_ids))
+        def delete_dialog(self, user: str, dialog_id: str) -> None:
+            if self.mine(user, dialog_id, self.call(user, "DELETE", "/dialog", dialog_id=dialog_id)):
+                del self.dialogs[user][dialog_id]
+
+        def mine(self, user: str, dialog_id: str, response: Any) -> bool:
+            if dialog_id in self.dialogs[user]:
+                data_of(response)
+                return True
+            assert code_of(response, 404) == "dialog_not_found"
+            return False
+
+        @invariant()
+        def everyone_sees_what_is_theirs(self) -> None:
+            for user in headers:
+                agents = [one for one in data_of(self.call(user, "GET", "/agent")) if one["is_custom"]]
+                assert {one["agent_id"]: one["name"] for one in agents} == self.agents[user]
+                assert len({one["user_id"] for one in agents}) <= 1
+                dialogs = data_of(self.call(user, "GET", "/dialog/list"))
+                assert {one["dialog_id"]: one["name"] for one in dialogs} == self.dialogs[user]
+
+        def teardown(self) -> None:
+            for user in headers:
+                for agent_id in self.agents[user]:
+                    data_of(self.call(user, "DELETE", "/agent", agent_id=agent_id))
+                for dialog_id in self.dialogs[user]:
+                    data_of(self.call(user, "DELETE", "/dialog", dialog_id=dialog_id))
+
+    return Users
+
+
+def test_nobody_ever_sees_another_s_object(client: Client, register: Register) -> None:
+    headers = {name: register(name) for name in ("ann", "bob", "cho")}
+    limits = settings(max_examples=30, stateful_step_count=25, deadline=None)
+    run_state_machine_as_test(machine_of(client, headers), settings=limits)
