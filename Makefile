@@ -27,7 +27,7 @@ check: dev ## formatting, lints, types, import contracts, what no file may name
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	@! git grep -nIE 'pypi[.]org|files[.]pythonhosted|npmjs[.]org|--(extra-)?index-ur[l]|"resolved": "http' || \
+	@! git grep -nIE 'pypi[.]org|files[.]pythonhosted|npmjs[.]org|--(extra-)?index-ur[l]|"resolve[d]": "http' || \
 		{ echo 'These lines name a package registry: the address belongs to the machine, not the project.'; exit 1; }
 	@! git grep -nIE '(^|[^A-Za-z0-9_.])/(home|root|Users)/[A-Za-z0-9]' || \
 		{ echo "These lines name a folder of somebody's machine."; exit 1; }
