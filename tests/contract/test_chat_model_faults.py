@@ -30,7 +30,8 @@ from domain.errors import ModelError
 from servers.byte_server import Exchange, Script
 
 PROTOCOLS = ["openai", "anthropic"]
-HURRIED = Timeouts(connect=5, first_token=0.3, idle=0.3)
+HURRIED = Timeouts(connect=5, first_token=10, idle=0.4)
+IMPATIENT = Timeouts(connect=5, first_token=0.3, idle=10)
 GREETING = "Grüße, 世界 🌍!"
 
 
@@ -136,7 +137,7 @@ def test_a_fault_after_the_first_word_is_told_and_the_word_kept(protocol: str, f
 )
 def test_a_model_that_never_begins_is_given_up(protocol: str, script: Script) -> None:
     async def act() -> None:
-        async with scene(script, protocol=protocol, timeouts=HURRIED) as (server, model):
+        async with scene(script, protocol=protocol, timeouts=IMPATIENT) as (server, model):
             events, error = await collect_until_error(model, question())
             await asyncio.wait_for(server.exchanges[0].closed.wait(), 1)
         assert (events, error.code, error.retryable) == ([], "model_timeout", True)

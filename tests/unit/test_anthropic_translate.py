@@ -5,7 +5,7 @@ from base64 import b64decode
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.anthropic.answer import AnthropicAnswer
@@ -65,6 +65,7 @@ def on_the_wire(turn: Turn) -> Turn:
             return turn
 
 
+@settings(deadline=None)
 @given(requests())
 def test_a_conversation_survives_the_wire(request_: ModelRequest) -> None:
     body = body_of(request_, max_tokens=1000)
@@ -73,6 +74,7 @@ def test_a_conversation_survives_the_wire(request_: ModelRequest) -> None:
     assert body["max_tokens"] == (request_.max_output_tokens or 1000)
 
 
+@settings(deadline=None)
 @given(requests())
 def test_no_text_on_the_wire_is_empty(request_: ModelRequest) -> None:
     for message in body_of(request_, max_tokens=1)["messages"]:  # type: ignore[union-attr]
@@ -184,6 +186,7 @@ def test_reasons_to_stop(wire: str, reason: FinishReason) -> None:
     assert answer.finished().reason is reason
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["text", "thinking"]), said), max_size=12), st.integers(1, 12))
 def test_events_do_not_depend_on_what_arrives_together(parts: list[tuple[str, str]], together: int) -> None:
     wire = [

@@ -1,6 +1,6 @@
 """The laws of putting a turn together."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.assembly import AnswerAssembler
@@ -30,6 +30,7 @@ def turn_of(events: list[ModelEvent]) -> AssistantTurn:
     return assembler.turn()
 
 
+@settings(deadline=None)
 @given(calls(), st.lists(st.text(min_size=1, max_size=3), max_size=4), st.data())
 def test_how_deltas_interleave_makes_no_difference(
     of_calls: list[list[ToolCallDelta]], text: list[str], data: st.DataObject
@@ -44,6 +45,7 @@ def test_how_deltas_interleave_makes_no_difference(
     assert turn_of(shuffled) == turn_of(one_after_another)
 
 
+@settings(deadline=None)
 @given(calls())
 def test_every_call_has_an_id_of_its_own(of_calls: list[list[ToolCallDelta]]) -> None:
     made = turn_of([event for deltas in of_calls for event in deltas]).tool_calls

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from adapters.web.sse import EventSplitter
@@ -36,6 +36,7 @@ def split_all(splitter: EventSplitter, pieces: list[bytes]) -> list[bytes]:
     return [event for piece in pieces for event in splitter.feed(piece)]
 
 
+@settings(deadline=None)
 @given(streams(), st.lists(st.integers(0, 200), max_size=12))
 @example((b"data: \xe4\xbd\xa0\r\n\r\ndata: x\r\n\r\n", [b"\xe4\xbd\xa0", b"x"]), [7, 10, 11, 12])
 def test_events_do_not_depend_on_where_the_bytes_are_cut(stream: tuple[bytes, list[bytes]], cuts: list[int]) -> None:

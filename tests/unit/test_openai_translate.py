@@ -5,7 +5,7 @@ from base64 import b64decode
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.openai.answer import OpenAIAnswer
@@ -64,6 +64,7 @@ def on_the_wire(turn: Turn) -> Turn:
     return turn
 
 
+@settings(deadline=None)
 @given(requests())
 def test_a_conversation_survives_the_wire(request_: ModelRequest) -> None:
     body = body_of(request_, compatible=False, with_usage=True)
@@ -221,6 +222,7 @@ def joined(events: list[ModelEvent]) -> list[ModelEvent]:
     return together
 
 
+@settings(deadline=None)
 @given(answers(), st.integers(1, 13))
 def test_events_do_not_depend_on_what_arrives_together(payloads: list[bytes], reads: int) -> None:
     assert joined(read(*payloads, reads=reads)[0]) == joined(read(*payloads)[0])
