@@ -15,16 +15,17 @@ import time
 from pathlib import Path
 
 _SUPERVISOR = """
+folder=$1; shift
 "$@" & server=$!
-read -r _
+read -r farewell
 kill -INT "$server" 2>/dev/null
 wait "$server"
+[ "$farewell" ] || rm -rf "$folder"
 """
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "max_connections": "200",
     "shared_buffers": "32MB",
@@ -49,33 +50,23 @@ class Postgres:
         )
 
     def start(self) -> "Postgres":
-        settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
-        command = [str(self._binaries / "postgres"), "-D", str(self.data), "-p", str(self.port), *settings]
-        log = (self.folder / "log").open("ab")
-        self._process = subprocess.Popen(
-            ["/bin/sh", "-c", _SUPERVISOR, "postgres", *command],
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            user=self._user,
-            group=_group(self._user),
-            extra_groups=[] if self._user else None,
-            cwd="/",
-            start_new_session=True,
-        )
-        log.close()
-        self._wait_until_ready()
-        return self
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            if self._process is None or self._process.poll() is not None:
+                # Also again: after a crash the old server's children may hold its memory for a moment.
+                self._process = self._spawn()
+            if self._answers():
+                return self
+            time.sleep(0.02)
+        raise RuntimeError(f"Postgres did not start: {(self.folder / 'log').read_text(errors='replace')[-2000:]}")
 
     def stop(self, *, crash: bool = False) -> None:
         """`crash` kills the server without a farewell to its clients."""
         if self._process is None:
             return
         if crash:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(30)
+            os.kill(int((self.data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+        self._process.communicate(b"keep the folder\n", timeout=30)
         self._process = None
 
     def close(self) -> None:
@@ -104,18 +95,28 @@ class Postgres:
             raise RuntimeError(f"{program} failed: {done.stderr.strip()}")
         return done.stdout.strip()
 
-    def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + _START_SECONDS
-        while time.monotonic() < deadline:
-            if self._process is None or self._process.poll() is not None:
-                break
-            try:
-                self.execute("SELECT 1")
-            except RuntimeError:
-                time.sleep(0.02)
-            else:
-                return
-        raise RuntimeError(f"Postgres did not start: {(self.folder / 'log').read_text(errors='replace')[-2000:]}")
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
+        command = [str(self._binaries / "postgres"), "-D", str(self.data), "-p", str(self.port), *settings]
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                ["/bin/sh", "-c", _SUPERVISOR, "postgres", str(self.folder), *command],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                user=self._user,
+                group=_group(self._user),
+                extra_groups=[] if self._user else None,
+                cwd="/",
+                start_new_session=True,
+            )
+
+    def _answers(self) -> bool:
+        try:
+            self.execute("SELECT 1")
+        except RuntimeError:
+            return False
+        return True
 
 
 def _binaries() -> Path:

@@ -37,8 +37,8 @@ class Database:
     @property
     def engines(self) -> tuple[Engine, ...]:
         """The engines to listen on, for tests that count statements."""
-        pools = {id(engine.pool): engine for engine in (self.writer.sync_engine, self.reader)}
-        return tuple(pools.values())
+        writer = self.writer.sync_engine
+        return (writer,) if self.reader.pool is writer.pool else (writer, self.reader)
 
     async def aclose(self) -> None:
         await self.writer.dispose()

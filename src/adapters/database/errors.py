@@ -33,6 +33,8 @@ _SQLITE_OUTAGES: Final = frozenset(
         sqlite3.SQLITE_READONLY,
         sqlite3.SQLITE_NOMEM,
         sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
     }
 )
 

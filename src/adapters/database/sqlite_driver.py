@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import aiosqlite
+from aiosqlite.core import _STOP_RUNNING_SENTINEL
 
 
 class OneHopConnection(aiosqlite.Connection):
@@ -12,6 +13,17 @@ class OneHopConnection(aiosqlite.Connection):
 
     def cursor(self) -> "OneHopCursor":  # type: ignore[override]
         return OneHopCursor(self)
+
+    def stop(self) -> None:
+        # Without a future: it would belong to a loop that may be closed when the thread gets there.
+        self._running = False
+        self._tx.put_nowait((None, self._close_and_stop))
+
+    def _close_and_stop(self) -> object:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        return _STOP_RUNNING_SENTINEL
 
     async def run(self, operation: str, parameters: Sequence[Any]) -> "Outcome":
         outcome: Outcome = await self._execute(self._run, operation, parameters)  # type: ignore[no-untyped-call]

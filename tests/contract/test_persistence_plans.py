@@ -1,0 +1,105 @@
+"""No query of a list or a chat reads a whole table."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Connection
+
+from adapters.database.transactions import DatabaseTransactions
+from application.paging import Position, Window
+from domain.ids import AgentId, FamilyId, UserId
+from domain.users import FailedLogins, UserName
+from stored import DIALOG, LEASE, NOW, agent, api_key, finished, open_answer, question, with_dialog
+
+BIG = ("users", "agents", "dialogs", "messages", "api_keys", "refresh_tokens", "login_failures")
+
+
+@pytest.fixture
+def sent(transactions: DatabaseTransactions) -> Iterator[list[tuple[str, Any]]]:
+    """Every statement with its parameters."""
+    found: list[tuple[str, Any]] = []
+
+    def note(_c: object, _cursor: object, statement: str, parameters: Any, *_rest: object) -> None:
+        if statement.startswith(("SELECT", "INSERT", "UPDATE", "DELETE")):
+            found.append((statement, parameters))
+
+    writer = transactions.database.writer.sync_engine
+    event.listen(writer, "before_cursor_execute", note)
+    yield found
+    event.remove(writer, "before_cursor_execute", note)
+
+
+async def use_everything(transactions: DatabaseTransactions, owner: UserId) -> None:
+    window = Window(20, Position(NOW, "x"))
+    one, asked, answer = agent(owner), question(), open_answer()
+    async with transactions.begin() as tx:
+        await tx.users.get(owner)
+        await tx.users.by_name(UserName("ann"))
+        await tx.refresh_tokens.spend("hash", NOW)
+        await tx.refresh_tokens.remove_family(FamilyId("f"))
+        await tx.refresh_tokens.remove_all(owner)
+        await tx.refresh_tokens.remove_expired(NOW)
+        await tx.api_keys.add(api_key(owner))
+        await tx.api_keys.owner_of("hash", NOW)
+        await tx.api_keys.list(window, owner=owner)
+        await tx.login_failures.among(["a", "b"])
+        await tx.login_failures.record(FailedLogins("a", 1, NOW))
+        await tx.login_failures.remove_before(NOW)
+        await tx.agents.add(one)
+        await tx.agents.get(one.agent_id, owner=owner)
+        await tx.agents.list(window, owner=owner)
+        await tx.agents.list(Window(), owner=owner, name_part="a")
+        await tx.agents.remove(one)
+        await tx.dialogs.list(window, owner=owner)
+        await tx.dialogs.get(DIALOG, owner=owner)
+        await tx.dialogs.scene(DIALOG, AgentId("default"), owner=owner)
+        await tx.messages.open(asked, answer, owner=owner, lease_until=LEASE)
+        await tx.messages.renew_leases([answer.message_id], LEASE)
+        await tx.messages.close(finished(answer), owner=owner)
+        await tx.messages.history(DIALOG, Window(20, Position(NOW, asked.message_id)), owner=owner)
+        await tx.messages.recent(DIALOG, 20, owner=owner)
+        await tx.messages.get(answer.message_id, owner=owner)
+        await tx.messages.rate(answer.message_id, None, owner=owner)
+        await tx.messages.close_abandoned(NOW)
+        await tx.dialogs.remove(DIALOG, owner=owner)
+
+
+async def test_no_statement_scans_a_table(transactions: DatabaseTransactions, sent: list[tuple[str, Any]]) -> None:
+    owner = await with_dialog(transactions)
+    sent.clear()
+    await use_everything(transactions, owner)
+    statements = list(sent)
+    assert len(statements) > 25
+    explain = explained_by_sqlite if transactions.database.dialect == "sqlite" else explained_by_postgres
+    async with transactions.database.writer.connect() as connection:
+        for statement, parameters in statements:
+            scanned = await connection.run_sync(explain, statement, parameters)
+            assert not scanned, f"{statement} reads all of {scanned}"
+        await connection.rollback()
+
+
+def explained_by_sqlite(connection: Connection, statement: str, parameters: Any) -> list[str]:
+    plan = connection.exec_driver_sql("EXPLAIN QUERY PLAN " + statement, parameters).fetchall()
+    steps = [str(row[3]) for row in plan]
+    return [step for step in steps for table in BIG if step.split(" USING")[0] == f"SCAN {table}"]
+
+
+def explained_by_postgres(connection: Connection, statement: str, parameters: Any) -> list[str]:
+    # On a few rows a scan is cheapest: forbidden, it is taken only where no index serves.
+    connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+    plan = connection.exec_driver_sql("EXPLAIN (FORMAT JSON) " + statement, parameters).scalar_one()
+    return list(scans(json.loads(plan) if isinstance(plan, str) else plan))
+
+
+def scans(node: Any) -> Iterator[str]:
+    if isinstance(node, list):
+        for one in node:
+            yield from scans(one)
+    elif isinstance(node, dict):
+        if node.get("Node Type") == "Seq Scan":
+            yield str(node["Relation Name"])
+        for value in node.values():
+            yield from scans(value)
