@@ -102,6 +102,7 @@ class Load:
         requests, counted = max(1, len(good)), max(1, tokens)
         return {
             "ok": len(good),
+            "failed": self.problems.total(),
             "problems": dict(self.problems.most_common(4)),
             "wall_s": round(wall, 3),
             "requests_s": round(len(good) / wall, 1),

@@ -1,8 +1,9 @@
 """Measure our server on SQLite and on Postgres, each figure beside a direct run on the fake provider.
 
-    python bench/run.py [--rounds 3] [--databases sqlite postgres]
+    python bench/run.py [--rounds 3] [--databases sqlite postgres] [--document]
 
-Every answer must come whole, end with one `done`, and be stored. Prints a table; writes bench/results/<time>.json.
+Every answer must come whole, end with one `done`, and be stored. Prints a table; writes bench/results/<time>.json, and
+with --document the table of docs/performance.md.
 """
 
 import argparse
@@ -27,6 +28,8 @@ from server import API, Server, free_port
 
 BENCH = Path(__file__).parent
 DIRECT_BODY = json.dumps({"model": "fake", "stream": True, "messages": [], "stream_options": {"include_usage": True}})
+DOCUMENT = BENCH.parent / "docs" / "performance.md"
+BEGIN, END = "<!-- figures: written by bench/run.py --document -->", "<!-- end of figures -->"
 STARTS = 3
 
 
@@ -53,7 +56,9 @@ def load(*arguments: object) -> dict[str, object]:
         raise SystemExit(done.stderr)
     result = json.loads(done.stdout)
     if result["problems"]:
-        raise SystemExit(f"The load had problems: {result['problems']}")
+        print(f"Failed requests: {result['problems']}", file=sys.stderr)
+    if not result["ok"]:
+        raise SystemExit("No request succeeded.")
     return result
 
 
@@ -97,12 +102,14 @@ class Bench:
 
     def saturated(self, *, check_all: bool) -> dict[str, float]:
         direct, ours = self.direct(SATURATED), self.ours(SATURATED, f"sat-{self.number}-{{i}}")
-        checked = range(SATURATED.requests) if check_all else range(0, SATURATED.requests, 20)
-        self.server.check_stored([f"sat-{self.number}-{index}" for index in checked], SATURATED.tokens)
         history = self.ours(SATURATED, f"history-{self.number}-{{c}}")
-        dialogs = [f"history-{self.number}-{index}" for index in range(0, SATURATED.streams, 10)]
-        self.server.check_stored(dialogs, SATURATED.tokens)
+        checked = range(SATURATED.requests) if check_all else range(0, SATURATED.requests, 20)
+        if ours["failed"] == history["failed"] == 0:
+            self.server.check_stored([f"sat-{self.number}-{index}" for index in checked], SATURATED.tokens)
+            dialogs = [f"history-{self.number}-{index}" for index in range(0, SATURATED.streams, 10)]
+            self.server.check_stored(dialogs, SATURATED.tokens)
         figures = {
+            "sat_failed": ours["failed"] + history["failed"],
             "sat_ratio": ours["tokens_s"] / direct["tokens_s"],
             "sat_tokens_s": ours["tokens_s"],
             "sat_cpu": ours["cpu_us_token"],
@@ -116,6 +123,7 @@ class Bench:
     def paced(self) -> dict[str, float]:
         direct, ours = self.direct(PACED), self.ours(PACED, f"paced-{self.number}-{{i}}")
         return {
+            "paced_failed": ours["failed"],
             "paced_ratio": ours["tokens_s"] / direct["tokens_s"],
             "paced_cpu": ours["cpu_us_token"],
             "paced_lag": ours["lag"]["p95"],
@@ -162,17 +170,30 @@ def measure(database: str, rounds: int) -> dict[str, object]:
         return {"median": medians(every) | started | after, "rounds": every, "starts": ready}
 
 
+def document(figures: str) -> None:
+    before, rest = DOCUMENT.read_text().split(BEGIN)
+    after = rest.split(END)[1]
+    made = f"Measured {time.strftime('%Y-%m-%d')}, {os.cpu_count()} shared cores, Python {platform.python_version()}, "
+    made += f"load average of the machine {os.getloadavg()[2]:.1f} over the last 15 minutes."
+    DOCUMENT.write_text(f"{before}{BEGIN}\n{made}\n\n{figures}\n{END}{after}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--databases", nargs="+", choices=["sqlite", "postgres"], default=["sqlite", "postgres"])
+    parser.add_argument("--document", action="store_true")
     options = parser.parse_args()
+    load_before = os.getloadavg()
     results = {database: measure(database, options.rounds) for database in options.databases}
-    print(table({database: result["median"] for database, result in results.items()}))
+    figures = table({database: result["median"] for database, result in results.items()})
+    print(figures)
+    if options.document:
+        document(figures)
     machine = {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
     path = BENCH / "results" / f"{time.strftime('%Y%m%d-%H%M%S')}.json"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps({"machine": machine, "load_before": os.getloadavg()} | results, indent=1))
+    path.write_text(json.dumps({"machine": machine, "load_before": load_before} | results, indent=1))
     print(f"\n{path}")
 
 

@@ -70,7 +70,9 @@ class Server:
     def complain(self) -> None:
         """Show what the server logged beyond its requests."""
         lines = self.log.read_text().splitlines() if self.log.exists() else []
-        unusual = [line for line in lines if '"level":"error"' in line or '"level": "error"' in line or line[:1] != "{"]
+        unusual = [
+            line for line in lines if '"level":"error"' in line or '"level": "error"' in line or line[:9] == "Traceback"
+        ]
         for line in unusual[-20:]:
             print(line[:4000], file=sys.stderr)
 
