@@ -8,6 +8,7 @@ from application.api_keys import CreateApiKey, DeleteApiKey, ListApiKeys, ShowAp
 from application.password_check import CheckPassword
 from application.passwords import ChangePassword, ConfirmPassword
 from application.ports.persistence import Transactions
+from application.run_registry import RunRegistry
 from application.sessions import Authenticate, Caller, IssueTokens, LogIn, LogOut, RefreshSession, Tokens
 from application.users import CreateAdmin, DeleteUser, NewAccount, RegisterUser, ShowUser, UpdateUser
 from domain.users import User
@@ -62,7 +63,7 @@ class AccountDesk:
         self.log_out = LogOut(transactions, tokens, clock)
         self.authenticate = Authenticate(transactions, issuer, tokens, clock)
         self.change_password = ChangePassword(transactions, confirm, hasher, clock)
-        self.delete_user = DeleteUser(transactions, confirm)
+        self.delete_user = DeleteUser(transactions, confirm, RunRegistry(10, 10, 30))
         self.show_user = ShowUser(transactions)
         self.update_user = UpdateUser(transactions, clock)
         self.create_key = CreateApiKey(transactions, tokens, clock)

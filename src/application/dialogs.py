@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from application.paging import Page, Position, Window
 from application.ports.clock import Clock
 from application.ports.persistence import Transactions
+from application.run_registry import RunRegistry
 from domain.agents import DEFAULT_AGENT
 from domain.dialogs import UNNAMED, Dialog, parse_dialog_name
 from domain.ids import AgentId, DialogId, MessageId, UserId, new_id
@@ -53,11 +54,15 @@ class RenameDialog:
 
 @dataclass(frozen=True, slots=True)
 class DeleteDialog:
+    """With its messages; an answer in the making is stopped, for nobody could read it."""
+
     transactions: Transactions
+    runs: RunRegistry
 
     async def __call__(self, actor: UserId, dialog_id: DialogId) -> None:
         async with self.transactions.begin() as tx:
             await tx.dialogs.remove(dialog_id, owner=actor)
+        self.runs.stop_all(owner=actor, dialog_id=dialog_id)
 
 
 @dataclass(frozen=True, slots=True)

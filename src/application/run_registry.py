@@ -69,10 +69,10 @@ class RunRegistry:
     def lease_until(self, now: datetime) -> datetime:
         return now + timedelta(seconds=self.lease_seconds)
 
-    def end_of_user(self, user_id: UserId) -> None:
-        """Stop what a removed account still has in the making."""
+    def stop_all(self, *, owner: UserId, dialog_id: DialogId | None = None) -> None:
+        """Stop what a removed account, or a removed dialog, still has in the making."""
         for run in self.live():
-            if run.key.user_id == user_id:
+            if run.key.user_id == owner and dialog_id in (None, run.key.dialog_id):
                 run.end(AnswerStatus.STOPPED)
 
     async def drain(self, grace_seconds: float) -> None:

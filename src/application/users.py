@@ -6,6 +6,7 @@ from application.passwords import ConfirmPassword
 from application.ports.clock import Clock
 from application.ports.persistence import Transactions
 from application.ports.security import PasswordHasher
+from application.run_registry import RunRegistry
 from domain.errors import Conflict
 from domain.ids import UserId, new_id
 from domain.users import Role, User, UserName, parse_new_password
@@ -109,8 +110,10 @@ class DeleteUser:
 
     transactions: Transactions
     confirm: ConfirmPassword
+    runs: RunRegistry
 
     async def __call__(self, actor: UserId, password: str, address: str) -> None:
         user = await self.confirm(actor, "user_password", password, address)
         async with self.transactions.begin() as tx:
             await tx.users.remove(user.user_id)
+        self.runs.stop_all(owner=user.user_id)

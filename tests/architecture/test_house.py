@@ -26,7 +26,8 @@ def handlers() -> list[tuple[str, HTTPRouteHandler]]:
     app = create_app(make_async_container(LitestarProvider()), HttpConfig())
     routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
     found = [(route.path, handler) for route in routes for handler in route.route_handlers]
-    return [(path, handler) for path, handler in found if handler.http_methods != {"OPTIONS"}]
+    shown = [(path, handler) for path, handler in found if handler.http_methods != {"OPTIONS"}]
+    return sorted(shown, key=lambda one: (one[0], sorted(one[1].http_methods)))
 
 
 HANDLERS = handlers()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedChatModel, call, delta, fail, finished, hold
 from application.chat import ChatRequest
+from application.dialogs import DeleteDialog
 from application.runs import Recorded
 from chat_desk import ChatDesk
 from domain.chat_events import AnswerDelta, RunFailed, RunFinished
@@ -172,6 +173,19 @@ async def test_a_dialog_deleted_in_mid_answer_ends_in_peace(transactions: Databa
     await run.wait()
     assert run.finished
     assert desk.crashes == desk.troubles == []
+
+
+async def test_deleting_a_dialog_stops_the_answer_in_the_making(transactions: DatabaseTransactions) -> None:
+    desk = ChatDesk(transactions, ScriptedChatModel([delta("x"), hold()], repeat=True))
+    actor = await desk.person()
+    run, beside = await desk.ask(actor), await desk.ask(actor, dialog="beside")
+    await DeleteDialog(transactions, desk.registry)(actor, DialogId("d"))
+    await run.wait()
+    assert run.status is AnswerStatus.STOPPED
+    assert not beside.finished
+    desk.registry.stop_all(owner=actor)
+    await beside.wait()
+    assert desk.model.active == 0
 
 
 async def test_the_lease_of_a_dead_process_frees_the_dialog(transactions: DatabaseTransactions) -> None:

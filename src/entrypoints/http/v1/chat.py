@@ -1,11 +1,13 @@
 """Chat: a question in, a stream of events out."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Final
 
 from dishka.integrations.litestar import FromDishka, inject
 from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
 from litestar.types import ASGIApp
 from msgspec import Struct
 
@@ -18,8 +20,21 @@ from entrypoints.http.envelope import Envelope, ok
 from entrypoints.http.event_stream import EventStream
 from entrypoints.http.http_config import HttpConfig
 
+TAGS: Final = ["chat"]
+STREAM: Final[Mapping[int, ResponseSpec]] = {
+    200: ResponseSpec(
+        str,
+        generate_examples=False,
+        media_type="text/event-stream",
+        description="Frames of the types response_chunk, reasoning_chunk, event, knowledge, error, and last one done. "
+        "The header X-Run-ID names the run.",
+    )
+}
+
 
 class ChatBody(Struct):
+    """`agent_id` answers this question; without it the dialog's agent does."""
+
     user_input: str
     dialog_id: str
     file_url: str | list[str] | None = None
@@ -57,37 +72,50 @@ class RunView(Struct):
         return cls(key.run_id, key.dialog_id, key.message_id, run.status, f"{key.run_id}:{run.last_seq}")
 
 
-@post(["/chat", "/completion"], status_code=200, summary="Ask, and stream the answer as server-sent events")
+@post(
+    ["/chat", "/completion"],
+    status_code=200,
+    summary="Ask, and stream the answer as server-sent events",
+    tags=TAGS,
+    responses=STREAM,
+)
 @inject
 async def chat(
-    data: ChatBody, caller: FromDishka[Caller], start: FromDishka[StartChat], config: FromDishka[HttpConfig]
+    data: JSONBody[ChatBody], caller: FromDishka[Caller], start: FromDishka[StartChat], config: FromDishka[HttpConfig]
 ) -> ASGIApp:
     run = await start(caller.user_id, data.asked())
     return EventStream(run, after=0, heartbeat=config.heartbeat_seconds)
 
 
-@post("/chat/stop", status_code=200, summary="Stop an answer at once; what there is of it is kept")
+@post("/chat/stop", status_code=200, summary="Stop an answer at once; what there is of it is kept", tags=TAGS)
 @inject
-async def stop_chat(data: StopBody, caller: FromDishka[Caller], stop: FromDishka[StopRun]) -> Envelope[RunView]:
+async def stop_chat(
+    data: JSONBody[StopBody], caller: FromDishka[Caller], stop: FromDishka[StopRun]
+) -> Envelope[RunView]:
     run_id = RunId(data.run_id) if data.run_id else None
     return ok(RunView.of(await stop(caller.user_id, run_id=run_id, dialog_id=data.dialog_id)))
 
 
-@get("/chat/{run_id:str}", summary="The state of a run")
+@get("/chat/{run_id:str}", summary="The state of a run", tags=TAGS)
 @inject
-async def show_run(run_id: str, caller: FromDishka[Caller], find: FromDishka[FindRun]) -> Envelope[RunView]:
+async def show_run(run_id: FromPath[str], caller: FromDishka[Caller], find: FromDishka[FindRun]) -> Envelope[RunView]:
     return ok(RunView.of(await find(caller.user_id, RunId(run_id))))
 
 
-@get("/chat/{run_id:str}/events", summary="Follow a run again, from the event after Last-Event-ID")
+@get(
+    "/chat/{run_id:str}/events",
+    summary="Follow a run again, from the event after Last-Event-ID",
+    tags=TAGS,
+    responses=STREAM,
+)
 @inject
 async def follow_run(
-    run_id: str,
+    run_id: FromPath[str],
     caller: FromDishka[Caller],
     find: FromDishka[FindRun],
     config: FromDishka[HttpConfig],
-    last_event_id: Annotated[str | None, Parameter(header="Last-Event-ID")] = None,
-    after: str | None = None,
+    last_event_id: Annotated[str | None, HeaderParameter(name="Last-Event-ID")] = None,
+    after: FromQuery[str | None] = None,
 ) -> ASGIApp:
     run = await find(caller.user_id, RunId(run_id))
     return EventStream(run, after=position(run, last_event_id or after), heartbeat=config.heartbeat_seconds)
