@@ -10,6 +10,8 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from entrypoints.http import access_log
+
 DOTS: Final = "••••"
 LONGEST_TEXT: Final = 20_000
 DEEPEST: Final = 8
@@ -57,6 +59,13 @@ def configure_logging(level: str, style: Literal["json", "console"] | None = Non
         )
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    access = logging.getLogger(access_log.LOGGER)
+    access.handlers = []
+    access.propagate = style != "json"
+    if style == "json":
+        lines = logging.StreamHandler(sys.stderr)
+        lines.setFormatter(access_log.AccessLine())
+        access.addHandler(lines)
     for name in QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
     structlog.configure(

@@ -1,5 +1,6 @@
 """Whatever goes wrong, a client gets the envelope, and nothing of the inside."""
 
+import json
 import logging
 from collections.abc import Iterator
 
@@ -19,6 +20,7 @@ from domain.errors import (
     Unauthenticated,
     Unavailable,
 )
+from entrypoints.http.access_log import AccessLine
 from entrypoints.http.errors import DOMAIN_STATUS
 from http_answers import Client, code_of, data_of, http_alone
 
@@ -182,3 +184,21 @@ def test_a_stopping_server_takes_nothing_new_and_still_lives() -> None:
         assert refused.headers["connection"] == "close"
         assert data_of(client.get("/health"))["status"] == "alive"
         assert client.get("/health/ready").status_code == 503
+
+
+def test_the_access_line_is_json_with_the_keys_of_every_line() -> None:
+    record = logging.makeLogRecord(
+        {"msg": "request", "created": 1_790_000_000.5, "method": "GET", "path": "/x", "status": 200, "user_id": None}
+    )
+    assert json.loads(AccessLine().format(record)) == {
+        "time": "2026-09-21T14:13:20.500000Z",
+        "level": "info",
+        "event": "request",
+        "logger": "agentchat.access",
+        "method": "GET",
+        "path": "/x",
+        "status": 200,
+        "duration_ms": None,
+        "request_id": None,
+        "user_id": None,
+    }

@@ -8,6 +8,7 @@ from dishka.integrations.litestar import setup_dishka
 from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
+from litestar.handlers import HTTPRouteHandler
 from litestar.types import ControllerRouterHandler
 
 from entrypoints.http import errors
@@ -27,14 +28,14 @@ from entrypoints.http.v1.users import user_handlers
 
 __all__ = ["Drain", "HttpConfig", "create_app"]
 
-V1: Sequence[ControllerRouterHandler] = [
+V1: Sequence[HTTPRouteHandler] = [
     *user_handlers,
     *api_key_handlers,
     *agent_handlers,
     *dialog_handlers,
     *history_handlers,
     *model_handlers,
-    Router("/", route_handlers=chat_handlers, tags=["chat"]),
+    *chat_handlers,
 ]
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]

@@ -11,10 +11,10 @@ import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from entrypoints.http import request_ids
+from entrypoints.http import access_log, request_ids
 from entrypoints.http.errors import INTERNAL, Refusal
 
-access = logging.getLogger("agentchat.access")
+access = logging.getLogger(access_log.LOGGER)
 log = logging.getLogger("agentchat.http")
 
 ALWAYS_SERVED: Final = frozenset({"/health", "/health/ready"})
