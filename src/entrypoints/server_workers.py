@@ -79,17 +79,17 @@ class Supervisor:
         self.signals = [number for number in self.signals if number != signal.SIGHUP]
         for index, old in enumerate(self.workers):
             self.workers[index] = self._start()
-            old.terminate()
-            self._wait([old], signals=len(self.signals))
+            self._end([old])
 
     def _stop(self) -> int:
-        for worker in self.workers:
-            worker.terminate()
-        self._wait(self.workers, signals=len(self.signals))
+        self._end(self.workers)
         return 1 if any(worker.returncode not in (0, -signal.SIGTERM) for worker in self.workers) else 0
 
-    def _wait(self, workers: "list[subprocess.Popen[bytes]]", *, signals: int) -> None:
-        """Until they ended by themselves; kill them when the time is over or another signal came."""
+    def _end(self, workers: "list[subprocess.Popen[bytes]]") -> None:
+        """Ask them to stop and wait; kill them when the time is over or another signal came."""
+        signals = len(self.signals)
+        for worker in workers:
+            worker.terminate()
         deadline = time.monotonic() + self.settings.shutdown_grace_seconds + SPARE_SECONDS
         while any(worker.poll() is None for worker in workers):
             if len(self.signals) > signals or time.monotonic() > deadline:
