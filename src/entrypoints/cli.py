@@ -60,6 +60,7 @@ def version() -> int:
 
 
 def serve(given: argparse.Namespace) -> int:
+    from adapters.security import SecretFileRefused
     from entrypoints.logs import configure_logging
     from entrypoints.server import CannotListen
     from entrypoints.server import serve as run
@@ -72,7 +73,7 @@ def serve(given: argparse.Namespace) -> int:
         warn(hint)
     try:
         return run(settings)
-    except CannotListen as error:
+    except (CannotListen, SecretFileRefused) as error:
         return complain(FAILED, str(error))
 
 

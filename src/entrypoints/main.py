@@ -9,20 +9,28 @@ from typing import Final
 from dishka import AsyncContainer
 from litestar import Litestar
 
-from adapters.database import schema
+from application.agents import ListAgents
+from application.chat import StartChat
 from application.ports.persistence import Transactions
 from application.run_registry import KeepRunsAlive, RunRegistry
-from entrypoints.container import http_config, make_container
+from application.sessions import Authenticate, LogIn
+from entrypoints.container import http_config, make_container, secrets_of
 from entrypoints.http.app import create_app as create_http_app
 from entrypoints.http.front import Drain
 from entrypoints.settings import Settings, load_settings
 
 END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
+EAGER: Final = (Authenticate, StartChat, LogIn, ListAgents)
+"""Made at the start and not at the first request: what is wrong with them shows at once, and nobody waits."""
 
 
 def create_app(settings: Settings | None = None) -> Litestar:
-    """Everything that one process serves. `state.stop` is an async callable that lets running answers end."""
+    """Everything that one process serves, over a database whose tables are there: see entrypoints.schema_ready.
+
+    `state.stop` is an async callable that lets running answers end. Raises SecretFileRefused.
+    """
     settings = settings or load_settings()
+    secrets_of(settings)
     container = make_container(settings)
     drain = Drain()
     app = create_http_app(container, http_config(settings), drain, lifespan=[_beside(container, settings)])
@@ -39,11 +47,8 @@ def create_app(settings: Settings | None = None) -> Litestar:
 def _beside(container: AsyncContainer, settings: Settings) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncGenerator[None, None]:
-        url = settings.database_url.reveal()
-        if settings.embedded:
-            await schema.migrate(url)
-        else:
-            await schema.require_current(url)
+        for part in EAGER:
+            await container.get(part)
         alive = await container.get(KeepRunsAlive)
         if settings.embedded:
             # There is one process: an answer that is still open belongs to one that died.
