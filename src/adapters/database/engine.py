@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from adapters.database.errors import unavailable
+from adapters.database.sqlite_driver import BEGIN
 from adapters.database.sqlite_driver import connect as connect_sqlite
 from domain.errors import InvalidValue
 
@@ -135,8 +136,7 @@ def sqlite_engine(
 
 
 def _begin_immediate(connection: Connection) -> None:
-    # DEFERRED would take the write lock in mid-transaction, where SQLite can't wait for it.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    connection.exec_driver_sql(BEGIN)
 
 
 def _open_file(path: Path, pragmas: tuple[str, ...]) -> sqlite3.Connection:

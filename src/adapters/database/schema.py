@@ -8,7 +8,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import NullPool, text
+from sqlalchemy import NullPool
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -78,8 +78,10 @@ async def _run(url: str, work: Callable[[Connection], _T]) -> _T:
         engine = sqlite_engine(sqlite_file(url), foreign_keys=False)
     try:
         async with engine.begin() as connection:
-            if is_postgres(url):
-                await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            # Alembic's context is one for the process: nobody may come in before the one ahead is through.
+            await connection.exec_driver_sql(
+                f"SELECT pg_advisory_xact_lock({_LOCK})" if is_postgres(url) else "SELECT 1"
+            )
             return await connection.run_sync(work)
     except FAILURES as error:
         refuse(error)

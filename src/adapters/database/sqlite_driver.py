@@ -2,14 +2,19 @@
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import aiosqlite
 from aiosqlite.core import _STOP_RUNNING_SENTINEL
 
+BEGIN: Final = "BEGIN IMMEDIATE"
+"""DEFERRED would take the write lock in mid-transaction, where SQLite can't wait for it."""
+
 
 class OneHopConnection(aiosqlite.Connection):
-    """What SQLAlchemy's adapter needs of aiosqlite."""
+    """What SQLAlchemy's adapter needs of aiosqlite. BEGIN waits for the first statement and goes with it."""
+
+    _begins = False
 
     def cursor(self) -> "OneHopCursor":  # type: ignore[override]
         return OneHopCursor(self)
@@ -26,10 +31,28 @@ class OneHopConnection(aiosqlite.Connection):
         return _STOP_RUNNING_SENTINEL
 
     async def run(self, operation: str, parameters: Sequence[Any]) -> "Outcome":
-        outcome: Outcome = await self._execute(self._run, operation, parameters)  # type: ignore[no-untyped-call]
+        if operation == BEGIN:
+            self._begins = True
+            return None, [], -1, None
+        begins, self._begins = self._begins, False
+        outcome: Outcome = await self._execute(self._run, operation, parameters, begins)  # type: ignore[no-untyped-call]
         return outcome
 
-    def _run(self, operation: str, parameters: Sequence[Any]) -> "Outcome":
+    async def commit(self) -> None:
+        if not self._forget_begin():
+            await super().commit()
+
+    async def rollback(self) -> None:
+        if not self._forget_begin():
+            await super().rollback()
+
+    def _forget_begin(self) -> bool:
+        begins, self._begins = self._begins, False
+        return begins
+
+    def _run(self, operation: str, parameters: Sequence[Any], begins: bool) -> "Outcome":
+        if begins:
+            self._conn.execute(BEGIN)
         cursor = self._conn.execute(operation, parameters)
         try:
             rows = cursor.fetchall() if cursor.description else []
