@@ -120,7 +120,7 @@ def _turn_finished(finished: ModelFinished, assembler: AnswerAssembler, request:
 
 def request_tokens(request: ModelRequest) -> int:
     """An estimate of the tokens that the request puts in."""
-    tools = sum(estimate(tool.description) + estimate(json.dumps(dict(tool.parameters))) for tool in request.tools)
+    tools = sum(tool.tokens for tool in request.tools)
     return estimate(request.system) + tools + sum(_turn_tokens(turn) for turn in request.turns)
 
 

@@ -153,7 +153,8 @@ class StartChat:
         request = _prompt(spec, agent, exchanges, asked.user_input, runners)
 
         async def store(transcript: Transcript, status: AnswerStatus) -> Sequence[ChatEvent]:
-            answer = transcript.close(opened, status, spec.llm_id, request_tokens(request), self.clock.now())
+            now = self.clock.now()
+            answer = transcript.close(opened, status, spec.llm_id, lambda: request_tokens(request), now)
             return await self.keep(answer, owner=actor)
 
         return Run(

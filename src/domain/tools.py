@@ -1,10 +1,13 @@
 """What a model may call, what it called, and what came back."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from domain.ids import ToolId
+from domain.tokens import estimate
 
 JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
 
@@ -15,7 +18,7 @@ class ToolType(StrEnum):
     KNOWLEDGE = "knowledge"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ToolSpec:
     """A tool as it is offered to a model. `parameters` is a JSON Schema of type object."""
 
@@ -25,6 +28,11 @@ class ToolSpec:
     description: str
     parameters: Mapping[str, JsonValue]
     type: ToolType = ToolType.TOOL
+
+    @cached_property
+    def tokens(self) -> int:
+        """An estimate of what offering the tool costs."""
+        return estimate(self.name + self.description) + estimate(json.dumps(dict(self.parameters)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """What a run has produced so far: at any moment it can be kept as an answer, however the run ends."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
@@ -46,7 +47,9 @@ class Transcript:
     def content(self) -> str:
         return "".join(self._text)
 
-    def close(self, opened: Answer, status: AnswerStatus, model: str, prompt_tokens: int, now: datetime) -> Answer:
+    def close(
+        self, opened: Answer, status: AnswerStatus, model: str, prompt_tokens: Callable[[], int], now: datetime
+    ) -> Answer:
         """The answer as it is kept. Without the provider's own count the usage is estimated.
 
         A round that was cut off left no results, so its calls are shown as steps and never repeated to a model.
@@ -54,7 +57,7 @@ class Transcript:
         content = self.content
         usage = self._usage
         if usage == Usage() and (content or status is AnswerStatus.COMPLETE):
-            usage = Usage(prompt_tokens, estimate(content), estimated=True)
+            usage = Usage(prompt_tokens(), estimate(content), estimated=True)
         return replace(
             opened,
             status=status,
