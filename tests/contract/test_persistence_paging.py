@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from adapters.database.transactions import DatabaseTransactions
 from application.paging import Page, Position, Window
 from domain.dialogs import Dialog
-from domain.ids import DialogId, UserId
+from domain.ids import DialogId, UserId, new_id
 from domain.messages import Message
 from stored import (
     DIALOG,
@@ -146,7 +146,7 @@ async def test_nothing_is_skipped_or_shown_twice_while_dialogs_come_and_go(
 async def change(transactions: DatabaseTransactions, owner: UserId, stays: set[str], comes: bool, number: int) -> None:
     async with transactions.begin() as tx:
         if comes:
-            await tx.dialogs.add(dialog(owner, f"new-{number}-{len(stays)}-{id(tx)}", created_at=seconds(100 + number)))
+            await tx.dialogs.add(dialog(owner, new_id(), created_at=seconds(100 + number)))
         elif f"d{number}" in stays:
             stays.discard(f"d{number}")
             await tx.dialogs.remove(DialogId(f"d{number}"), owner=owner)

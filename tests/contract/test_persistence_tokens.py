@@ -98,6 +98,17 @@ async def test_api_keys_are_listed_and_removed_by_their_owner_alone(transactions
         assert await tx.api_keys.list(Window(), owner=owner) == [second]
 
 
+async def test_a_deleted_account_has_no_api_keys(transactions: DatabaseTransactions) -> None:
+    async with transactions.begin() as tx:
+        for refused in (
+            tx.api_keys.list(Window(), owner=NOBODY),
+            tx.api_keys.get(ApiKeyId("k"), owner=NOBODY),
+            tx.api_keys.remove(ApiKeyId("k"), owner=NOBODY),
+        ):
+            with pytest.raises(Unauthenticated):
+                await refused
+
+
 async def test_failed_logins_are_counted_by_key(transactions: DatabaseTransactions) -> None:
     ann = FailedLogins("account:ann", 1, NOW)
     bob = FailedLogins("account:bob", 2, seconds(5))

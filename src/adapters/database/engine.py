@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import asyncpg
 from sqlalchemy import Engine, event
@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from adapters.database.errors import unavailable
-from adapters.database.sqlite_driver import BEGIN
+from adapters.database.sqlite_driver import OneHopConnection
 from adapters.database.sqlite_driver import connect as connect_sqlite
 from domain.errors import InvalidValue
 
@@ -39,11 +39,11 @@ class Database:
     def engines(self) -> tuple[Engine, ...]:
         """The engines to listen on, for tests that count statements."""
         writer = self.writer.sync_engine
-        return (writer,) if self.reader.pool is writer.pool else (writer, self.reader)
+        return (writer,) if self.reader is writer else (writer, self.reader)
 
     async def aclose(self) -> None:
         await self.writer.dispose()
-        if self.reader.pool is not self.writer.sync_engine.pool:
+        if self.reader is not self.writer.sync_engine:
             await AsyncEngine(self.reader).dispose()
 
 
@@ -87,8 +87,7 @@ def _open_postgres(url: str, pool_size: int) -> Database:
         pool_use_lifo=True,
         query_cache_size=1000,
     )
-    reader = writer.sync_engine.execution_options(isolation_level="AUTOCOMMIT")
-    return Database("postgresql", writer, reader, pool_size, pool_size)
+    return Database("postgresql", writer, writer.sync_engine, pool_size, pool_size)
 
 
 def postgres_creator(url: str, **settings: str) -> Callable[[], Any]:
@@ -136,7 +135,9 @@ def sqlite_engine(
 
 
 def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql(BEGIN)
+    # Straight to the driver: as a statement it would cost as much as a query.
+    driver = cast(OneHopConnection, connection.connection.driver_connection)
+    driver.begin_with_next()
 
 
 def _open_file(path: Path, pragmas: tuple[str, ...]) -> sqlite3.Connection:

@@ -30,11 +30,12 @@ class Session(Protocol):
 class SingleStatements:
     """Borrows a connection for each statement, so a round trip is all it costs."""
 
-    __slots__ = ("_engine", "_gate")
+    __slots__ = ("_autocommits", "_engine", "_gate")
 
     def __init__(self, engine: Engine, gate: Gate) -> None:
         self._engine = engine
         self._gate = gate
+        self._autocommits = engine.dialect.name == "sqlite"
 
     async def rows(self, statement: Executable, values: Values) -> Rows:
         return await self._run(_fetch, statement, values)
@@ -60,6 +61,9 @@ class SingleStatements:
 
     def _borrow(self, run: Callable[[Connection, Executable, Values], _T], statement: Executable, values: Values) -> _T:
         with self._engine.connect() as connection:
+            if not self._autocommits:
+                # Not an engine with this option: its events cost more than the option.
+                connection.execution_options(isolation_level="AUTOCOMMIT")
             return run(connection, statement, values)
 
 

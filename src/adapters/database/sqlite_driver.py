@@ -7,12 +7,12 @@ from typing import Any, Final, Self
 import aiosqlite
 from aiosqlite.core import _STOP_RUNNING_SENTINEL
 
-BEGIN: Final = "BEGIN IMMEDIATE"
+_BEGIN: Final = "BEGIN IMMEDIATE"
 """DEFERRED would take the write lock in mid-transaction, where SQLite can't wait for it."""
 
 
 class OneHopConnection(aiosqlite.Connection):
-    """What SQLAlchemy's adapter needs of aiosqlite. BEGIN waits for the first statement and goes with it."""
+    """What SQLAlchemy's adapter needs of aiosqlite."""
 
     _begins = False
 
@@ -30,10 +30,11 @@ class OneHopConnection(aiosqlite.Connection):
             self._connection = None
         return _STOP_RUNNING_SENTINEL
 
+    def begin_with_next(self) -> None:
+        """BEGIN goes with the next statement: a transaction costs one hop less."""
+        self._begins = True
+
     async def run(self, operation: str, parameters: Sequence[Any]) -> "Outcome":
-        if operation == BEGIN:
-            self._begins = True
-            return None, [], -1, None
         begins, self._begins = self._begins, False
         outcome: Outcome = await self._execute(self._run, operation, parameters, begins)  # type: ignore[no-untyped-call]
         return outcome
@@ -52,7 +53,7 @@ class OneHopConnection(aiosqlite.Connection):
 
     def _run(self, operation: str, parameters: Sequence[Any], begins: bool) -> "Outcome":
         if begins:
-            self._conn.execute(BEGIN)
+            self._conn.execute(_BEGIN)
         cursor = self._conn.execute(operation, parameters)
         try:
             rows = cursor.fetchall() if cursor.description else []

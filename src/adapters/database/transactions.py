@@ -52,7 +52,7 @@ class DatabaseTransactions:
     def __init__(self, database: Database, *, patience: float = PATIENCE_SECONDS) -> None:
         self.database = database
         self._writers = Gate(database.writers, patience)
-        shared = database.reader.pool is database.writer.sync_engine.pool
+        shared = database.reader is database.writer.sync_engine
         self._readers = self._writers if shared else Gate(database.readers, patience)
         self._singles = Repositories(SingleStatements(database.reader, self._readers), database.dialect)
         self._ending: set[asyncio.Task[None]] = set()
