@@ -1,11 +1,15 @@
 """aiosqlite with one hop to its thread for each statement, where it makes four (cursor, execute, fetch, close)."""
 
+import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any, Final, Self
 
 import aiosqlite
-from aiosqlite.core import _STOP_RUNNING_SENTINEL
+from aiosqlite.core import _STOP_RUNNING_SENTINEL, set_exception, set_result
 
 _BEGIN: Final = "BEGIN IMMEDIATE"
 """DEFERRED would take the write lock in mid-transaction, where SQLite can't wait for it."""
@@ -95,6 +99,24 @@ class OneHopCursor:
 
 async def connect(connector: Callable[[], sqlite3.Connection]) -> OneHopConnection:
     connection = OneHopConnection(connector, iter_chunk_size=64)
-    connection._thread.daemon = True
+    connection._thread = Thread(target=_work, args=(connection._tx,), daemon=True)
     await connection
     return connection
+
+
+def _work(orders: "SimpleQueue[tuple[asyncio.Future[Any] | None, Callable[[], Any]]]") -> None:
+    """aiosqlite's own thread dies with its connection open when a cancelled caller's loop is closed by now."""
+    while True:
+        future, order = orders.get()
+        settle: Callable[[Any, Any], None] = set_result
+        result: Any
+        try:
+            result = order()
+        except BaseException as error:  # noqa: BLE001 - it belongs to whoever gave the order
+            result, settle = error, set_exception
+        if future is not None:
+            with suppress(RuntimeError):
+                future.get_loop().call_soon_threadsafe(settle, future, result)
+        if result is _STOP_RUNNING_SENTINEL:
+            return
+        del future, order, result
