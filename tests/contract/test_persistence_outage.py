@@ -119,8 +119,8 @@ async def test_who_waits_too_long_is_told_to_come_again(database_url: str) -> No
 async def test_a_full_disk_is_unavailable_and_loses_nothing_stored(sqlite_url: str) -> None:
     transactions = DatabaseTransactions.open(sqlite_url)
     owner = await registered(transactions)
-    async with transactions.database.writer.connect() as connection:
-        await connection.exec_driver_sql("PRAGMA max_page_count = 1")
+    with transactions.database.writer.connect() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count = 1")
 
     async def fill() -> None:
         for _ in range(5000):

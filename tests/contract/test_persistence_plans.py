@@ -26,7 +26,7 @@ def sent(transactions: DatabaseTransactions) -> Iterator[list[tuple[str, Any]]]:
         if statement.startswith(("SELECT", "INSERT", "UPDATE", "DELETE")):
             found.append((statement, parameters))
 
-    writer = transactions.database.writer.sync_engine
+    writer = transactions.database.writer
     event.listen(writer, "before_cursor_execute", note)
     yield found
     event.remove(writer, "before_cursor_execute", note)
@@ -74,11 +74,14 @@ async def test_no_statement_scans_a_table(transactions: DatabaseTransactions, se
     statements = list(sent)
     assert len(statements) > 25
     explain = explained_by_sqlite if transactions.database.dialect == "sqlite" else explained_by_postgres
-    async with transactions.database.writer.connect() as connection:
-        for statement, parameters in statements:
-            scanned = await connection.run_sync(explain, statement, parameters)
-            assert not scanned, f"{statement} reads all of {scanned}"
-        await connection.rollback()
+
+    def explain_all() -> None:
+        with transactions.database.writer.connect() as connection:
+            for statement, parameters in statements:
+                scanned = explain(connection, statement, parameters)
+                assert not scanned, f"{statement} reads all of {scanned}"
+
+    await transactions.database.run(explain_all)
 
 
 def explained_by_sqlite(connection: Connection, statement: str, parameters: Any) -> list[str]:

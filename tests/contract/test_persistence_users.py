@@ -77,7 +77,7 @@ async def test_removing_a_user_leaves_no_row_of_theirs(transactions: DatabaseTra
 
 
 async def rows_of(transactions: DatabaseTransactions, owner: str) -> int:
-    session = SingleStatements(transactions.database.reader, Gate(1, 1))
+    session = SingleStatements(transactions.database.reader, Gate(1, 1), transactions.database.run)
     count = 0
     for table in metadata.tables.values():
         if "user_id" in table.c:

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
-from adapters.scripted import ScriptedChatModel, call, call_piece, delta, finished
-from adapters.scripted.steps import Step
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.scripted import ScriptedChatModel, call, call_piece, delta, finished
+from adapters.scripted.steps import Step
 from application.agent_loop import AgentLoop
 from application.ports.tool_runner import ToolFailed
 from domain.chat_events import AnswerDelta, LoopEvent, RoundFinished, ToolProgress, TurnFinished

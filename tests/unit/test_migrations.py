@@ -21,8 +21,12 @@ from stored import registered
 
 async def looked_at(url: str, look: Callable[[Connection], Any]) -> Any:
     database = open_database(url)
-    async with database.writer.connect() as connection:
-        found = await connection.run_sync(look)
+
+    def look_inside() -> Any:
+        with database.writer.connect() as connection:
+            return look(connection)
+
+    found = await database.run(look_inside)
     await database.aclose()
     return found
 

@@ -1,62 +1,74 @@
-"""Engines for both dialects, from one address."""
+"""Engines for both dialects, from one address, and how a coroutine runs their calls."""
 
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, TypeVar
 
 import asyncpg
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, QueuePool, create_engine, event
 from sqlalchemy.engine import Connection, make_url
-from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.util import greenlet_spawn
 
 from adapters.database.errors import unavailable
-from adapters.database.sqlite_driver import OneHopConnection
-from adapters.database.sqlite_driver import connect as connect_sqlite
 from domain.errors import InvalidValue
 
 CONNECT_SECONDS: Final = 10.0
 STATEMENT_SECONDS: Final = 30
-_BUSY_SECONDS: Final = 30.0
+_BEGIN: Final = "BEGIN IMMEDIATE"
+"""DEFERRED would take the write lock in mid-transaction, where SQLite can't wait for it."""
 _PRAGMAS: Final = ("journal_mode = WAL", "synchronous = NORMAL", "temp_store = MEMORY", "cache_size = -8192")
+
+_T = TypeVar("_T")
+
+
+class Runner(Protocol):
+    """Runs a call of an engine for a coroutine."""
+
+    def __call__(self, fn: Callable[..., _T], /, *args: Any) -> Awaitable[_T]: ...
+
+
+async def inline(fn: Callable[..., _T], /, *args: Any) -> _T:
+    """At once, on the event loop: a statement on a local file takes less time than a hop to a thread and back."""
+    return fn(*args)
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """`writer` runs transactions, `reader` single statements without BEGIN and COMMIT."""
+    """`writer` runs transactions, `reader` single statements without BEGIN and COMMIT; `run` calls either."""
 
     dialect: str
-    writer: AsyncEngine
+    writer: Engine
     reader: Engine
     writers: int
     readers: int
+    run: Runner
 
     @property
     def engines(self) -> tuple[Engine, ...]:
         """The engines to listen on, for tests that count statements."""
-        writer = self.writer.sync_engine
-        return (writer,) if self.reader is writer else (writer, self.reader)
+        return (self.writer,) if self.reader is self.writer else (self.writer, self.reader)
 
     async def aclose(self) -> None:
-        await self.writer.dispose()
-        if self.reader is not self.writer.sync_engine:
-            await AsyncEngine(self.reader).dispose()
+        for engine in self.engines:
+            await self.run(engine.dispose)
 
 
 def sqlite_url(data_dir: Path) -> str:
     """The address of the embedded mode's database."""
-    return f"sqlite+aiosqlite:///{(data_dir / 'agentchat.db').absolute()}"
+    return f"sqlite:///{(data_dir / 'agentchat.db').absolute()}"
 
 
 def open_database(url: str, *, pool_size: int = 10) -> Database:
     """Engines on `sqlite:///path` or `postgresql://…`. Connects to nothing yet."""
     if is_postgres(url):
         return _open_postgres(url, pool_size)
-    return _open_sqlite(sqlite_file(url), pool_size)
+    return _open_sqlite(sqlite_file(url))
 
 
 def is_postgres(url: str) -> bool:
@@ -75,7 +87,7 @@ def sqlite_file(url: str) -> Path:
 
 def _open_postgres(url: str, pool_size: int) -> Database:
     # The pool is gated by the transactions, so nobody ever waits inside it.
-    writer = create_async_engine(
+    engine = create_async_engine(
         "postgresql+asyncpg://",
         async_creator=postgres_creator(
             url,
@@ -86,8 +98,8 @@ def _open_postgres(url: str, pool_size: int) -> Database:
         max_overflow=0,
         pool_use_lifo=True,
         query_cache_size=1000,
-    )
-    return Database("postgresql", writer, writer.sync_engine, pool_size, pool_size)
+    ).sync_engine
+    return Database("postgresql", engine, engine, pool_size, pool_size, greenlet_spawn)
 
 
 def postgres_creator(url: str, **settings: str) -> Callable[[], Any]:
@@ -106,45 +118,46 @@ def postgres_creator(url: str, **settings: str) -> Callable[[], Any]:
     return create
 
 
-def _open_sqlite(file: Path, pool_size: int) -> Database:
-    # One writer: SQLite has one at a time anyway, and a queue of ours is fair where its busy handler is not.
-    writer = sqlite_engine(file, pool_size=1)
-    readers = max(1, min(pool_size, 4))
-    reader = sqlite_engine(file, pool_size=readers, autocommit=True)
-    return Database("sqlite", writer, reader.sync_engine, 1, readers)
+def _open_sqlite(file: Path) -> Database:
+    # One writer: SQLite has one at a time anyway. One reader: its statements never overlap, for they run inline.
+    return Database("sqlite", sqlite_engine(file), sqlite_engine(file, autocommit=True), 1, 1, inline)
 
 
-def sqlite_engine(
-    file: Path, *, pool_size: int = 1, autocommit: bool = False, foreign_keys: bool = True
-) -> AsyncEngine:
+def sqlite_engine(file: Path, *, autocommit: bool = False, foreign_keys: bool = True) -> Engine:
     pragmas = (*_PRAGMAS, f"foreign_keys = {'ON' if foreign_keys else 'OFF'}")
     path = Path(os.path.abspath(file))
-    engine = create_async_engine(
-        "sqlite+aiosqlite:///" + str(path),
-        async_creator=lambda: connect_sqlite(lambda: _open_file(path, pragmas)),
-        pool_size=pool_size,
+    engine = create_engine(
+        "sqlite://",
+        creator=lambda: _open_file(path, pragmas),
+        poolclass=QueuePool,
+        pool_size=1,
         max_overflow=0,
-        pool_use_lifo=True,
         pool_reset_on_return=None,
         query_cache_size=1000,
         **({"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True} if autocommit else {}),
     )
     if not autocommit:
-        event.listen(engine.sync_engine, "begin", _begin_immediate)
+        event.listen(engine, "begin", _begin_immediate)
     return engine
 
 
 def _begin_immediate(connection: Connection) -> None:
-    # Straight to the driver: as a statement it would cost as much as a query.
-    driver = cast(OneHopConnection, connection.connection.driver_connection)
-    driver.begin_with_next()
+    # Straight to the driver: as a statement of SQLAlchemy's it would cost as much as a query.
+    driver: Any = connection.connection.driver_connection
+    try:
+        driver.execute(_BEGIN)
+    except sqlite3.Error as error:
+        raise OperationalError(_BEGIN, None, error) from error
 
 
 def _open_file(path: Path, pragmas: tuple[str, ...]) -> sqlite3.Connection:
-    """Readable by its owner alone; WAL and shared memory files take the mode of the database."""
+    """Readable by its owner alone; WAL and shared memory files take the mode of the database.
+
+    It never waits for the lock of another process: that would stop the event loop. Who meets a lock tries again.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
     try:
         for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}")

@@ -103,6 +103,12 @@ def _operational(error: DBAPIError) -> DomainError | None:
     return unavailable() if isinstance(cause, OSError | TimeoutError) else None
 
 
+def is_locked(error: DBAPIError) -> bool:
+    """Whether another process holds SQLite's lock."""
+    code = getattr(error.driver_exception, "sqlite_errorcode", 0)
+    return code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
 def is_stale_plan(error: DBAPIError) -> bool:
     """Whether a prepared statement was overtaken by a migration: the next try prepares it anew."""
     return type(error.orig).__name__ == "InvalidCachedStatementError"

@@ -8,13 +8,14 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import NullPool
+from sqlalchemy import NullPool, text
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from adapters.database.engine import is_postgres, postgres_creator, sqlite_engine, sqlite_file
 from adapters.database.errors import FAILURES
-from adapters.database.session import refuse
+from adapters.database.session import Attempts, refuse
 from domain.errors import Unavailable
 
 _LOCK: Final = 7_346_210_957_441
@@ -71,19 +72,33 @@ def _revision(connection: Connection) -> str | None:
 
 async def _run(url: str, work: Callable[[Connection], _T]) -> _T:
     """One transaction, one process at a time: BEGIN IMMEDIATE on SQLite, an advisory lock on Postgres."""
-    if is_postgres(url):
-        engine = create_async_engine("postgresql+asyncpg://", async_creator=postgres_creator(url), poolclass=NullPool)
-    else:
-        # Batch mode makes tables anew, which must not cascade; foreign keys can't be switched off in a transaction.
-        engine = sqlite_engine(sqlite_file(url), foreign_keys=False)
     try:
-        async with engine.begin() as connection:
-            # Alembic's context is one for the process: nobody may come in before the one ahead is through.
-            await connection.exec_driver_sql(
-                f"SELECT pg_advisory_xact_lock({_LOCK})" if is_postgres(url) else "SELECT 1"
-            )
-            return await connection.run_sync(work)
+        return await (_run_on_postgres(url, work) if is_postgres(url) else _run_on_sqlite(sqlite_file(url), work))
     except FAILURES as error:
         refuse(error)
+
+
+async def _run_on_postgres(url: str, work: Callable[[Connection], _T]) -> _T:
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=postgres_creator(url), poolclass=NullPool)
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            return await connection.run_sync(work)
     finally:
         await engine.dispose()
+
+
+async def _run_on_sqlite(file: Path, work: Callable[[Connection], _T]) -> _T:
+    # Batch mode makes tables anew, which must not cascade; foreign keys can't be switched off in a transaction.
+    engine = sqlite_engine(file, foreign_keys=False)
+    attempts = Attempts()
+    try:
+        while True:
+            try:
+                with engine.begin() as connection:
+                    return work(connection)
+            except DBAPIError as error:
+                if not await attempts.again(error):
+                    raise
+    finally:
+        engine.dispose()

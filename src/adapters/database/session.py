@@ -1,20 +1,23 @@
 """How repositories run statements: inside a transaction, or each on its own."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 from sqlalchemy import Engine
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import Executable
-from sqlalchemy.util import greenlet_spawn
 
-from adapters.database.engine import Gate
-from adapters.database.errors import FAILURES, is_stale_plan, translate
+from adapters.database.engine import Gate, Runner
+from adapters.database.errors import FAILURES, is_locked, is_stale_plan, translate
 
 Values = Mapping[str, Any]
 Rows = Sequence[Any]
 _T = TypeVar("_T")
+
+LOCK_PATIENCE_SECONDS: Final = 30.0
+_LONGEST_PAUSE: Final = 0.05
 
 
 class Session(Protocol):
@@ -27,14 +30,39 @@ class Session(Protocol):
         ...
 
 
+class Attempts:
+    """Which failures of a first statement are worth another try: it has done nothing yet.
+
+    A connection that died in the pool is replaced once. SQLite's lock, held by another process, is waited for.
+    """
+
+    __slots__ = ("_number", "_replaced", "_until")
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._replaced = False
+        self._until = asyncio.get_running_loop().time() + LOCK_PATIENCE_SECONDS
+
+    async def again(self, error: DBAPIError) -> bool:
+        if is_locked(error) and asyncio.get_running_loop().time() < self._until:
+            self._number += 1
+            await asyncio.sleep(min(0.001 * 2**self._number, _LONGEST_PAUSE))
+            return True
+        if self._replaced or not (error.connection_invalidated or is_stale_plan(error)):
+            return False
+        self._replaced = True
+        return True
+
+
 class SingleStatements:
     """Borrows a connection for each statement, so a round trip is all it costs."""
 
-    __slots__ = ("_autocommits", "_engine", "_gate")
+    __slots__ = ("_autocommits", "_engine", "_gate", "_spawn")
 
-    def __init__(self, engine: Engine, gate: Gate) -> None:
+    def __init__(self, engine: Engine, gate: Gate, spawn: Runner) -> None:
         self._engine = engine
         self._gate = gate
+        self._spawn = spawn
         self._autocommits = engine.dialect.name == "sqlite"
 
     async def rows(self, statement: Executable, values: Values) -> Rows:
@@ -46,14 +74,16 @@ class SingleStatements:
     async def _run(
         self, run: Callable[[Connection, Executable, Values], _T], statement: Executable, values: Values
     ) -> _T:
+        attempts: Attempts | None = None
         await self._gate.enter()
         try:
-            try:
-                return await greenlet_spawn(self._borrow, run, statement, values)
-            except DBAPIError as error:
-                if not _is_stale(error):
-                    raise
-            return await greenlet_spawn(self._borrow, run, statement, values)
+            while True:
+                try:
+                    return await self._spawn(self._borrow, run, statement, values)
+                except DBAPIError as error:
+                    attempts = attempts or Attempts()
+                    if not await attempts.again(error):
+                        raise
         except FAILURES as error:
             refuse(error)
         finally:
@@ -68,12 +98,13 @@ class SingleStatements:
 
 
 class OpenTransaction:
-    """Connects and begins with the first statement; a connection that died in the pool is then replaced once."""
+    """Connects and begins with the first statement."""
 
-    __slots__ = ("_connection", "_engine")
+    __slots__ = ("_connection", "_engine", "_spawn")
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, spawn: Runner) -> None:
         self._engine = engine
+        self._spawn = spawn
         self._connection: Connection | None = None
 
     async def rows(self, statement: Executable, values: Values) -> Rows:
@@ -85,16 +116,18 @@ class OpenTransaction:
     async def _run(
         self, run: Callable[[Connection, Executable, Values], _T], statement: Executable, values: Values
     ) -> _T:
+        attempts: Attempts | None = None
         try:
             if self._connection is not None:
-                return await greenlet_spawn(run, self._connection, statement, values)
-            try:
-                return await greenlet_spawn(self._begin, run, statement, values)
-            except DBAPIError as error:
-                if not _is_stale(error):
-                    raise
-            await self.roll_back()
-            return await greenlet_spawn(self._begin, run, statement, values)
+                return await self._spawn(run, self._connection, statement, values)
+            while True:
+                try:
+                    return await self._spawn(self._begin, run, statement, values)
+                except DBAPIError as error:
+                    attempts = attempts or Attempts()
+                    if not await attempts.again(error):
+                        raise
+                    await self.roll_back()
         except FAILURES as error:
             refuse(error)
 
@@ -107,7 +140,7 @@ class OpenTransaction:
         if self._connection is None:
             return
         try:
-            await greenlet_spawn(_commit, self._connection)
+            await self._spawn(_commit, self._connection)
         except FAILURES as error:
             refuse(error)
         self._connection = None
@@ -115,7 +148,7 @@ class OpenTransaction:
     async def roll_back(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            await greenlet_spawn(_roll_back, connection)
+            await self._spawn(_roll_back, connection)
 
 
 def refuse(error: Exception) -> NoReturn:
@@ -123,10 +156,6 @@ def refuse(error: Exception) -> NoReturn:
     if known is None:
         raise error
     raise known from error
-
-
-def _is_stale(error: DBAPIError) -> bool:
-    return error.connection_invalidated or is_stale_plan(error)
 
 
 def _fetch(connection: Connection, statement: Executable, values: Values) -> Rows:

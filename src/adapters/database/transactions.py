@@ -52,9 +52,9 @@ class DatabaseTransactions:
     def __init__(self, database: Database, *, patience: float = PATIENCE_SECONDS) -> None:
         self.database = database
         self._writers = Gate(database.writers, patience)
-        shared = database.reader is database.writer.sync_engine
+        shared = database.reader is database.writer
         self._readers = self._writers if shared else Gate(database.readers, patience)
-        self._singles = Repositories(SingleStatements(database.reader, self._readers), database.dialect)
+        self._singles = Repositories(self._single_statements(), database.dialect)
         self._ending: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -64,7 +64,7 @@ class DatabaseTransactions:
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Transaction]:
         await self._writers.enter()
-        session = OpenTransaction(self.database.writer.sync_engine)
+        session = OpenTransaction(self.database.writer, self.database.run)
         try:
             yield Repositories(session, self.database.dialect)
             await session.commit()
@@ -88,7 +88,10 @@ class DatabaseTransactions:
         yield self._singles
 
     async def ping(self) -> None:
-        await SingleStatements(self.database.reader, self._readers).rows(_PING, {})
+        await self._single_statements().rows(_PING, {})
+
+    def _single_statements(self) -> SingleStatements:
+        return SingleStatements(self.database.reader, self._readers, self.database.run)
 
     async def aclose(self) -> None:
         await asyncio.gather(*self._ending, return_exceptions=True)
