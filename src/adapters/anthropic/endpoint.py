@@ -42,6 +42,7 @@ class AnthropicEndpoint:
 
     async def open(self, request: ModelRequest, *, connect_seconds: float) -> "httpx2.Response":
         import httpx2
+        import msgspec
         from anthropic import APIConnectionError, APIStatusError, APITimeoutError, AsyncStream
 
         from adapters.anthropic import errors
@@ -49,7 +50,9 @@ class AnthropicEndpoint:
         try:
             response = await self._made().post(
                 "/v1/messages",
-                body=body_of(request, max_tokens=self._max_tokens, thinking_tokens=self._thinking_tokens),
+                content=msgspec.json.encode(
+                    body_of(request, max_tokens=self._max_tokens, thinking_tokens=self._thinking_tokens)
+                ),
                 cast_to=httpx2.Response,
                 stream=True,
                 stream_cls=AsyncStream[object],

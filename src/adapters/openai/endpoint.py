@@ -60,6 +60,7 @@ class OpenAIEndpoint:
         self, request: ModelRequest, connect_seconds: float, *, with_usage: bool | None = None
     ) -> "httpx2.Response":
         import httpx2
+        import msgspec
         from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncStream
 
         from adapters.openai import errors
@@ -68,7 +69,7 @@ class OpenAIEndpoint:
         try:
             response = await self._made().post(
                 "/chat/completions",
-                body=body_of(request, compatible=self._compatible, with_usage=with_usage),
+                content=msgspec.json.encode(body_of(request, compatible=self._compatible, with_usage=with_usage)),
                 cast_to=httpx2.Response,
                 stream=True,
                 stream_cls=AsyncStream[object],
