@@ -65,5 +65,5 @@ class ChatDesk:
         return [recorded async for batch in run.follow(0, 60) for recorded in batch]
 
     async def history(self, actor: UserId, dialog: str = "d") -> Sequence[Message]:
-        async with self.transactions.read() as tx:
+        async with self.transactions.autocommit() as tx:
             return await tx.messages.history(DialogId(dialog), Window(), owner=actor)

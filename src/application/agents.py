@@ -80,7 +80,7 @@ class ShowAgent:
     transactions: Transactions
 
     async def __call__(self, actor: UserId, agent_id: AgentId) -> Agent:
-        async with self.transactions.read() as tx:
+        async with self.transactions.autocommit() as tx:
             return await tx.agents.get(agent_id, owner=actor)
 
 
@@ -91,7 +91,7 @@ class ListAgents:
     transactions: Transactions
 
     async def __call__(self, actor: UserId, window: Window) -> Page[Agent]:
-        async with self.transactions.read() as tx:
+        async with self.transactions.autocommit() as tx:
             rows = await tx.agents.list(window, owner=actor)
         return Page.cut(rows, window, _position)
 
@@ -103,7 +103,7 @@ class SearchAgents:
     transactions: Transactions
 
     async def __call__(self, actor: UserId, part: str, window: Window) -> Page[Agent]:
-        async with self.transactions.read() as tx:
+        async with self.transactions.autocommit() as tx:
             rows = await tx.agents.list(window, owner=actor, name_part=search_key(part.strip()))
         return Page.cut(rows, window, _position)
 

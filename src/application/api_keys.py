@@ -43,7 +43,7 @@ class ListApiKeys:
     transactions: Transactions
 
     async def __call__(self, actor: UserId, window: Window) -> Page[ApiKey]:
-        async with self.transactions.read() as tx:
+        async with self.transactions.autocommit() as tx:
             keys = await tx.api_keys.list(window, owner=actor)
         return Page.cut(keys, window, lambda key: Position(key.created_at, key.api_key_id))
 
@@ -53,7 +53,7 @@ class ShowApiKey:
     transactions: Transactions
 
     async def __call__(self, actor: UserId, api_key_id: ApiKeyId) -> ApiKey:
-        async with self.transactions.read() as tx:
+        async with self.transactions.autocommit() as tx:
             return await tx.api_keys.get(api_key_id, owner=actor)
 
 

@@ -10,7 +10,7 @@ from application.agent_loop import AgentLoop, request_tokens
 from application.models import ModelCatalogue
 from application.ports.chat_model import ChatModels
 from application.ports.clock import Clock
-from application.ports.persistence import Scene, Transaction, Transactions
+from application.ports.persistence import Scene, Transactions
 from application.ports.tool_runner import ToolRunner
 from application.run_registry import RunRegistry
 from application.runs import OnCrash, Run, RunKey
@@ -65,7 +65,7 @@ class KeepAnswer:
         """The run's last events. An answer that could not be kept is told as failed, never as complete."""
         for attempt in range(STORE_ATTEMPTS):
             try:
-                async with self.transactions.begin() as tx:
+                async with self.transactions.autocommit() as tx:
                     await tx.messages.close(answer, owner=owner)
                 return (_finished(answer),)
             except DomainError as trouble:
@@ -97,10 +97,10 @@ class StartChat:
         self.runs.admit(actor)
         try:
             agent, exchanges, answer = await self._take(actor, dialog_id, asked)
-        except Conflict as conflict:
-            if conflict.code != "dialog_exists":
+        except (Conflict, NotFound) as refusal:
+            if refusal.code not in {"dialog_exists", "dialog_not_found"}:
                 raise
-            # Two first questions made the dialog at the same moment: this one came second and meets it.
+            # The dialog came or went between the look at it and the question: look again.
             agent, exchanges, answer = await self._take(actor, dialog_id, asked)
         run = self._run(actor, asked, agent, exchanges, answer)
         self.runs.start(run)
@@ -123,27 +123,27 @@ class StartChat:
         now = self.clock.now()
         question = Question(MessageId(new_id()), dialog_id, asked.user_input, now)
         answer = Answer(MessageId(new_id()), dialog_id, RunId(new_id()), AnswerStatus.RUNNING, now)
-        async with self.transactions.begin() as tx:
+        async with self.transactions.autocommit() as tx:
             scene = await tx.dialogs.scene(dialog_id, asked.agent_id, owner=actor)
             agent = _agent_of(scene, asked)
             self._model_of(agent)
-            exchanges = await self._before(tx, scene, question, agent, actor)
-            await tx.messages.open(question, answer, owner=actor, lease_until=self.runs.lease_until(now))
-        return agent, exchanges, answer
+            dialog = None if scene.dialog else _new_dialog(actor, question, agent)
+            lease_until = self.runs.lease_until(now)
+            await tx.messages.open(question, answer, owner=actor, lease_until=lease_until, dialog=dialog)
+        return agent, () if dialog else await self._before(actor, answer), answer
 
     def _model_of(self, agent: Agent) -> ModelSpec:
         return self.models.answering(agent.llm_id) if agent.llm_id else self.models.default()
 
-    async def _before(
-        self, tx: Transaction, scene: Scene, question: Question, agent: Agent, actor: UserId
-    ) -> tuple[Exchange, ...]:
-        """What was said in the dialog before; the dialog is made by its first question."""
-        if scene.dialog is not None:
-            return tuple(await tx.messages.recent(question.dialog_id, HISTORY_EXCHANGES, owner=actor))
-        name, now = name_from_question(question.content), question.created_at
-        dialog = Dialog(question.dialog_id, actor, name, agent.agent_id, agent.name, agent.logo_url, now, now)
-        await tx.dialogs.add(dialog)
-        return ()
+    async def _before(self, actor: UserId, opened: Answer) -> tuple[Exchange, ...]:
+        """What was said in the dialog before: read once the dialog is taken, so that nothing is still being said."""
+        try:
+            async with self.transactions.autocommit() as tx:
+                return tuple(await tx.messages.recent(opened.dialog_id, HISTORY_EXCHANGES, owner=actor))
+        except DomainError as error:
+            failed = replace(opened, status=AnswerStatus.FAILED, failure=error.code, closed_at=self.clock.now())
+            await self.keep(failed, owner=actor)
+            raise
 
     def _run(
         self, actor: UserId, asked: ChatRequest, agent: Agent, exchanges: tuple[Exchange, ...], opened: Answer
@@ -172,6 +172,12 @@ class StartChat:
         async with aclosing(self.loop.run(self.providers.open(spec), request, tools)) as events:
             async for event in events:
                 yield event
+
+
+def _new_dialog(actor: UserId, question: Question, agent: Agent) -> Dialog:
+    """A dialog is made by its first question and called after it."""
+    name, now = name_from_question(question.content), question.created_at
+    return Dialog(question.dialog_id, actor, name, agent.agent_id, agent.name, agent.logo_url, now, now)
 
 
 def _agent_of(scene: Scene, asked: ChatRequest) -> Agent:

@@ -70,7 +70,7 @@ class ShowDialog:
     transactions: Transactions
 
     async def __call__(self, actor: UserId, dialog_id: DialogId) -> Dialog:
-        async with self.transactions.read() as tx:
+        async with self.transactions.autocommit() as tx:
             return await tx.dialogs.get(dialog_id, owner=actor)
 
 
@@ -79,7 +79,7 @@ class ListDialogs:
     transactions: Transactions
 
     async def __call__(self, actor: UserId, window: Window) -> Page[Dialog]:
-        async with self.transactions.read() as tx:
+        async with self.transactions.autocommit() as tx:
             rows = await tx.dialogs.list(window, owner=actor)
         return Page.cut(rows, window, lambda dialog: Position(dialog.created_at, dialog.dialog_id))
 
@@ -91,7 +91,7 @@ class ShowHistory:
     transactions: Transactions
 
     async def __call__(self, actor: UserId, dialog_id: DialogId, window: Window) -> Page[Message]:
-        async with self.transactions.read() as tx:
+        async with self.transactions.autocommit() as tx:
             rows = await tx.messages.history(dialog_id, window, owner=actor)
         return Page.cut(rows, window, lambda message: Position(message.created_at, message.message_id))
 

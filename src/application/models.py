@@ -58,7 +58,7 @@ class ListModels:
     catalogue: ModelCatalogue
 
     async def __call__(self, actor: UserId) -> Sequence[ModelSpec]:
-        async with self.transactions.read() as tx:
+        async with self.transactions.autocommit() as tx:
             await tx.users.caller(actor)
         return self.catalogue.specs
 
@@ -69,7 +69,7 @@ class SearchModels:
     catalogue: ModelCatalogue
 
     async def __call__(self, actor: UserId, part: str) -> Sequence[ModelSpec]:
-        async with self.transactions.read() as tx:
+        async with self.transactions.autocommit() as tx:
             await tx.users.caller(actor)
         return self.catalogue.search(part)
 
@@ -81,7 +81,7 @@ class ListOwnModels:
     transactions: Transactions
 
     async def __call__(self, actor: UserId) -> Sequence[ModelSpec]:
-        async with self.transactions.read() as tx:
+        async with self.transactions.autocommit() as tx:
             await tx.users.caller(actor)
         return ()
 
@@ -92,6 +92,6 @@ class ShowModel:
     catalogue: ModelCatalogue
 
     async def __call__(self, actor: UserId, llm_id: ModelId) -> ModelSpec:
-        async with self.transactions.read() as tx:
+        async with self.transactions.autocommit() as tx:
             await tx.users.caller(actor)
         return self.catalogue.get(llm_id)

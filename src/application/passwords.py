@@ -20,7 +20,7 @@ class ConfirmPassword:
     check_password: CheckPassword
 
     async def __call__(self, user_id: UserId, field_name: str, password: str, address: str) -> User:
-        async with self.transactions.read() as tx:
+        async with self.transactions.autocommit() as tx:
             user = await tx.users.caller(user_id)
         if not await self.check_password(user.name.key, address, password, user):
             raise InvalidValue(field_name, "is not your present password", code="wrong_password")

@@ -19,7 +19,7 @@ class FindRun:
     runs: RunRegistry
 
     async def __call__(self, actor: UserId, run_id: RunId) -> Run:
-        async with self.transactions.read() as tx:
+        async with self.transactions.autocommit() as tx:
             await tx.users.caller(actor)
         return self.runs.get(run_id, owner=actor)
 
@@ -32,7 +32,7 @@ class StopRun:
     runs: RunRegistry
 
     async def __call__(self, actor: UserId, *, run_id: RunId | None, dialog_id: str | None) -> Run:
-        async with self.transactions.read() as tx:
+        async with self.transactions.autocommit() as tx:
             await tx.users.caller(actor)
         if run_id:
             run = self.runs.get(run_id, owner=actor)

@@ -49,7 +49,7 @@ class Authenticate:
         if not bearer.startswith(API_KEY_PREFIX):
             claims = self.issuer.verify(bearer, now)
             return Caller(claims.user_id, claims.family_id)
-        async with self.transactions.read() as tx:
+        async with self.transactions.autocommit() as tx:
             owner = await tx.api_keys.owner_of(self.tokens.fingerprint(bearer), now)
         if owner is None:
             raise Unauthenticated("api_key_invalid", "The API key is unknown, deleted or expired.")
@@ -94,7 +94,7 @@ class LogIn:
     async def _named(self, name: UserName | None) -> User | None:
         if name is None:
             return None
-        async with self.transactions.read() as tx:
+        async with self.transactions.autocommit() as tx:
             return await tx.users.by_name(name)
 
     async def _open(self, user: User, renewed_hash: str | None) -> tuple[User, Tokens]:

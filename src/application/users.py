@@ -47,7 +47,7 @@ class RegisterUser:
             avatar=account.avatar,
             description=account.description,
         )
-        async with self.transactions.read() as tx:
+        async with self.transactions.autocommit() as tx:
             if await tx.users.by_name(name) is not None:
                 raise Conflict("user_name_taken", "This user name is taken: choose another.", field="user_name")
         user = draft.with_password(await self.hasher.hash(password), draft.created_at)

@@ -92,7 +92,7 @@ async def test_the_dialog_is_made_on_first_use_and_named_after_the_question(
     actor, other = await desk.person(), await desk.person()
     await desk.answer(actor, "What is the sea?", "dialog-123")
     await desk.answer(other, "And mine?", "dialog-123")
-    async with transactions.read() as tx:
+    async with transactions.autocommit() as tx:
         assert (await tx.dialogs.get(DialogId("dialog-123"), owner=actor)).name == "What is the sea?"
         assert (await tx.dialogs.get(DialogId("dialog-123"), owner=other)).name == "And mine?"
     assert [type(one) for one in await desk.history(actor, "dialog-123")] == [Question, Answer]
@@ -134,7 +134,7 @@ async def test_what_is_refused_leaves_nothing_behind(
         await desk.start(actor, asked)
     assert refused.value.code == code
     assert desk.model.requests == []
-    async with transactions.read() as tx:
+    async with transactions.autocommit() as tx:
         with pytest.raises(NotFound):
             await tx.dialogs.get(DialogId("d"), owner=actor)
 

@@ -28,7 +28,7 @@ EVERY_FIELD = {
 
 
 async def names(transactions: DatabaseTransactions, owner: UserId, part: str | None = None) -> list[str]:
-    async with transactions.read() as tx:
+    async with transactions.autocommit() as tx:
         return [one.name for one in await tx.agents.list(Window(), owner=owner, name_part=part)]
 
 
@@ -38,7 +38,7 @@ async def test_an_agent_comes_back_as_stored(transactions: DatabaseTransactions)
     async with transactions.begin() as tx:
         await tx.agents.add(plain)
         await tx.agents.add(full)
-    async with transactions.read() as tx:
+    async with transactions.autocommit() as tx:
         assert await tx.agents.get(plain.agent_id, owner=owner) == plain
         assert await tx.agents.get(full.agent_id, owner=owner) == full
 
@@ -86,7 +86,7 @@ async def test_of_two_changes_at_once_one_is_stale(transactions: DatabaseTransac
     outcomes = await asyncio.gather(change("a"), change("b"), change("c"), return_exceptions=True)
     refused = [outcome for outcome in outcomes if isinstance(outcome, Conflict)]
     assert [one.code for one in refused] == ["agent_version_stale"] * 2
-    async with transactions.read() as tx:
+    async with transactions.autocommit() as tx:
         assert (await tx.agents.get(one.agent_id, owner=owner)).version == 2
 
 

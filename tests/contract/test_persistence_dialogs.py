@@ -115,10 +115,10 @@ async def test_the_scene_takes_the_agent_asked_for_else_the_dialogs_else_the_def
 @pytest.mark.parametrize("odd", ["a\x00b", "\ud800", "a' OR 1=1 --", "x" * 100_000])
 async def test_an_odd_id_is_refused_or_not_found(transactions: DatabaseTransactions, odd: str) -> None:
     owner = await registered(transactions)
-    for transaction in (transactions.read, transactions.begin):
+    for transaction in (transactions.autocommit, transactions.begin):
         with pytest.raises(DomainError) as refused:
             async with transaction() as tx:
                 await tx.dialogs.get(DialogId(odd), owner=owner)
         assert refused.value.code in {"dialog_not_found", "invalid_value"}
-    async with transactions.read() as tx:
+    async with transactions.autocommit() as tx:
         assert await tx.dialogs.list(Window(), owner=owner) == []

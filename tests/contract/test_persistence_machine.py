@@ -179,7 +179,7 @@ class SeveralUsers(RuleBasedStateMachine):
 
     async def look(self) -> None:
         for owner, mine in self.model.items():
-            async with self.transactions.read() as tx:
+            async with self.transactions.autocommit() as tx:
                 agents = await tx.agents.list(Window(), owner=owner)
                 assert [one for one in agents if one.is_custom] == newest(mine.agents.values())
                 shown = [live(one, mine) for one in newest(mine.dialogs.values())]

@@ -53,7 +53,7 @@ async def test_an_exchange_comes_back_as_stored(transactions: DatabaseTransactio
         statements.clear()
         closed = full_answer(answer)
         assert await tx.messages.close(closed, owner=owner)
-        assert len(statements) == 2
+        assert len(statements) <= 2
         assert await tx.messages.history(DIALOG, Window(), owner=owner) == [asked, closed]
         assert await tx.messages.get(answer.message_id, owner=owner) == closed
         assert await tx.messages.get(asked.message_id, owner=owner) == asked
@@ -79,7 +79,7 @@ async def test_of_many_closers_at_once_one_wins(transactions: DatabaseTransactio
     closers = [finished(answer, content) for content in "abcdef"]
     won = await asyncio.gather(*(close(transactions, one, owner) for one in closers))
     assert won.count(True) == 1
-    async with transactions.read() as tx:
+    async with transactions.autocommit() as tx:
         assert await tx.messages.get(answer.message_id, owner=owner) == closers[won.index(True)]
 
 
@@ -92,7 +92,7 @@ async def test_closing_what_was_removed_changes_nothing(transactions: DatabaseTr
         await tx.dialogs.remove(DIALOG, owner=owner)
         await tx.dialogs.add(dialog(owner))
     assert not await close(transactions, finished(answer), owner)
-    async with transactions.read() as tx:
+    async with transactions.autocommit() as tx:
         assert (await tx.dialogs.get(DIALOG, owner=owner)).updated_at == NOW
 
 
@@ -104,7 +104,7 @@ async def test_messages_alternate_whatever_the_clocks_say(transactions: Database
         async with transactions.begin() as tx:
             await tx.messages.open(asked, answer, owner=owner, lease_until=LEASE)
             await tx.messages.close(finished(answer, f"a{number}"), owner=owner)
-    async with transactions.read() as tx:
+    async with transactions.autocommit() as tx:
         history = await tx.messages.history(DIALOG, Window(), owner=owner)
         recent = await tx.messages.recent(DIALOG, 3, owner=owner)
     assert [one.content for one in history] == [f"{side}{number}" for number in range(5) for side in "qa"]
@@ -114,7 +114,7 @@ async def test_messages_alternate_whatever_the_clocks_say(transactions: Database
 async def test_the_history_of_no_dialog_is_not_found(transactions: DatabaseTransactions) -> None:
     owner, other = await with_dialog(transactions), await registered(transactions)
     await exchange(transactions, owner)
-    async with transactions.read() as tx:
+    async with transactions.autocommit() as tx:
         assert await tx.messages.recent(DIALOG, 5, owner=other) == []
         for dialog_id, reader in ((DialogId("unknown"), owner), (DIALOG, other)):
             with pytest.raises(NotFound):
@@ -145,7 +145,7 @@ async def test_a_message_is_read_and_rated_by_its_owner_alone(transactions: Data
 
 
 async def test_a_deleted_account_reads_no_messages(transactions: DatabaseTransactions) -> None:
-    async with transactions.read() as tx:
+    async with transactions.autocommit() as tx:
         for refused in (
             tx.messages.history(DIALOG, Window(), owner=NOBODY),
             tx.messages.recent(DIALOG, 5, owner=NOBODY),
@@ -169,7 +169,7 @@ async def test_abandoned_answers_are_interrupted_once(transactions: DatabaseTran
         await tx.messages.renew_leases([answers[1].message_id, answers[2].message_id], seconds(100))
         await tx.messages.renew_leases([], seconds(100))
     assert sum(await asyncio.gather(*(sweep(99) for _ in range(4)))) == 1
-    async with transactions.read() as tx:
+    async with transactions.autocommit() as tx:
         swept = await tx.messages.get(answers[0].message_id, owner=owners[0])
         assert swept == replace(answers[0], status=AnswerStatus.INTERRUPTED, closed_at=swept.closed_at)
         assert await tx.messages.get(answers[1].message_id, owner=owners[1]) == answers[1]
@@ -183,6 +183,48 @@ async def test_text_that_no_database_stores_does_not_lose_an_answer(transactions
     call = ToolCall("c", "calculator", '{"a": "\ud800\x00"}')
     odd = finished(answer, "a\x00b\ud800c", rounds=(ToolRound("\x00", (call,), ()),))
     assert await close(transactions, odd, owner)
-    async with transactions.read() as tx:
+    async with transactions.autocommit() as tx:
         stored = await tx.messages.get(answer.message_id, owner=owner)
     assert stored.content == "a\ufffdb?c"
+
+
+async def test_a_question_that_makes_its_dialog_is_stored_with_it_or_not_at_all(
+    transactions: DatabaseTransactions,
+) -> None:
+    owner = await registered(transactions)
+    async with transactions.autocommit() as tx:
+        asked, answer = question(), open_answer()
+        await tx.messages.open(asked, answer, owner=owner, lease_until=LEASE, dialog=dialog(owner))
+        assert await tx.messages.history(DIALOG, Window(), owner=owner) == [asked, answer]
+        with pytest.raises(Conflict) as refused:
+            await tx.messages.open(question(), open_answer(), owner=owner, lease_until=LEASE, dialog=dialog(owner))
+        assert refused.value.code == "dialog_exists"
+        twice = replace(question(), message_id=asked.message_id)
+        with pytest.raises(Exception, match=r"(?i)unique"):
+            await tx.messages.open(
+                replace(twice, dialog_id=DialogId("new")),
+                open_answer("new"),
+                owner=owner,
+                lease_until=LEASE,
+                dialog=dialog(owner, "new"),
+            )
+        with pytest.raises(NotFound):
+            await tx.dialogs.get(DialogId("new"), owner=owner)
+        assert await tx.messages.history(DIALOG, Window(), owner=owner) == [asked, answer]
+
+
+async def test_an_answer_closed_twice_touches_its_dialog_once(transactions: DatabaseTransactions) -> None:
+    owner = await with_dialog(transactions)
+    _, answer = await opened(transactions, owner)
+    async with transactions.autocommit() as tx:
+        assert await tx.messages.close(finished(answer), owner=owner)
+        again = replace(finished(answer, "other"), closed_at=seconds(99))
+        assert not await tx.messages.close(again, owner=owner)
+        assert (await tx.dialogs.get(DIALOG, owner=owner)).updated_at == seconds(9)
+        assert await tx.messages.get(answer.message_id, owner=owner) == finished(answer)
+
+
+async def test_a_deleted_account_asks_nothing_even_with_a_new_dialog(transactions: DatabaseTransactions) -> None:
+    async with transactions.autocommit() as tx:
+        with pytest.raises(Unauthenticated):
+            await tx.messages.open(question(), open_answer(), owner=NOBODY, lease_until=LEASE, dialog=dialog(NOBODY))

@@ -18,7 +18,7 @@ from stored import registered, user
 
 
 async def look(transactions: DatabaseTransactions, owner: UserId) -> None:
-    async with transactions.read() as tx:
+    async with transactions.autocommit() as tx:
         await tx.agents.get(DEFAULT_AGENT, owner=owner)
 
 
@@ -77,7 +77,7 @@ async def test_readers_read_while_one_writes(transactions: DatabaseTransactions)
         one = user()
         await tx.users.add(one)
         await asyncio.wait_for(asyncio.gather(*(look(transactions, owner) for _ in range(20))), 20)
-        async with transactions.read() as other:
+        async with transactions.autocommit() as other:
             assert await other.users.by_name(one.name) is None
 
 

@@ -114,7 +114,7 @@ async def test_pages_of_a_history_are_the_whole_history(
             await tx.messages.open(asked, answer, owner=owner, lease_until=LEASE)
             await tx.messages.close(finished(answer, f"a{number}"), owner=owner)
             expected += [asked.message_id, answer.message_id]
-    async with transactions.read() as tx:
+    async with transactions.autocommit() as tx:
         paged = await pages(lambda window: tx.messages.history(DIALOG, window, owner=owner), limit, of_message)
     assert [one.message_id for one in paged] == expected
 
@@ -132,7 +132,7 @@ async def test_nothing_is_skipped_or_shown_twice_while_dialogs_come_and_go(
     pending = list(changes)
 
     async def read_and_change(window: Window) -> Sequence[Dialog]:
-        async with transactions.read() as tx:
+        async with transactions.autocommit() as tx:
             rows = await tx.dialogs.list(window, owner=owner)
         if pending:
             await change(transactions, owner, stays, *pending.pop())
@@ -156,6 +156,6 @@ async def test_an_unknown_cursor_shows_nothing_foreign(transactions: DatabaseTra
     owner, other = await with_dialog(transactions), await with_dialog(transactions)
     await exchange(transactions, owner)
     foreign, _ = await exchange(transactions, other)
-    async with transactions.read() as tx:
+    async with transactions.autocommit() as tx:
         whole = await tx.messages.history(DIALOG, Window(), owner=owner)
         assert await tx.messages.history(DIALOG, Window(5, of_message(foreign)), owner=owner) == whole

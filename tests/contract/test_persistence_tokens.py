@@ -71,7 +71,7 @@ async def test_an_api_key_opens_its_owners_account_until_it_expires(transactions
     async with transactions.begin() as tx:
         await tx.api_keys.add(endless)
         await tx.api_keys.add(brief)
-    async with transactions.read() as tx:
+    async with transactions.autocommit() as tx:
         for key, moment, opens in [(endless, 1e9, True), (brief, 9.999999, True), (brief, 10, False)]:
             found = await tx.api_keys.owner_of(key.key_hash, seconds(moment))
             assert (found is not None and found.user_id == owner) is opens

@@ -19,7 +19,7 @@ async def test_a_user_comes_back_as_stored(transactions: DatabaseTransactions) -
     one = replace(user("Zoë 张"), email="z@example.org", avatar="/a.png", description="x\ny", role=Role.ADMIN)
     async with transactions.begin() as tx:
         await tx.users.add(one)
-    async with transactions.read() as tx:
+    async with transactions.autocommit() as tx:
         assert await tx.users.get(one.user_id) == one
         assert await tx.users.caller(one.user_id) == one
         assert await tx.users.by_name(UserName.parse("ZOË 张")) == one
@@ -47,7 +47,7 @@ async def test_a_profile_is_replaced_but_not_its_name(transactions: DatabaseTran
     changed = replace(one, email="a@b.c", password_hash="other", role=Role.ADMIN, description="d", avatar="/x")
     async with transactions.begin() as tx:
         await tx.users.save(replace(changed, name=UserName("Bob")))
-    async with transactions.read() as tx:
+    async with transactions.autocommit() as tx:
         assert await tx.users.get(one.user_id) == changed
 
 
@@ -96,7 +96,7 @@ async def test_an_exception_rolls_everything_back(transactions: DatabaseTransact
 
     with pytest.raises(ZeroDivisionError):
         await store_and_fail()
-    async with transactions.read() as tx:
+    async with transactions.autocommit() as tx:
         assert await tx.users.by_name(one.name) is None
 
 
@@ -127,7 +127,7 @@ async def test_cancelling_at_any_moment_loses_no_connection(database_url: str) -
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     await registered(transactions)
-    async with transactions.read() as tx:
+    async with transactions.autocommit() as tx:
         assert await tx.users.by_name(UserName("nobody")) is None
     await transactions.aclose()
 
@@ -139,7 +139,7 @@ async def test_what_was_committed_is_there_after_a_restart(database_url: str) ->
         await tx.users.add(one)
     await before.aclose()
     after = DatabaseTransactions.open(database_url)
-    async with after.read() as tx:
+    async with after.autocommit() as tx:
         assert await tx.users.get(one.user_id) == one
         assert one.created_at == NOW
     await after.aclose()

@@ -109,7 +109,7 @@ async def test_an_outdated_hash_is_renewed_by_a_login(desk: AccountDesk) -> None
     await desk.enrol()
     desk.hasher.version = 2
     user, _ = await desk.log_in("ann", "test", HOME)
-    async with desk.transactions.read() as tx:
+    async with desk.transactions.autocommit() as tx:
         stored = await tx.users.by_name(UserName("ann"))
     assert stored is not None
     assert stored.password_hash == "v2:test"

@@ -48,7 +48,7 @@ async def test_up_down_and_up_again(empty_database_url: str) -> None:
         assert await schema.current_revision(url) is None
     await schema.migrate(url)
     transactions = DatabaseTransactions.open(url)
-    async with transactions.read() as tx:
+    async with transactions.autocommit() as tx:
         owner = await registered(transactions)
         assert (await tx.agents.get(DEFAULT_AGENT, owner=owner)).name == "Assistant"
     await transactions.aclose()

@@ -42,7 +42,7 @@ _COLUMNS: Final = (
 )
 _SHOWN: Final = select(*_COLUMNS).select_from(dialogs.outerjoin(_live, _AGENT_OF_DIALOG))
 
-_ADD: Final = insert(dialogs)
+ADD_DIALOG: Final = insert(dialogs)
 _GET: Final = beside_owner(_SHOWN.where(_THIS).subquery())
 _LIST: Final = newest_first(_SHOWN.where(_MINE), dialogs, "dialog_id")
 _SCENE: Final = (
@@ -83,13 +83,7 @@ class DialogRows:
         self._session = session
 
     async def add(self, dialog: Dialog) -> None:
-        values = {
-            "dialog_id": dialog.dialog_id,
-            "user_id": dialog.user_id,
-            "created_at": dialog.created_at,
-            **_changeable(dialog),
-        }
-        await self._session.affected(_ADD, values)
+        await self._session.affected(ADD_DIALOG, from_dialog(dialog))
 
     async def get(self, dialog_id: DialogId, *, owner: UserId) -> Dialog:
         row = await owned_row(self._session, _GET, {"owner": owner, "id": dialog_id}, "dialog", dialog_id)
@@ -117,6 +111,15 @@ class DialogRows:
     async def remove(self, dialog_id: DialogId, *, owner: UserId) -> None:
         if not await self._session.affected(_REMOVE, {"owner": owner, "id": dialog_id}):
             await refuse_missing(self._session, owner, "dialog", dialog_id)
+
+
+def from_dialog(dialog: Dialog) -> dict[str, Any]:
+    return {
+        "dialog_id": dialog.dialog_id,
+        "user_id": dialog.user_id,
+        "created_at": dialog.created_at,
+        **_changeable(dialog),
+    }
 
 
 def _changeable(dialog: Dialog) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
@@ -139,6 +140,23 @@ def sqlite_engine(file: Path, *, autocommit: bool = False, foreign_keys: bool = 
     if not autocommit:
         event.listen(engine, "begin", _begin_immediate)
     return engine
+
+
+@contextmanager
+def explicit_transaction(connection: Connection) -> Iterator[None]:
+    """A transaction on a connection of SQLite's that commits each statement otherwise."""
+    driver: Any = connection.connection.driver_connection
+    _begin_immediate(connection)
+    try:
+        yield
+    except BaseException:
+        driver.execute("ROLLBACK")
+        raise
+    try:
+        driver.execute("COMMIT")
+    except sqlite3.Error as error:
+        driver.rollback()
+        raise OperationalError("COMMIT", None, error) from error
 
 
 def _begin_immediate(connection: Connection) -> None:

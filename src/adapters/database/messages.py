@@ -24,12 +24,14 @@ from sqlalchemy import (
 )
 
 from adapters.database.columns import Moment
+from adapters.database.dialogs import ADD_DIALOG, from_dialog
 from adapters.database.errors import BrokenReference
 from adapters.database.message_rows import from_answer, to_exchange, to_message
 from adapters.database.owners import LIMIT, OWNER, beside_owner, owned_row, owned_rows, refuse_missing, row_limit
-from adapters.database.session import Session
+from adapters.database.session import Session, Values
 from adapters.database.tables import dialogs, messages, users
 from application.paging import Window
+from domain.dialogs import Dialog
 from domain.errors import NotFound
 from domain.ids import DialogId, MessageId, UserId
 from domain.messages import Answer, AnswerStatus, Exchange, Feedback, Message, Question
@@ -92,9 +94,20 @@ _CLOSE: Final = (
     .values({name: _value("a", name) for name in ("content", *_OF_ANSWERS) if name not in {"run_id", "lease_until"}})
     .values(lease_until=None)
 )
+_NEW_DIALOG: Final = insert(dialogs).values(
+    {column.name: bindparam(f"d_{column.name}", type_=column.type) for column in dialogs.c}
+)
+# Postgres does both in one round trip; SQLite has no such CTEs, and no round trips.
+_OPEN_WITH_DIALOG: Final = _OPEN_BOTH.add_cte(_NEW_DIALOG.cte("new_dialog"))
 _TOUCH: Final = (
     update(dialogs)
     .where(dialogs.c.user_id == OWNER, dialogs.c.dialog_id == _DIALOG)
+    .values(updated_at=bindparam("now", type_=Moment))
+)
+_closed: Final = _CLOSE.returning(messages.c.dialog_id).cte("closed")
+_CLOSE_AND_TOUCH: Final = (
+    update(dialogs)
+    .where(dialogs.c.user_id == OWNER, dialogs.c.dialog_id == select(_closed.c.dialog_id).scalar_subquery())
     .values(updated_at=bindparam("now", type_=Moment))
 )
 _page: Final = (
@@ -159,12 +172,21 @@ _ABANDON: Final = (
 
 
 class MessageRows:
-    __slots__ = ("_session",)
+    __slots__ = ("_one_statement", "_session")
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, dialect: str) -> None:
         self._session = session
+        self._one_statement = dialect == "postgresql"
 
-    async def open(self, question: Question, answer: Answer, *, owner: UserId, lease_until: datetime) -> None:
+    async def open(
+        self,
+        question: Question,
+        answer: Answer,
+        *,
+        owner: UserId,
+        lease_until: datetime,
+        dialog: Dialog | None = None,
+    ) -> None:
         values = {
             "owner": owner,
             "dialog": question.dialog_id,
@@ -178,7 +200,7 @@ class MessageRows:
             **from_answer(answer),
         }
         try:
-            await self._session.affected(_OPEN_BOTH, values)
+            await self._open(values, None if dialog is None else from_dialog(dialog))
         except BrokenReference as broken:
             # SQLite does not say which reference broke, and lets the transaction go on to find out.
             if broken.constraint is None:
@@ -187,13 +209,22 @@ class MessageRows:
                 raise NotFound("dialog", question.dialog_id) from broken
             raise
 
+    async def _open(self, values: Values, dialog: Values | None) -> None:
+        if dialog is None:
+            await self._session.affected(_OPEN_BOTH, values)
+        elif self._one_statement:
+            named = {f"d_{name}": value for name, value in dialog.items()}
+            await self._session.affected(_OPEN_WITH_DIALOG, {**values, **named})
+        else:
+            await self._session.affected_together((ADD_DIALOG, dialog), (_OPEN_BOTH, values))
+
     async def close(self, answer: Answer, *, owner: UserId) -> bool:
-        values = {"owner": owner, "id": answer.message_id, **from_answer(answer)}
-        if not await self._session.affected(_CLOSE, values):
-            return False
+        closed = {"owner": owner, "id": answer.message_id, **from_answer(answer)}
         now = answer.closed_at or datetime.now(UTC)
-        await self._session.affected(_TOUCH, {"owner": owner, "dialog": answer.dialog_id, "now": now})
-        return True
+        if self._one_statement:
+            return bool(await self._session.affected(_CLOSE_AND_TOUCH, {**closed, "now": now}))
+        touched = {"owner": owner, "dialog": answer.dialog_id, "now": now}
+        return await self._session.affected_together((_CLOSE, closed), (_TOUCH, touched))
 
     async def history(self, dialog_id: DialogId, window: Window, *, owner: UserId) -> Sequence[Message]:
         values = {

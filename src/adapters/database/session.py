@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 from sqlalchemy import Engine
@@ -9,11 +10,12 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import Executable
 
-from adapters.database.engine import Gate, Runner
+from adapters.database.engine import Gate, Runner, explicit_transaction
 from adapters.database.errors import FAILURES, is_locked, is_stale_plan, translate
 
 Values = Mapping[str, Any]
 Rows = Sequence[Any]
+Write = tuple[Executable, Values]
 _T = TypeVar("_T")
 
 LOCK_PATIENCE_SECONDS: Final = 30.0
@@ -27,6 +29,10 @@ class Session(Protocol):
 
     async def affected(self, statement: Executable, values: Values) -> int:
         """Run a write; the number of rows that it touched."""
+        ...
+
+    async def affected_together(self, *writes: Write) -> bool:
+        """Run writes in their order, all or none; stop at the first that touches no row, and say whether none did."""
         ...
 
 
@@ -71,15 +77,21 @@ class SingleStatements:
     async def affected(self, statement: Executable, values: Values) -> int:
         return await self._run(_count, statement, values)
 
+    async def affected_together(self, *writes: Write) -> bool:
+        return await self._attempted(partial(self._borrow_for_all, writes))
+
     async def _run(
         self, run: Callable[[Connection, Executable, Values], _T], statement: Executable, values: Values
     ) -> _T:
+        return await self._attempted(partial(self._borrow, run, statement, values))
+
+    async def _attempted(self, work: Callable[[], _T]) -> _T:
         attempts: Attempts | None = None
         await self._gate.enter()
         try:
             while True:
                 try:
-                    return await self._spawn(self._borrow, run, statement, values)
+                    return await self._spawn(work)
                 except DBAPIError as error:
                     attempts = attempts or Attempts()
                     if not await attempts.again(error):
@@ -95,6 +107,10 @@ class SingleStatements:
                 # Not an engine with this option: its events cost more than the option.
                 connection.execution_options(isolation_level="AUTOCOMMIT")
             return run(connection, statement, values)
+
+    def _borrow_for_all(self, writes: Sequence[Write]) -> bool:
+        with self._engine.connect() as connection, explicit_transaction(connection):
+            return all(_count(connection, statement, values) for statement, values in writes)
 
 
 class OpenTransaction:
@@ -112,6 +128,12 @@ class OpenTransaction:
 
     async def affected(self, statement: Executable, values: Values) -> int:
         return await self._run(_count, statement, values)
+
+    async def affected_together(self, *writes: Write) -> bool:
+        for statement, values in writes:
+            if not await self.affected(statement, values):
+                return False
+        return True
 
     async def _run(
         self, run: Callable[[Connection, Executable, Values], _T], statement: Executable, values: Values

@@ -43,7 +43,7 @@ class Repositories:
         self.login_failures: LoginFailures = LoginFailureRows(session, dialect)
         self.agents: Agents = AgentRows(session)
         self.dialogs: Dialogs = DialogRows(session)
-        self.messages: Messages = MessageRows(session)
+        self.messages: Messages = MessageRows(session, dialect)
 
 
 class DatabaseTransactions:
@@ -84,7 +84,7 @@ class DatabaseTransactions:
             self._writers.leave()
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[Transaction]:
+    async def autocommit(self) -> AsyncIterator[Transaction]:
         yield self._singles
 
     async def ping(self) -> None:

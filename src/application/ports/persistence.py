@@ -148,15 +148,24 @@ class Dialogs(Protocol):
 
 
 class Messages(Protocol):
-    async def open(self, question: Question, answer: Answer, *, owner: UserId, lease_until: datetime) -> None:
-        """Store a question and its open (running) answer in one statement.
+    async def open(
+        self,
+        question: Question,
+        answer: Answer,
+        *,
+        owner: UserId,
+        lease_until: datetime,
+        dialog: Dialog | None = None,
+    ) -> None:
+        """Store a question and its open (running) answer, and `dialog` before them if given. Atomic alone.
 
-        Raises Conflict `dialog_busy` when the dialog has another open answer, even if both come at the same moment.
+        Raises Conflict `dialog_busy` when the dialog has another open answer, even if both come at the same moment,
+        Conflict `dialog_exists` when `dialog` does, NotFound when there is no dialog.
         """
         ...
 
     async def close(self, answer: Answer, *, owner: UserId) -> bool:
-        """Replace the open answer by the finished one and touch the dialog, in at most two statements.
+        """Replace the open answer by the finished one and touch the dialog, in at most two statements. Atomic alone.
 
         False, and nothing changed, when it is no longer open or was removed: exactly one closer wins.
         """
@@ -200,8 +209,8 @@ class Transactions(Protocol):
         """Commits on a clean exit, rolls back on an exception."""
         ...
 
-    def read(self) -> AbstractAsyncContextManager[Transaction]:
-        """For a single reading statement: no BEGIN and no COMMIT around it."""
+    def autocommit(self) -> AbstractAsyncContextManager[Transaction]:
+        """Every call is a transaction of its own: for reads, and for writes that say that they are atomic alone."""
         ...
 
     async def ping(self) -> None:
