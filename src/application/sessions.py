@@ -1,6 +1,6 @@
 """Who is calling: logging in, staying logged in, and leaving."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 
@@ -8,8 +8,7 @@ from application.password_check import CheckPassword
 from application.ports.clock import Clock
 from application.ports.persistence import Transaction, Transactions
 from application.ports.security import OpaqueTokens, PasswordHasher, TokenIssuer
-from application.turns import Turns
-from domain.errors import Conflict, InvalidValue, Unauthenticated
+from domain.errors import InvalidValue, Unauthenticated
 from domain.ids import FamilyId, UserId, new_id
 from domain.text import search_key
 from domain.users import RefreshToken, User, UserName, parse_tried_password
@@ -116,24 +115,17 @@ class LogIn:
 
 @dataclass(frozen=True, slots=True)
 class RefreshSession:
-    """Each refresh token works once. A spent one that comes again was stolen from one side or the other.
-
-    While a refresh runs, a second with the same token is refused without harm: a client that sends two at once
-    is no thief.
-    """
+    """Each refresh token works once. A spent one that comes again was stolen from one side or the other."""
 
     transactions: Transactions
     issue_tokens: IssueTokens
     tokens: OpaqueTokens
     clock: Clock
-    turns: Turns = field(default_factory=Turns, init=False)
 
     async def __call__(self, refresh_token: str) -> Tokens:
         fingerprint = self.tokens.fingerprint(refresh_token)
-        if self.turns.is_taken(fingerprint):
-            raise Conflict("refresh_in_progress", "Another request refreshes this token: use its answer.")
         now = self.clock.now()
-        async with self.turns.take(fingerprint), self.transactions.begin() as tx:
+        async with self.transactions.begin() as tx:
             spent = await tx.refresh_tokens.spend(fingerprint, now)
             if spent is not None and spent.spent_at is not None:
                 await tx.refresh_tokens.remove_family(spent.family_id)

@@ -21,9 +21,6 @@ class Turns:
     longest: int = 100
     lines: dict[str, _Line] = field(default_factory=dict)
 
-    def is_taken(self, key: str) -> bool:
-        return key in self.lines
-
     @asynccontextmanager
     async def take(self, key: str) -> AsyncGenerator[None, None]:
         """Raises TooManyRequests `too_many_logins` when the line is full."""

@@ -196,6 +196,7 @@ async def test_a_question_that_makes_its_dialog_is_stored_with_it_or_not_at_all(
         asked, answer = question(), open_answer()
         await tx.messages.open(asked, answer, owner=owner, lease_until=LEASE, dialog=dialog(owner))
         assert await tx.messages.history(DIALOG, Window(), owner=owner) == [asked, answer]
+        assert await tx.messages.close(finished(answer), owner=owner)
         with pytest.raises(Conflict) as refused:
             await tx.messages.open(question(), open_answer(), owner=owner, lease_until=LEASE, dialog=dialog(owner))
         assert refused.value.code == "dialog_exists"
@@ -210,7 +211,7 @@ async def test_a_question_that_makes_its_dialog_is_stored_with_it_or_not_at_all(
             )
         with pytest.raises(NotFound):
             await tx.dialogs.get(DialogId("new"), owner=owner)
-        assert await tx.messages.history(DIALOG, Window(), owner=owner) == [asked, answer]
+        assert await tx.messages.history(DIALOG, Window(), owner=owner) == [asked, finished(answer)]
 
 
 async def test_an_answer_closed_twice_touches_its_dialog_once(transactions: DatabaseTransactions) -> None:

@@ -160,7 +160,7 @@ class Messages(Protocol):
         """Store a question and its open (running) answer, and `dialog` before them if given. Atomic alone.
 
         Raises Conflict `dialog_busy` when the dialog has another open answer, even if both come at the same moment,
-        Conflict `dialog_exists` when `dialog` does, NotFound when there is no dialog.
+        Conflict `dialog_exists` when `dialog` does (and is not busy), NotFound when there is no dialog.
         """
         ...
 
