@@ -62,7 +62,7 @@ class ChatDesk:
 
     async def answer(self, actor: UserId, text: str = "hi", dialog: str = "d") -> list[Recorded]:
         run = await self.ask(actor, text, dialog)
-        return [recorded async for batch in run.follow(0, 60) for recorded in batch]
+        return [recorded async for batch in run.attach(0, 60).batches() for recorded in batch]
 
     async def history(self, actor: UserId, dialog: str = "d") -> Sequence[Message]:
         async with self.transactions.autocommit() as tx:

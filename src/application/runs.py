@@ -57,8 +57,7 @@ class Run:
         self._grace_seconds = grace_seconds
         self._time_limit = time_limit
         self._log: list[Recorded] = []
-        self._waiting: set[asyncio.Future[None]] = set()
-        self._readers = 0
+        self._readers: set[Reader] = set()
         self._task: asyncio.Task[None] | None = None
         self._producing = False
         self._ending: AnswerStatus | None = None
@@ -66,7 +65,7 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        return bool(self._log) and isinstance(self._log[-1].event, RunFinished)
+        return _ended(self._log)
 
     @property
     def status(self) -> AnswerStatus:
@@ -93,33 +92,18 @@ class Run:
         if self._task:
             await asyncio.wait({self._task})
 
-    async def follow(self, after: int, heartbeat: float) -> AsyncGenerator[Sequence[Recorded], None]:
-        """Yield what the log holds beyond `after`, then what comes, up to the last event.
-
-        An empty batch says that nothing came for `heartbeat` seconds. Follow only between `attach` and `detach`.
-        """
-        cursor = after
-        while True:
-            batch = self._log[cursor:]
-            if batch:
-                cursor += len(batch)
-                yield batch
-            elif self.finished:
-                return
-            else:
-                await self._news(heartbeat)
-                if len(self._log) == cursor:
-                    yield ()
-
-    def attach(self) -> None:
-        self._readers += 1
+    def attach(self, after: int, heartbeat: float) -> "Reader":
+        """A reader of what the log holds beyond `after`, and of what comes. Give it back to `detach`."""
+        reader = Reader(self._log, after, heartbeat)
+        self._readers.add(reader)
         if self._leave_timer:
             self._leave_timer.cancel()
             self._leave_timer = None
+        return reader
 
-    def detach(self) -> None:
+    def detach(self, reader: "Reader") -> None:
         """A reader is gone. After the last one the run has its grace to be taken up again, unless it runs alone."""
-        self._readers -= 1
+        self._readers.discard(reader)
         if self._readers or self.finished or self._grace_seconds is None:
             return
         if self._grace_seconds <= 0:
@@ -128,24 +112,11 @@ class Run:
             loop = asyncio.get_running_loop()
             self._leave_timer = loop.call_later(self._grace_seconds, self.end, AnswerStatus.INTERRUPTED)
 
-    async def _news(self, heartbeat: float) -> None:
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[None] = loop.create_future()
-        self._waiting.add(waiter)
-        timer = loop.call_later(heartbeat, _wake, waiter)
-        try:
-            await waiter
-        finally:
-            timer.cancel()
-            self._waiting.discard(waiter)
-
     def _record(self, event: ChatEvent) -> None:
         log = self._log
         log.append(Recorded(len(log) + 1, time.time(), event))
-        if self._waiting:
-            for waiter in self._waiting:
-                _wake(waiter)
-            self._waiting.clear()
+        for reader in self._readers:
+            reader.wake()
 
     async def _produce(self) -> None:
         transcript = Transcript()
@@ -196,6 +167,69 @@ class Run:
             self.end(AnswerStatus.INTERRUPTED)
 
 
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
+class Reader:
+    """Follows a run's log from a cursor. It holds no events of its own, so a slow one costs nothing."""
+
+    __slots__ = ("_cursor", "_heartbeat", "_log", "_spoke_at", "_waiter")
+
+    def __init__(self, log: Sequence[Recorded], after: int, heartbeat: float) -> None:
+        self._log = log
+        self._cursor = after
+        self._heartbeat = heartbeat
+        self._spoke_at = 0.0
+        self._waiter: asyncio.Future[None] | None = None
+
+    def wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def batches(self) -> AsyncGenerator[Sequence[Recorded], None]:
+        """Yield what is new, up to the last event. An empty batch says that nothing came for `heartbeat` seconds."""
+        loop = asyncio.get_running_loop()
+        self._spoke_at = loop.time()
+        # One timer for all silences, moved when it fires: none is made and thrown away for each token.
+        timer = Heartbeat(self, loop)
+        try:
+            while True:
+                batch = self._log[self._cursor :]
+                if batch:
+                    self._cursor += len(batch)
+                    yield batch
+                    self._spoke_at = loop.time()
+                elif _ended(self._log):
+                    return
+                else:
+                    self._waiter = loop.create_future()
+                    await self._waiter
+                    if len(self._log) == self._cursor:
+                        yield ()
+        finally:
+            timer.cancel()
+
+    def beat(self, now: float) -> float:
+        """Wake after a silence; the time of the next look."""
+        if now >= self._spoke_at + self._heartbeat:
+            self._spoke_at = now
+            self.wake()
+        return self._spoke_at + self._heartbeat
+
+
+def _ended(log: Sequence[Recorded]) -> bool:
+    return bool(log) and isinstance(log[-1].event, RunFinished)
+
+
+class Heartbeat:
+    """Looks after a reader's silences."""
+
+    __slots__ = ("_loop", "_reader", "_timer")
+
+    def __init__(self, reader: Reader, loop: asyncio.AbstractEventLoop) -> None:
+        self._reader = reader
+        self._loop = loop
+        self._look()
+
+    def _look(self) -> None:
+        self._timer = self._loop.call_at(self._reader.beat(self._loop.time()), self._look)
+
+    def cancel(self) -> None:
+        self._timer.cancel()

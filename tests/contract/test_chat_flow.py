@@ -231,7 +231,7 @@ async def test_exactly_one_answer_for_each_question_whatever_happens(
             await asyncio.sleep(0)
         if moment % 3 == 0:
             run.end(AnswerStatus.STOPPED)
-        seen = [recorded.event async for batch in run.follow(0, 60) for recorded in batch]
+        seen = [recorded.event async for batch in run.attach(0, 60).batches() for recorded in batch]
         assert [type(event) for event in seen].count(RunFinished) == 1
         done = seen[-1]
         assert isinstance(done, RunFinished)

@@ -55,14 +55,14 @@ async def endless(closed: asyncio.Event) -> AsyncGenerator[LoopEvent, None]:
 
 async def read(run: Run, after: int = 0, most: int = 10**9, heartbeat: float = 60) -> list[Recorded]:
     seen: list[Recorded] = []
-    run.attach()
-    stream = run.follow(after, heartbeat)
+    reader = run.attach(after, heartbeat)
+    stream = reader.batches()
     async for batch in stream:
         seen += batch
         if len(seen) >= most:
             break
     await stream.aclose()
-    run.detach()
+    run.detach(reader)
     return seen[:most]
 
 
@@ -165,10 +165,10 @@ def test_a_reader_that_comes_back_within_the_grace_keeps_the_run_alive() -> None
         run = kept.run(endless(closed), grace=0.05)
         run.start()
         await read(run, most=1)
-        run.attach()
+        reader = run.attach(0, 60)
         await asyncio.sleep(0.15)
         assert not closed.is_set()
-        run.detach()
+        run.detach(reader)
         await run.wait()
         assert closed.is_set()
 
@@ -209,8 +209,7 @@ def test_silence_gives_heartbeats_from_the_first_moment() -> None:
         kept = Kept()
         run = kept.run(silent())
         run.start()
-        run.attach()
-        stream = run.follow(0, 0.01)
+        stream = run.attach(0, 0.01).batches()
         assert [await anext(stream) for _ in range(3)] == [(), (), ()]
         run.end(AnswerStatus.STOPPED)
         assert kept.answers == []

@@ -5,7 +5,7 @@ from typing import Final
 
 from litestar.types import Receive, Scope, Send
 
-from application.runs import Run
+from application.runs import Reader, Run
 from entrypoints.http.sse import frames
 
 _HEADERS: Final = (
@@ -24,23 +24,23 @@ class EventStream:
         self._heartbeat = heartbeat
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
-        self._run.attach()
-        body = asyncio.ensure_future(self._write(send))
+        reader = self._run.attach(self._after, self._heartbeat)
+        body = asyncio.ensure_future(self._write(reader, send))
         gone = asyncio.ensure_future(_disconnected(receive))
         try:
             await asyncio.wait({body, gone}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             body.cancel()
             gone.cancel()
-            self._run.detach()
+            self._run.detach(reader)
         if body.done() and not body.cancelled():
             body.result()
 
-    async def _write(self, send: Send) -> None:
+    async def _write(self, reader: Reader, send: Send) -> None:
         run_id = self._run.key.run_id
         headers = [*_HEADERS, (b"x-run-id", run_id.encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        async for batch in self._run.follow(self._after, self._heartbeat):
+        async for batch in reader.batches():
             await send({"type": "http.response.body", "body": frames(run_id, batch), "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
