@@ -67,7 +67,7 @@ def postgres_template(postgres: Postgres) -> str:
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("template") / "agentchat.db"
-    asyncio.run(migrate(f"sqlite+aiosqlite:///{file}"))
+    asyncio.run(migrate(f"sqlite:///{file}"))
     return file
 
 
@@ -87,7 +87,7 @@ def postgres_url(postgres: Postgres, postgres_template: str) -> Iterator[str]:
 def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
     file = tmp_path / "agentchat.db"
     shutil.copyfile(sqlite_template, file)
-    return f"sqlite+aiosqlite:///{file}"
+    return f"sqlite:///{file}"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -99,7 +99,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(params=["sqlite", "postgres"])
 def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
-        yield f"sqlite+aiosqlite:///{tmp_path / 'data' / 'empty.db'}"
+        yield f"sqlite:///{tmp_path / 'data' / 'empty.db'}"
     else:
         yield from _postgres_database(request.getfixturevalue("postgres"), "template0")
 

@@ -36,7 +36,7 @@ SECRET_TEXTS: Final = (
     (re.compile(r"\[parameters: .*"), f"[parameters: {DOTS}]"),
 )
 
-QUIET: Final = ("uvicorn", "httpx", "httpx2", "httpcore", "openai", "anthropic", "aiosqlite", "asyncio", "alembic")
+QUIET: Final = ("uvicorn", "httpx", "httpx2", "httpcore", "openai", "anthropic", "asyncio", "alembic")
 
 
 def configure_logging(level: str, style: Literal["json", "console"] | None = None) -> None:

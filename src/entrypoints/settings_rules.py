@@ -10,7 +10,7 @@ from entrypoints.settings_schema import Settings
 from entrypoints.settings_sources import SettingPath
 
 MIN_SECRET: Final = 32
-DATABASES: Final = ("postgresql", "postgres", "postgresql+asyncpg", "sqlite", "sqlite+aiosqlite")
+DATABASES: Final = ("postgresql", "postgres", "postgresql+asyncpg", "sqlite")
 
 Problems = Iterator[tuple[SettingPath, str]]
 
