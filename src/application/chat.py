@@ -66,15 +66,16 @@ class KeepAnswer:
         for attempt in range(STORE_ATTEMPTS):
             try:
                 async with self.transactions.autocommit() as tx:
-                    await tx.messages.close(answer, owner=owner)
-                return (_finished(answer),)
+                    # Nobody misses a stopped answer whose dialog was deleted: that is why it was stopped.
+                    if await tx.messages.close(answer, owner=owner) or answer.status is AnswerStatus.STOPPED:
+                        return (_finished(answer),)
+                return _lost(answer, "The answer could not be stored: its dialog is gone.", retryable=False)
             except DomainError as trouble:
                 self.on_trouble(answer.run_id, trouble)
                 if trouble.retry_after is None:
                     break
             await asyncio.sleep(self.first_pause * 2**attempt)
-        lost = RunFailed("answer_not_stored", "The answer could not be stored: the database is away.", retryable=True)
-        return lost, _finished(replace(answer, status=AnswerStatus.FAILED))
+        return _lost(answer, "The answer could not be stored: the database is away.", retryable=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +95,16 @@ class StartChat:
 
     async def __call__(self, actor: UserId, asked: ChatRequest) -> Run:
         dialog_id = self._checked(asked)
-        self.runs.admit(actor)
-        try:
-            agent, exchanges, answer = await self._take(actor, dialog_id, asked)
-        except (Conflict, NotFound) as refusal:
-            if refusal.code not in {"dialog_exists", "dialog_not_found"}:
-                raise
-            # The dialog came or went between the look at it and the question: look again.
-            agent, exchanges, answer = await self._take(actor, dialog_id, asked)
-        run = self._run(actor, asked, agent, exchanges, answer)
-        self.runs.start(run)
+        with self.runs.admitted(actor):
+            try:
+                agent, exchanges, answer = await self._take(actor, dialog_id, asked)
+            except (Conflict, NotFound) as refusal:
+                if refusal.code not in {"dialog_exists", "dialog_not_found"}:
+                    raise
+                # The dialog came or went between the look at it and the question: look again.
+                agent, exchanges, answer = await self._take(actor, dialog_id, asked)
+            run = self._run(actor, asked, agent, exchanges, answer)
+            self.runs.start(run)
         return run
 
     def _checked(self, asked: ChatRequest) -> DialogId:
@@ -196,6 +197,10 @@ def _prompt(
     fixed = request_tokens(bare)
     turns = window(exchanges, prompt_budget(spec.context_window, spec.max_output_tokens, fixed))
     return ModelRequest(spec.model, agent.system_prompt, (*turns, UserTurn(question)), tools, spec.max_output_tokens)
+
+
+def _lost(answer: Answer, why: str, *, retryable: bool) -> tuple[ChatEvent, ...]:
+    return RunFailed("answer_not_stored", why, retryable), _finished(replace(answer, status=AnswerStatus.FAILED))
 
 
 def _finished(answer: Answer) -> RunFinished:

@@ -43,15 +43,3 @@ class StopRun:
         run.end(AnswerStatus.STOPPED)
         await run.wait()
         return run
-
-
-def position(run: Run, last_event_id: str | None) -> int:
-    """The number of the last event that a reader has, from the `id` of its frame."""
-    if not last_event_id:
-        return 0
-    run_id, _, number = last_event_id.rpartition(":")
-    if run_id != run.key.run_id or not (number.isascii() and number.isdigit()) or len(number) > 9:
-        raise InvalidValue("Last-Event-ID", "is not the id of an event of this run")
-    if int(number) > run.last_seq:
-        raise InvalidValue("Last-Event-ID", "is beyond the last event of this run")
-    return int(number)

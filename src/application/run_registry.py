@@ -1,8 +1,9 @@
 """The runs of this process: found by id or dialog, kept alive in the database, ended together on shutdown."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -10,12 +11,14 @@ from typing import Final
 from application.ports.clock import Clock
 from application.ports.persistence import Transactions
 from application.runs import Run
-from domain.errors import DomainError, NotFound, TooManyRequests, Unavailable
+from domain.errors import NotFound, TooManyRequests, Unavailable
 from domain.ids import DialogId, RunId, UserId
 from domain.messages import AnswerStatus
 
 KEPT_SECONDS: Final = 60.0
-"""How long a finished run can still be followed."""
+"""How long a finished run can still be followed, unless there are too many."""
+MAX_KEPT_RUNS: Final = 4096
+MAX_KEPT_CHARS: Final = 32_000_000
 
 
 @dataclass(slots=True)
@@ -30,23 +33,37 @@ class RunRegistry:
     _runs: dict[RunId, Run] = field(default_factory=dict)
     _live: dict[RunId, Run] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _places: Counter[UserId] = field(default_factory=Counter)
+    _taken: int = 0
+    _kept: deque[Run] = field(default_factory=deque)
+    _kept_chars: int = 0
 
-    def admit(self, user_id: UserId) -> None:
-        """Raises Unavailable `shutting_down` or TooManyRequests `too_many_runs` when no run may begin now."""
+    @contextmanager
+    def admitted(self, user_id: UserId) -> Iterator[None]:
+        """Holds a place while a run is prepared; a run that starts takes one of its own.
+
+        Raises Unavailable `shutting_down` or TooManyRequests `too_many_runs` when no run may begin now.
+        """
         if self.draining:
             raise Unavailable("shutting_down", "The server is shutting down; try again.", retry_after=5)
-        if len(self._live) >= self.max_runs:
+        if self._taken >= self.max_runs:
             raise TooManyRequests("too_many_runs", "The server is at its limit of answers at once.", retry_after=2)
-        if sum(run.key.user_id == user_id for run in self._live.values()) >= self.max_runs_per_user:
+        if self._places[user_id] >= self.max_runs_per_user:
             message = f"At most {self.max_runs_per_user} answers can be in the making for one user."
             raise TooManyRequests("too_many_runs", message, retry_after=2)
+        self._take_place(user_id)
+        try:
+            yield
+        finally:
+            self._leave_place(user_id)
 
     def start(self, run: Run) -> None:
         run_id = run.key.run_id
         self._runs[run_id] = self._live[run_id] = run
+        self._take_place(run.key.user_id)
         task = run.start()
         self._tasks.add(task)
-        task.add_done_callback(lambda done: self._finished(run_id, done))
+        task.add_done_callback(lambda done: self._finished(run, done))
         if self.draining:
             run.end(AnswerStatus.INTERRUPTED)
 
@@ -85,11 +102,34 @@ class RunRegistry:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _finished(self, run_id: RunId, task: asyncio.Task[None]) -> None:
+    def _take_place(self, user_id: UserId) -> None:
+        self._places[user_id] += 1
+        self._taken += 1
+
+    def _leave_place(self, user_id: UserId) -> None:
+        self._taken -= 1
+        self._places[user_id] -= 1
+        if not self._places[user_id]:
+            del self._places[user_id]
+
+    def _finished(self, run: Run, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._live.pop(run_id, None)
+        self._live.pop(run.key.run_id, None)
+        self._leave_place(run.key.user_id)
+        self._kept.append(run)
+        self._kept_chars += run.size
+        while self._kept_chars > MAX_KEPT_CHARS or len(self._kept) > MAX_KEPT_RUNS:
+            self._forget_oldest()
         with suppress(RuntimeError):  # the loop is closing: nothing is left to follow
-            asyncio.get_running_loop().call_later(self.kept_seconds, self._runs.pop, run_id, None)
+            asyncio.get_running_loop().call_later(self.kept_seconds, self._forget, run)
+
+    def _forget_oldest(self) -> None:
+        self._forget(self._kept[0])
+
+    def _forget(self, run: Run) -> None:
+        if self._runs.pop(run.key.run_id, None) is not None:
+            self._kept.remove(run)
+            self._kept_chars -= run.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +139,7 @@ class KeepRunsAlive:
     registry: RunRegistry
     transactions: Transactions
     clock: Clock
-    on_trouble: Callable[[DomainError], None]
+    on_trouble: Callable[[Exception], None]
 
     async def once(self) -> None:
         now = self.clock.now()
@@ -113,6 +153,6 @@ class KeepRunsAlive:
         while True:
             try:
                 await self.once()
-            except DomainError as trouble:  # the next tick tries again, well before a lease runs out
+            except Exception as trouble:  # noqa: BLE001 - a keeper that gives up would let every lease run out
                 self.on_trouble(trouble)
             await asyncio.sleep(self.registry.lease_seconds / 4)

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from domain.chat_events import ChatEvent, LoopEvent, RoundFinished, RunFailed, RunFinished, TurnFinished
+from domain.conversation import Usage
 from domain.errors import DomainError, ModelError
 from domain.ids import DialogId, MessageId, RunId, UserId
 from domain.messages import AnswerStatus
 from domain.transcript import Transcript
+
+MAX_ANSWER_CHARS: Final = 2_000_000
+"""Of text and reasoning together: a model that never stops must not fill the memory."""
 
 OnCrash = Callable[[RunId, BaseException], None]
 """Told of an exception that no rule foresaw."""
@@ -62,6 +66,8 @@ class Run:
         self._producing = False
         self._ending: AnswerStatus | None = None
         self._leave_timer: asyncio.TimerHandle | None = None
+        self.size = 0
+        """Characters that the finished log holds on to, about."""
 
     @property
     def finished(self) -> bool:
@@ -126,10 +132,23 @@ class Run:
         finally:
             limit.cancel()
             self._producing = False
-        for event in await self._store(transcript, status):
+            self.size = 2 * transcript.size
+        for event in await self._kept(transcript, status):
             self._record(event)
         if self._leave_timer:
             self._leave_timer.cancel()
+
+    async def _kept(self, transcript: Transcript, status: AnswerStatus) -> Sequence[ChatEvent]:
+        """The last events, whatever happens: no reader waits for ever."""
+        try:
+            return await self._store(transcript, status)
+        except Exception as error:  # noqa: BLE001 - a defect of ours ends this run alone, and is told
+            self._on_crash(self.key.run_id, error)
+        key, content = self.key, transcript.content
+        lost = RunFailed("answer_not_stored", "The answer could not be stored.", retryable=True)
+        return lost, RunFinished(
+            AnswerStatus.FAILED, content, key.message_id, key.run_id, key.dialog_id, "", Usage(), (), None
+        )
 
     async def _consume(self, transcript: Transcript) -> AnswerStatus:
         if self._ending:
@@ -139,6 +158,7 @@ class Run:
             async with aclosing(self._events) as events:
                 async for event in events:
                     transcript.apply(event)
+                    _refuse_endless(transcript)
                     if not isinstance(event, TurnFinished | RoundFinished):
                         self._record(event)
         except asyncio.CancelledError:
@@ -212,6 +232,11 @@ class Reader:
             self._spoke_at = now
             self.wake()
         return self._spoke_at + self._heartbeat
+
+
+def _refuse_endless(transcript: Transcript) -> None:
+    if transcript.size > MAX_ANSWER_CHARS:
+        raise ModelError("answer_too_long", "The model did not stop: its answer was cut off.")
 
 
 def _ended(log: Sequence[Recorded]) -> bool:

@@ -4,7 +4,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from domain.chat_events import AnswerDelta, LoopEvent, Retrieved, RoundFinished, RunFailed, ToolProgress, TurnFinished
+from domain.chat_events import (
+    AnswerDelta,
+    LoopEvent,
+    ReasoningText,
+    Retrieved,
+    RoundFinished,
+    RunFailed,
+    ToolProgress,
+    TurnFinished,
+)
 from domain.conversation import FinishReason, Usage
 from domain.messages import Answer, AnswerStatus, Citation, ToolStep
 from domain.tokens import estimate
@@ -14,34 +23,50 @@ from domain.tools import ToolRound
 class Transcript:
     """Collects a run's events into its answer."""
 
-    __slots__ = ("_citations", "_failure", "_finish_reason", "_rounds", "_steps", "_text", "_usage")
+    __slots__ = (
+        "_citations",
+        "_failure",
+        "_finish_reason",
+        "_rounds",
+        "_steps",
+        "_text",
+        "_turn_began",
+        "_usage",
+        "size",
+    )
 
     def __init__(self) -> None:
         self._text: list[str] = []
+        self._turn_began = 0
         self._rounds: list[ToolRound] = []
         self._steps: list[ToolStep] = []
         self._citations: list[Citation] = []
         self._usage = Usage()
         self._finish_reason: FinishReason | None = None
         self._failure: str | None = None
+        self.size = 0
+        """Characters of text and reasoning."""
 
     def apply(self, event: LoopEvent | RunFailed) -> None:
         match event:
             case AnswerDelta(text):
                 self._text.append(text)
+                self.size += len(text)
+            case ReasoningText(text):
+                self.size += len(text)
             case ToolProgress(step):
                 self._steps.append(step)
             case RoundFinished(finished):
                 self._rounds.append(finished)
+                self._finish_reason = None
             case TurnFinished(reason, usage):
                 self._usage += usage
                 self._finish_reason = reason
+                self._turn_began = len(self._text)
             case Retrieved(_, citations):
                 self._citations.extend(citations)
             case RunFailed(code):
                 self._failure = code
-            case _:
-                pass
 
     @property
     def content(self) -> str:
@@ -50,18 +75,18 @@ class Transcript:
     def close(
         self, opened: Answer, status: AnswerStatus, model: str, prompt_tokens: Callable[[], int], now: datetime
     ) -> Answer:
-        """The answer as it is kept. Without the provider's own count the usage is estimated.
+        """The answer as it is kept. What a turn that was cut off used is estimated: its provider never told.
 
         A round that was cut off left no results, so its calls are shown as steps and never repeated to a model.
         """
-        content = self.content
         usage = self._usage
-        if usage == Usage() and (content or status is AnswerStatus.COMPLETE):
-            usage = Usage(prompt_tokens(), estimate(content), estimated=True)
+        if cut_off := "".join(self._text[self._turn_began :]):
+            results = sum(estimate(result.content) for one in self._rounds for result in one.results)
+            usage += Usage(prompt_tokens() + results, estimate(cut_off), estimated=True)
         return replace(
             opened,
             status=status,
-            content=content,
+            content=self.content,
             model=model,
             usage=usage,
             steps=tuple(self._steps),

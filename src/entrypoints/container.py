@@ -244,5 +244,5 @@ def _store_trouble(run_id: RunId, trouble: DomainError) -> None:
     log.warning("answer_not_stored_yet", extra={"run_id": run_id, "code": trouble.code})
 
 
-def _lease_trouble(trouble: DomainError) -> None:
-    log.warning("leases_not_renewed", extra={"code": trouble.code})
+def _lease_trouble(trouble: Exception) -> None:
+    log.warning("leases_not_renewed", exc_info=None if isinstance(trouble, DomainError) else trouble)

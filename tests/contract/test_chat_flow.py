@@ -7,14 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from account_desk import SetClock
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedChatModel, call, delta, fail, finished, hold
 from application.chat import ChatRequest
 from application.dialogs import DeleteDialog
+from application.run_registry import KeepRunsAlive, RunRegistry
 from application.runs import Recorded
 from chat_desk import ChatDesk
 from domain.chat_events import AnswerDelta, RunFailed, RunFinished
-from domain.conversation import AssistantTurn, ToolTurn, UserTurn
+from domain.conversation import AssistantTurn, ToolTurn, Usage, UserTurn
 from domain.errors import Conflict, DomainError, InvalidValue, NotFound, TooLarge, TooManyRequests, Unauthenticated
 from domain.ids import AgentId, DialogId, UserId, new_id
 from domain.messages import Answer, AnswerStatus, Question
@@ -170,9 +172,98 @@ async def test_a_dialog_deleted_in_mid_answer_ends_in_peace(transactions: Databa
     async with transactions.begin() as tx:
         await tx.dialogs.remove(DialogId("d"), owner=actor)
     gate.release()
-    await run.wait()
-    assert run.finished
+    *_, failed, done = [one.event async for batch in run.attach(0, 60).batches() for one in batch]
+    assert isinstance(failed, RunFailed)
+    assert failed.code == "answer_not_stored"
+    assert isinstance(done, RunFinished)
+    assert done.status is AnswerStatus.FAILED
     assert desk.crashes == desk.troubles == []
+
+
+async def test_a_limit_holds_for_questions_that_come_at_once(transactions: DatabaseTransactions) -> None:
+    gate = hold()
+    desk = ChatDesk(transactions, ScriptedChatModel([gate, delta("x")], repeat=True))
+    desk.registry.max_runs_per_user = 2
+    actor = await desk.person()
+    asked = (desk.ask(actor, dialog=f"d{number}") for number in range(20))
+    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    refused = [one for one in outcomes if isinstance(one, TooManyRequests)]
+    assert (len(refused), len(desk.registry.live())) == (18, 2)
+    gate.release()
+    await asyncio.gather(*(run.wait() for run in desk.registry.live()))
+    await desk.answer(actor, dialog="free again")
+
+
+async def test_a_defect_while_storing_still_ends_the_stream(transactions: DatabaseTransactions) -> None:
+    absurd = Usage(input_tokens=10**20)
+    desk = ChatDesk(transactions, ScriptedChatModel([delta("x"), finished(usage=absurd)]))
+    actor = await desk.person()
+    *_, failed, done = [one.event for one in await desk.answer(actor)]
+    assert isinstance(failed, RunFailed)
+    assert failed.code == "answer_not_stored"
+    assert isinstance(done, RunFinished)
+    assert (done.status, done.content) == (AnswerStatus.FAILED, "x")
+    assert len(desk.crashes) == 1
+
+
+async def test_an_answer_without_end_is_cut_off_and_kept(transactions: DatabaseTransactions) -> None:
+    endless = [delta("x" * 400_000)] * 9
+    desk = ChatDesk(transactions, ScriptedChatModel([*endless, finished()]))
+    actor = await desk.person()
+    *_, failed, done = [one.event for one in await desk.answer(actor)]
+    assert isinstance(failed, RunFailed)
+    assert failed.code == "answer_too_long"
+    assert isinstance(done, RunFinished)
+    answer = (await desk.history(actor))[-1]
+    assert answer.content == done.content
+    assert len(answer.content) < 3_000_000
+
+
+async def test_a_run_that_outlives_its_lease_is_kept_alive_by_its_process(transactions: DatabaseTransactions) -> None:
+    gate = hold()
+    desk = ChatDesk(transactions, ScriptedChatModel([gate, delta("x")]))
+    actor = await desk.person()
+    run = await desk.ask(actor)
+    await gate.reached.wait()
+    keeper = KeepRunsAlive(desk.registry, transactions, desk.clock, lambda _: None)
+    for _ in range(5):
+        desk.clock.pass_time(20)
+        await keeper.once()
+        async with transactions.begin() as tx:
+            assert await tx.messages.close_abandoned(desk.clock.now()) == 0
+    gate.release()
+    await run.wait()
+    assert run.status is AnswerStatus.COMPLETE
+
+
+async def test_the_keeper_survives_whatever_goes_wrong(transactions: DatabaseTransactions) -> None:
+    class Broken:
+        def begin(self) -> None:
+            raise RuntimeError("a defect")
+
+    seen: list[Exception] = []
+    keeper = KeepRunsAlive(RunRegistry(1, 1, 0.02), Broken(), SetClock(), seen.append)  # type: ignore[arg-type]
+    task = asyncio.create_task(keeper.forever())
+    while len(seen) < 3:
+        await asyncio.sleep(0.005)
+    task.cancel()
+    assert {type(one) for one in seen} == {RuntimeError}
+
+
+async def test_what_a_turn_that_was_cut_off_used_is_estimated(transactions: DatabaseTransactions) -> None:
+    reported = Usage(1000, 10)
+    turns = [
+        [call("calculator", expression="6*7"), finished(usage=reported)],
+        [delta("word " * 100), fail("model_stream_cut")],
+    ]
+    desk = ChatDesk(transactions, ScriptedChatModel(turns=turns))
+    actor = await desk.person()
+    done = (await desk.answer(actor))[-1].event
+    assert isinstance(done, RunFinished)
+    assert done.usage.estimated
+    assert done.usage.input_tokens > 1000
+    assert done.usage.output_tokens >= 110
+    assert done.finish_reason is None
 
 
 async def test_deleting_a_dialog_stops_the_answer_in_the_making(transactions: DatabaseTransactions) -> None:

@@ -5,8 +5,9 @@ from typing import Any, Final
 
 import msgspec
 
-from application.runs import Recorded
+from application.runs import Recorded, Run
 from domain.chat_events import AnswerDelta, ChatEvent, ReasoningText, Retrieved, RunFailed, RunFinished, ToolProgress
+from domain.errors import InvalidValue
 from domain.ids import RunId
 from domain.messages import Citation, ToolStep
 
@@ -25,6 +26,18 @@ def frames(run_id: RunId, batch: Sequence[Recorded]) -> bytes:
     if len(batch) == 1:
         return _frame(name, batch[0])
     return b"".join([_frame(name, recorded) for recorded in batch])
+
+
+def cursor(run: Run, last_event_id: str | None) -> int:
+    """The number of the last event that a reader has, from the `id` of its frame."""
+    if not last_event_id:
+        return 0
+    run_id, _, number = last_event_id.rpartition(":")
+    if run_id != run.key.run_id or not (number.isascii() and number.isdigit()) or len(number) > 9:
+        raise InvalidValue("Last-Event-ID", "is not the id of an event of this run")
+    if int(number) > run.last_seq:
+        raise InvalidValue("Last-Event-ID", "is beyond the last event of this run")
+    return int(number)
 
 
 def _frame(run_id: bytes, recorded: Recorded) -> bytes:

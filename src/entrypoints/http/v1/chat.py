@@ -12,13 +12,14 @@ from litestar.types import ASGIApp
 from msgspec import Struct
 
 from application.chat import ChatRequest, StartChat
-from application.run_control import FindRun, StopRun, position
+from application.run_control import FindRun, StopRun
 from application.runs import Run
 from domain.ids import AgentId, RunId
 from entrypoints.http.auth import Caller
 from entrypoints.http.envelope import Envelope, ok
 from entrypoints.http.event_stream import EventStream
 from entrypoints.http.http_config import HttpConfig
+from entrypoints.http.sse import cursor
 
 TAGS: Final = ["chat"]
 STREAM: Final[Mapping[int, ResponseSpec]] = {
@@ -118,7 +119,7 @@ async def follow_run(
     after: FromQuery[str | None] = None,
 ) -> ASGIApp:
     run = await find(caller.user_id, RunId(run_id))
-    return EventStream(run, after=position(run, last_event_id or after), heartbeat=config.heartbeat_seconds)
+    return EventStream(run, after=cursor(run, last_event_id or after), heartbeat=config.heartbeat_seconds)
 
 
 chat_handlers: list[HTTPRouteHandler] = [chat, stop_chat, show_run, follow_run]
