@@ -10,7 +10,7 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from entrypoints.http import access_log
+from entrypoints.http import access_log, request_ids
 
 DOTS: Final = "••••"
 LONGEST_TEXT: Final = 20_000
@@ -43,10 +43,10 @@ def configure_logging(level: str, style: Literal["json", "console"] | None = Non
     """For the whole process. Without a style: console for a person at a terminal, else JSON."""
     style = style or ("console" if sys.stderr.isatty() else "json")
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),
+        name_request,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
@@ -74,6 +74,14 @@ def configure_logging(level: str, style: Literal["json", "console"] | None = Non
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
+
+
+def name_request(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """The request's id, also in what goes on after it: a run's task inherits the context of its request."""
+    request_id = request_ids.current()
+    if request_id != request_ids.OUTSIDE:
+        event.setdefault("request_id", request_id)
+    return event
 
 
 def renderer(style: Literal["json", "console"]) -> Processor:

@@ -1,14 +1,23 @@
 """Logs are JSON lines, ours and the libraries', and no secret gets through."""
 
+import asyncio
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from typing import Any
 
 import pytest
 import structlog
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from application.runs import Run, RunKey
+from domain.chat_events import ChatEvent, LoopEvent
+from domain.ids import DialogId, MessageId, RunId, UserId
+from domain.messages import AnswerStatus
+from domain.transcript import Transcript
+from entrypoints.container import _crashed
+from entrypoints.http.front import Drain, Front
 from entrypoints.logs import clean, configure_logging, mask
 
 SECRETS = st.text("ABCDEFGHJKLMNPQRSTUVWXYZ23456789", min_size=16, max_size=40)
@@ -82,10 +91,19 @@ def logging_as_it_was() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
-    structlog.contextvars.clear_contextvars()
     structlog.reset_defaults()
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+async def served_by(app: Any, request_id: str) -> None:
+    """One request through the front, which gives it its id."""
+
+    async def send(_message: object) -> None:
+        return
+
+    scope: Any = {"type": "http", "method": "GET", "path": "/x", "headers": [(b"x-request-id", request_id.encode())]}
+    await asyncio.create_task(Front(app, Drain())(scope, send, send))  # type: ignore[arg-type]
 
 
 def lines(captured: str) -> list[dict[str, object]]:
@@ -93,11 +111,15 @@ def lines(captured: str) -> list[dict[str, object]]:
 
 
 def test_our_lines_and_the_libraries_are_json_with_the_request_id(capsys: pytest.CaptureFixture[str]) -> None:
+    async def app(_scope: object, _receive: object, send: Any) -> None:
+        structlog.get_logger("ours").info("run_ended", input_tokens=3)
+        logging.getLogger("litestar").warning("odd %s", "thing", extra={"path": "/x"})
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
     configure_logging("info", "json")
-    structlog.contextvars.bind_contextvars(request_id="r1")
-    structlog.get_logger("ours").info("run_ended", input_tokens=3)
-    logging.getLogger("litestar").warning("odd %s", "thing", extra={"path": "/x"})
-    ours, theirs = lines(capsys.readouterr().err)
+    asyncio.run(served_by(app, "r1"))
+    ours, theirs, access = lines(capsys.readouterr().err)
+    assert access["request_id"] == "r1"
     assert (ours["event"], ours["level"], ours["request_id"], ours["input_tokens"]) == ("run_ended", "info", "r1", 3)
     assert (theirs["event"], theirs["logger"], theirs["request_id"], theirs["path"]) == (
         "odd thing",
@@ -106,6 +128,43 @@ def test_our_lines_and_the_libraries_are_json_with_the_request_id(capsys: pytest
         "/x",
     )
     assert str(ours["time"]).endswith("Z")
+
+
+def test_a_run_that_crashes_after_its_request_still_names_it(capsys: pytest.CaptureFixture[str]) -> None:
+    key = RunKey(RunId("run"), UserId("user"), DialogId("dialog"), MessageId("message"))
+    runs: list[Run] = []
+    answered = asyncio.Event()
+
+    async def broken() -> AsyncGenerator[LoopEvent, None]:
+        await answered.wait()
+        raise RuntimeError("ours")
+        yield
+
+    async def store(_transcript: Transcript, _status: AnswerStatus) -> Sequence[ChatEvent]:
+        return ()
+
+    async def app(_scope: object, _receive: object, send: Any) -> None:
+        run = Run(key, broken(), store, _crashed, grace_seconds=None, time_limit=60)
+        run.start()
+        runs.append(run)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def scene() -> None:
+        await served_by(app, "first")
+        await served_by(lambda *_: asyncio.sleep(0), "second")
+        answered.set()
+        await runs[0].wait()
+
+    configure_logging("info", "json")
+    asyncio.run(scene())
+    (crash,) = [line for line in lines(capsys.readouterr().err) if line["event"] == "run_crashed"]
+    assert (crash["request_id"], crash["run_id"]) == ("first", "run")
+
+
+def test_outside_of_a_request_a_line_has_no_request_id(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", "json")
+    structlog.get_logger("ours").info("leases_renewed")
+    assert "request_id" not in lines(capsys.readouterr().err)[0]
 
 
 def test_an_exceptions_text_is_masked_too(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,14 +4,17 @@ import os
 import re
 from collections.abc import Iterable
 from contextvars import ContextVar
+from typing import Final
 
 _WELL_FORMED = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
-_current: ContextVar[str] = ContextVar("request_id", default="-")
+OUTSIDE: Final = "-"
+
+_current: ContextVar[str] = ContextVar("request_id", default=OUTSIDE)
 
 
 def current() -> str:
-    """The id of the request being served, for error bodies and log lines; "-" outside of one."""
+    """The id of the request being served, for error bodies and log lines; OUTSIDE outside of one."""
     return _current.get()
 
 
