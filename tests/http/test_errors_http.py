@@ -115,6 +115,12 @@ def test_a_wrong_method_says_which_are_right(http: Client, method: str, path: st
     assert set(response.headers["allow"].replace(" ", "").split(",")) == allowed
 
 
+@pytest.mark.parametrize("path", ["/api/v1/agent", "/health", "/api/v1/dialog/%2F"])
+def test_options_lists_all_methods_of_an_address(http: Client, path: str) -> None:
+    refused = http.request("BREW", path)
+    assert http.options(path).headers["allow"].split(", ") == sorted(refused.headers["allow"].split(", "))
+
+
 def test_a_head_request_that_is_refused_has_no_litestar_in_it(http: Client) -> None:
     response = http.head("/api/v1/agent")
     assert (response.status_code, response.headers["content-type"]) == (405, "application/json")

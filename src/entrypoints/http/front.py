@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 import msgspec
-from litestar.enums import ScopeType
+from litestar.enums import HttpMethod, ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from entrypoints.http import access_log, request_ids
@@ -56,6 +56,8 @@ class Front:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if scope["method"] == HttpMethod.OPTIONS:
+                    _tell_all_methods(scope, message["headers"])
                 message["headers"] = [*message["headers"], header]
             return send(message)
 
@@ -73,6 +75,14 @@ class Front:
         finally:
             if access.isEnabledFor(logging.INFO):
                 _log_access(scope, status, started_at, request_id)
+
+
+def _tell_all_methods(scope: Any, headers: Any) -> None:
+    """Litestar's own answer to OPTIONS knows the methods of a path's first handler only."""
+    routes = (route for route in scope["litestar_app"].routes if route.path_format == scope.get("path_template"))
+    if route := next(routes, None):
+        allowed = ", ".join(sorted(route.methods)).encode()
+        headers[:] = [(name, allowed if name == b"allow" else value) for name, value in headers]
 
 
 def _keep_encoded_slashes(scope: Any) -> None:
