@@ -35,10 +35,6 @@ class ModelCatalogue:
     def default(self) -> ModelSpec:
         return self.get(self.default_id)
 
-    def resolve(self, llm_id: ModelId | None) -> ModelSpec:
-        """The model of an agent; None takes the default."""
-        return self.default() if llm_id is None else self.get(llm_id)
-
     def answering(self, llm_id: ModelId) -> ModelSpec:
         """A model that an agent may have: an embedding model answers nobody."""
         spec = self.get(llm_id)
