@@ -72,13 +72,15 @@ def serve(settings: Settings) -> int:
     """Until a signal; the exit code."""
     sock = bind(settings.host, settings.port)
     from entrypoints.schema_ready import prepare_database
+    from entrypoints.sole_server import sole_server
 
-    asyncio.run(prepare_database(settings))
-    if settings.workers == 1:
-        return run(sock, settings, announce=greeting(sock))
-    from entrypoints.server_workers import Supervisor
+    with sole_server(settings):
+        asyncio.run(prepare_database(settings))
+        if settings.workers == 1:
+            return run(sock, settings, announce=greeting(sock))
+        from entrypoints.server_workers import Supervisor
 
-    return Supervisor(settings, sock, greeting(sock)).run()
+        return Supervisor(settings, sock, greeting(sock)).run()
 
 
 def bind(host: str, port: int) -> socket.socket:

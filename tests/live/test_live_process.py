@@ -107,13 +107,27 @@ def test_a_killed_server_finds_its_dialogs_usable_again(tmp_path: Path) -> None:
     asyncio.run(scene())
 
 
+def test_a_second_server_on_the_same_data_refuses_to_start(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with served(tmp_path, begin_and_hang) as (live, person), person.ask() as stream:
+            frames = stream.frames()
+            await anext(frames)
+            second = LiveServer(tmp_path, live.server.settings)
+            with pytest.raises(AssertionError, match="Another server is running"):
+                await second.start()
+            await person.client.post("/api/v1/chat/stop", json={"dialog_id": "d"}, headers=person.headers)
+            assert (await anext(frames)).data["status"] == "stopped"
+
+    asyncio.run(scene())
+
+
 def postgres_settings(url: str, **more: object) -> dict[str, object]:
     return {"DATABASE_URL": url, "SECRET_KEYS": SECRETS, "LEASE_SECONDS": 1, **more}
 
 
 def test_two_workers_share_one_database(tmp_path: Path, postgres_url: str) -> None:
     async def scene() -> None:
-        settings = postgres_settings(postgres_url, WORKERS=2, DISCONNECT_GRACE_SECONDS=0)
+        settings = postgres_settings(postgres_url, WORKERS=2, MAX_RUNS_PER_USER=60)
         async with served(tmp_path, *[hello] * 41, begin_and_hang, hello, **settings) as (live, person):
             answers = await asyncio.gather(*(person.answer(dialog=f"d{n}") for n in range(40)))
             assert {text_of(frames) for frames in answers} == {"Hello"}
