@@ -97,6 +97,15 @@ class ShowHistory:
 
 
 @dataclass(frozen=True, slots=True)
+class ShowMessage:
+    transactions: Transactions
+
+    async def __call__(self, actor: UserId, message_id: MessageId) -> Message:
+        async with self.transactions.autocommit() as tx:
+            return await tx.messages.get(message_id, owner=actor)
+
+
+@dataclass(frozen=True, slots=True)
 class RateMessage:
     """The last word counts: a like takes back a down, and the other way round."""
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
+from typing import Final
 
 from dishka import AsyncContainer, Provider, Scope, from_context, make_async_container, provide, provide_all
 from dishka.integrations.litestar import LitestarProvider
@@ -31,6 +32,11 @@ from entrypoints.http.http_config import HttpConfig
 from entrypoints.settings import Settings, model_specs
 
 log = logging.getLogger("agentchat.runs")
+
+SMALLEST_BODY_LIMIT: Final = 2_000_000
+ESCAPED_BYTES: Final = 12
+"""Of a character that JSON writes as two escapes, such as an emoji."""
+BESIDE_INPUT: Final = 64 * 1024
 
 Tools = Mapping[ToolId, ToolRunner]
 
@@ -146,6 +152,7 @@ class AgentsAndDialogs(Provider):
         dialogs.RenameDialog,
         dialogs.ShowDialog,
         dialogs.ShowHistory,
+        dialogs.ShowMessage,
         models.ListModels,
         models.ListOwnModels,
         models.SearchModels,
@@ -214,7 +221,13 @@ class Chat(Provider):
 
 
 def http_config(settings: Settings) -> HttpConfig:
-    return HttpConfig(version("agentchat"), settings.cors_origins, heartbeat_seconds=settings.heartbeat_seconds)
+    return HttpConfig(
+        version("agentchat"),
+        settings.cors_origins,
+        max_body_bytes=max(SMALLEST_BODY_LIMIT, settings.max_input_chars * ESCAPED_BYTES + BESIDE_INPUT),
+        public_url=settings.public_url,
+        heartbeat_seconds=settings.heartbeat_seconds,
+    )
 
 
 def secrets_of(settings: Settings) -> tuple[str, ...]:

@@ -6,11 +6,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from application.runs import Recorded
+from domain.chat_events import ChatEvent, Retrieved, ToolProgress
 from domain.conversation import Usage
 from domain.ids import DialogId, MessageId, RunId
 from domain.messages import Answer, AnswerStatus, Citation, Feedback, Question, StepStatus, ToolStep
 from domain.tools import ToolType
-from entrypoints.http.sse import citation_view, step_view
+from entrypoints.http.sse import frames
 from entrypoints.http.v1.history import MessageView
 from http_answers import Client, Headers, Register, code_of, data_of
 
@@ -80,10 +82,25 @@ def test_the_last_word_on_a_message_counts(client: Client, ann: Headers, registe
     assert data_of(history(client, ann))[1]["feedback"] == "like"
 
 
+def test_each_message_has_an_address_of_its_own(client: Client, ann: Headers, register: Register) -> None:
+    ask(client, ann, "hi")
+    for message in data_of(history(client, ann)):
+        address = f"/api/v1/message/{message['message_id']}"
+        assert data_of(client.get(address, headers=ann)) == message
+        assert code_of(client.get(address, headers=register()), 404) == "message_not_found"
+    for message_id in ("nothing", "%00", "%2F", "x" * 129):
+        assert code_of(client.get(f"/api/v1/message/{message_id}", headers=ann), 404) == "message_not_found"
+
+
 def test_the_history_of_an_unknown_dialog_is_not_found(client: Client, ann: Headers) -> None:
     for dialog_id in ("nothing", "%", "\x00", "x" * 129, "😀"):
         response = client.get("/api/v1/history", params={"dialog_id": dialog_id}, headers=ann)
         assert code_of(response, 404) == "dialog_not_found"
+
+
+def streamed(event: ChatEvent) -> Any:
+    data = frames(RunId("r1"), [Recorded(1, 0.0, event)]).split(b"data: ")[1]
+    return msgspec.json.decode(data)["data"]
 
 
 def shown(message: Question | Answer) -> Any:
@@ -115,8 +132,8 @@ def test_an_answer_shows_all_that_the_stream_showed() -> None:
         "create_time": "2026-01-02T03:04:06.678Z",
         "status": "failed",
         "attachments": [],
-        "events": [step_view(STEP)],
-        "citations": [citation_view(CITATION)],
+        "events": [streamed(ToolProgress(STEP))],
+        "citations": streamed(Retrieved("found", (CITATION,)))["citations"],
         "model": "gpt-4",
         "usage": {"input_tokens": 3, "output_tokens": 2, "cached_tokens": 1, "estimated": True},
         "run_id": "r1",
@@ -135,4 +152,4 @@ def test_an_answer_that_is_being_written_says_so() -> None:
 @pytest.mark.parametrize("step", [STEP, ToolStep(StepStatus.START, "t", "", "c", "n", ToolType.MCP)])
 def test_a_step_is_the_same_in_the_stream_and_in_the_history(step: ToolStep) -> None:
     answer = Answer(MessageId("m"), DialogId("d"), RunId("r"), AnswerStatus.COMPLETE, NOW, steps=(step,))
-    assert shown(answer)["events"] == [dict(step_view(step))]
+    assert shown(answer)["events"] == [streamed(ToolProgress(step))]

@@ -10,5 +10,7 @@ class HttpConfig:
     """Origins whose pages may call the API from a browser; none unless configured, "*" for all."""
     max_body_bytes: int = 2_000_000
     """Of a JSON body. Uploads have their own limit."""
+    public_url: str | None = None
+    """Where clients find the server; without it, at the address of their request."""
     heartbeat_seconds: float = 10.0
     """Silence after which a stream says that it is still there."""

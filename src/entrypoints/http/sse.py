@@ -9,7 +9,7 @@ from application.runs import Recorded, Run
 from domain.chat_events import AnswerDelta, ChatEvent, ReasoningText, Retrieved, RunFailed, RunFinished, ToolProgress
 from domain.errors import InvalidValue
 from domain.ids import RunId
-from domain.messages import Citation, ToolStep
+from entrypoints.http.chat_views import CitationView, StepView, UsageView
 
 HEARTBEAT: Final = b": ping\n\n"
 
@@ -61,12 +61,12 @@ def json_line(value: object) -> bytes:
     return encoded.replace(b"\xc2\x85", b"\\u0085")
 
 
-def _named(event: ChatEvent) -> tuple[bytes, Mapping[str, Any]]:
+def _named(event: ChatEvent) -> tuple[bytes, object]:
     match event:
         case ToolProgress(step):
-            return b"event", step_view(step)
+            return b"event", StepView.of(step)
         case Retrieved(message, citations):
-            return b"knowledge", {"message": message, "citations": [citation_view(one) for one in citations]}
+            return b"knowledge", {"message": message, "citations": [CitationView.of(one) for one in citations]}
         case RunFailed(code, message, retryable):
             return b"error", {"message": message, "code": code, "retryable": retryable}
         case RunFinished():
@@ -83,43 +83,7 @@ def _done(event: RunFinished) -> Mapping[str, Any]:
         "run_id": event.run_id,
         "dialog_id": event.dialog_id,
         "model": event.model,
-        "usage": {
-            "input_tokens": event.usage.input_tokens,
-            "output_tokens": event.usage.output_tokens,
-            "cached_tokens": event.usage.cached_tokens,
-            "estimated": event.usage.estimated,
-        },
-        "citations": [citation_view(one) for one in event.citations],
+        "usage": UsageView.of(event.usage),
+        "citations": [CitationView.of(one) for one in event.citations],
         "finish_reason": event.finish_reason,
-    }
-
-
-def step_view(step: ToolStep) -> Mapping[str, Any]:
-    """A tool call as clients see it, in the stream and in the history."""
-    view = {
-        "status": step.status,
-        "title": step.title,
-        "message": step.message,
-        "tool_call_id": step.tool_call_id,
-        "tool_name": step.tool_name,
-        "tool_type": step.tool_type,
-    }
-    if step.arguments is not None:
-        view["arguments"] = step.arguments
-    if step.duration_ms is not None:
-        return view | {"duration_ms": step.duration_ms}
-    return view
-
-
-def citation_view(citation: Citation) -> Mapping[str, Any]:
-    return {
-        "index": citation.index,
-        "content": citation.content,
-        "file_name": citation.file_name,
-        "knowledge_id": citation.knowledge_id,
-        "knowledge_file_id": citation.knowledge_file_id,
-        "page": citation.page,
-        "start": citation.start,
-        "end": citation.end,
-        "score": citation.score,
     }

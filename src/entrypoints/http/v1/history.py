@@ -3,84 +3,17 @@
 from dishka.integrations.litestar import FromDishka, inject
 from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromQuery, JSONBody
-from msgspec import UNSET, Struct, UnsetType
+from litestar.params import FromPath, FromQuery, JSONBody
+from msgspec import Struct
 
-from application.dialogs import RateMessage, ShowHistory
+from application.dialogs import RateMessage, ShowHistory, ShowMessage
 from application.paging import Window
-from domain.conversation import Usage
 from domain.ids import DialogId, MessageId
-from domain.messages import Answer, Citation, Feedback, Message, Question, ToolStep
+from domain.messages import Answer, Feedback, Message, Question
 from entrypoints.http.auth import Caller
+from entrypoints.http.chat_views import CitationView, StepView, UsageView
 from entrypoints.http.envelope import Envelope, PageEnvelope, ok, page_of, rfc3339
 from entrypoints.http.identifiers import Cursor, Identifier, Limit, from_path
-
-
-class StepView(Struct):
-    """A step of a tool call, as the stream's `event` frames show it."""
-
-    status: str
-    title: str
-    message: str
-    tool_call_id: str
-    tool_name: str
-    tool_type: str
-    arguments: str | UnsetType = UNSET
-    duration_ms: int | UnsetType = UNSET
-
-    @classmethod
-    def of(cls, step: ToolStep) -> "StepView":
-        return cls(
-            step.status,
-            step.title,
-            step.message,
-            step.tool_call_id,
-            step.tool_name,
-            step.tool_type,
-            UNSET if step.arguments is None else step.arguments,
-            UNSET if step.duration_ms is None else step.duration_ms,
-        )
-
-
-class CitationView(Struct):
-    """A passage that the answer may cite. `start` and `end` are characters of the parsed document."""
-
-    index: int
-    content: str
-    file_name: str
-    knowledge_id: str
-    knowledge_file_id: str
-    page: int | None
-    start: int
-    end: int
-    score: float
-
-    @classmethod
-    def of(cls, one: Citation) -> "CitationView":
-        return cls(
-            one.index,
-            one.content,
-            one.file_name,
-            one.knowledge_id,
-            one.knowledge_file_id,
-            one.page,
-            one.start,
-            one.end,
-            one.score,
-        )
-
-
-class UsageView(Struct):
-    """Tokens. `estimated` when the provider reported none."""
-
-    input_tokens: int
-    output_tokens: int
-    cached_tokens: int
-    estimated: bool
-
-    @classmethod
-    def of(cls, usage: Usage) -> "UsageView":
-        return cls(usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.estimated)
 
 
 class MessageView(Struct):
@@ -148,6 +81,14 @@ async def show_history(
     return page_of(await show(caller.user_id, wanted, Window.parse(limit, cursor)), MessageView.of)
 
 
+@get("/message/{message_id:str}", summary="One message", tags=["dialogs"])
+@inject
+async def show_message(
+    message_id: FromPath[str], caller: FromDishka[Caller], show: FromDishka[ShowMessage]
+) -> Envelope[MessageView]:
+    return ok(MessageView.of(await show(caller.user_id, MessageId(from_path("message", message_id)))))
+
+
 @post("/message/like", status_code=200, summary="Say that a message is good", tags=["dialogs"])
 @inject
 async def like_message(
@@ -166,4 +107,4 @@ async def down_message(
     return ok(None)
 
 
-history_handlers: list[HTTPRouteHandler] = [show_history, like_message, down_message]
+history_handlers: list[HTTPRouteHandler] = [show_history, show_message, like_message, down_message]

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, Final
 
+from dishka.integrations.litestar import FromDishka, inject
 from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
@@ -10,6 +11,7 @@ from litestar.params import FromPath
 from domain.errors import NotFound
 from entrypoints.http.auth import PUBLIC
 from entrypoints.http.envelope import Envelope, ok
+from entrypoints.http.http_config import HttpConfig
 
 _FOLDER: Final = Path(__file__).parent.parent / "static" / "icons"
 ICONS: Final = {path.name: path.read_bytes() for path in sorted(_FOLDER.glob("*.svg"))}
@@ -21,8 +23,10 @@ _HEADERS: Final = {
 
 
 @get("/user/icons", summary="Addresses of preset avatars", tags=["users"])
-async def list_icons(request: Request[Any, Any, Any]) -> Envelope[list[str]]:
-    folder = f"{str(request.base_url).rstrip('/')}{request.scope['path'].rstrip('/')}"
+@inject
+async def list_icons(request: Request[Any, Any, Any], config: FromDishka[HttpConfig]) -> Envelope[list[str]]:
+    server = config.public_url or str(request.base_url)
+    folder = f"{server.rstrip('/')}{request.scope['path'].rstrip('/')}"
     return ok([f"{folder}/{name}" for name in ICONS])
 
 
