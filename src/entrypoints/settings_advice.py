@@ -5,8 +5,13 @@ from collections.abc import Iterator
 from typing import Final
 
 from entrypoints.settings_schema import Settings
+from entrypoints.settings_sources import dotted
 
 GOOD_PASSWORD: Final = 12
+NOT_USED_YET: Final = (
+    "url_lifetime_seconds", "max_upload_bytes", "storage", "embedding", "vector", "network", "mcp", "quota",
+)  # fmt: skip
+OF_MODELS_NOT_USED_YET: Final = ("fallbacks", "prices")
 
 
 def advice(settings: Settings) -> Iterator[str]:
@@ -20,6 +25,15 @@ def advice(settings: Settings) -> Iterator[str]:
             "The default agent answers through the offline model, which only quotes what it is given: "
             "set OPENAI_API_KEY or ANTHROPIC_API_KEY, or a model of your own in [models.NAME]."
         )
+    if without_effect := not_used_yet(settings):
+        yield f"These settings have no effect in this version: {', '.join(without_effect)}."
+
+
+def not_used_yet(settings: Settings) -> list[str]:
+    """What was set by the operator, in order, and is only read and checked."""
+    of_models = (dotted(("models", name, part)) for name in settings.models for part in OF_MODELS_NOT_USED_YET)
+    idle = (*NOT_USED_YET, *of_models)
+    return sorted(name for name in settings.sources if any(name == one or name.startswith(f"{one}.") for one in idle))
 
 
 def loopback(host: str) -> bool:

@@ -6,10 +6,11 @@ from difflib import get_close_matches
 from typing import Final
 from urllib.parse import urlsplit
 
-from entrypoints.settings_schema import Settings
+from entrypoints.settings_schema import ModelSettings, Settings
 from entrypoints.settings_sources import SettingPath
 
 MIN_SECRET: Final = 32
+MIN_THINKING: Final = 1024
 DATABASES: Final = ("postgresql", "postgres", "postgresql+asyncpg", "sqlite")
 
 Problems = Iterator[tuple[SettingPath, str]]
@@ -78,6 +79,8 @@ def models(settings: Settings) -> Problems:
             yield ("models", name, "base_url"), problem
         if model.max_output_tokens and model.max_output_tokens >= model.context_window:
             yield ("models", name, "max_output_tokens"), f"must be below the context_window, {model.context_window}"
+        if problem := bad_thinking(model):
+            yield ("models", name, "thinking_tokens"), problem
         for other in model.fallbacks:
             if other == name:
                 yield ("models", name, "fallbacks"), "must not name the model itself"
@@ -85,6 +88,18 @@ def models(settings: Settings) -> Problems:
                 yield ("models", name, "fallbacks"), unknown_model(settings, other)
     if settings.default_model not in settings.models:
         yield ("default_model",), unknown_model(settings, settings.default_model)
+
+
+def bad_thinking(model: ModelSettings) -> str | None:
+    if model.thinking_tokens is None:
+        return None
+    if model.provider != "anthropic":
+        return "is for models of anthropic only"
+    if model.thinking_tokens < MIN_THINKING:
+        return f"must be {MIN_THINKING} or more"
+    if model.max_output_tokens is None or model.thinking_tokens >= model.max_output_tokens:
+        return f"must be below max_output_tokens, {model.max_output_tokens or 'which must be set'}"
+    return None
 
 
 def unknown_model(settings: Settings, name: str) -> str:

@@ -39,6 +39,7 @@ class ModelSettings(Struct, frozen=True, kw_only=True):
     api_key_env: Text | None = None
     context_window: Tokens = 8192
     max_output_tokens: Tokens | None = None
+    thinking_tokens: Tokens | None = None
     vision: bool = False
     tools: bool = True
     prices: PriceSettings | None = None

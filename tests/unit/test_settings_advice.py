@@ -1,0 +1,67 @@
+"""What the server says at its start about settings that are allowed and yet not what was meant."""
+
+from pathlib import Path
+
+import pytest
+
+from entrypoints.settings import SettingsError, load_settings
+from entrypoints.settings_advice import advice, not_used_yet
+
+
+def said(tmp_path: Path, **variables: str) -> str:
+    return "\n".join(advice(load_settings({f"AGENTCHAT_{name}": value for name, value in variables.items()}, tmp_path)))
+
+
+def test_settings_that_do_nothing_yet_are_named_when_they_are_set(tmp_path: Path) -> None:
+    (tmp_path / "agentchat.toml").write_text(
+        """
+        max_upload_bytes = 1
+        public_url = "https://chat.example.org"
+        [models.gpt-4]
+        fallbacks = ["offline"]
+        prices = { input = 1, output = 2 }
+        context_window = 9000
+        [models."gpt-5.5"]
+        fallbacks = ["gpt-4"]
+        """
+    )
+    settings = load_settings({"AGENTCHAT_STORAGE__KIND": "local", "AGENTCHAT_QUOTA__TOKENS_PER_DAY": "5"}, tmp_path)
+    assert not_used_yet(settings) == [
+        "max_upload_bytes",
+        'models."gpt-5.5".fallbacks',
+        "models.gpt-4.fallbacks",
+        "models.gpt-4.prices.input",
+        "models.gpt-4.prices.output",
+        "quota.tokens_per_day",
+        "storage.kind",
+    ]
+    assert any("no effect" in line and "storage.kind" in line for line in advice(settings))
+
+
+def test_nothing_is_said_of_what_nobody_set(tmp_path: Path) -> None:
+    assert "no effect" not in said(tmp_path)
+
+
+def test_short_passwords_are_advised_against_where_others_reach_the_server(tmp_path: Path) -> None:
+    assert "password_min_length" in said(tmp_path, HOST="0.0.0.0")
+    assert "password_min_length" not in said(tmp_path, HOST="0.0.0.0", PASSWORD_MIN_LENGTH="12")
+    assert "password_min_length" not in said(tmp_path, HOST="localhost")
+
+
+@pytest.mark.parametrize(
+    ("model", "tokens", "mistake"),
+    [
+        ("gpt-4", "2000", "is for models of anthropic only"),
+        ("claude-opus-5-5", "1000", "must be 1024 or more"),
+        ("claude-opus-5-5", "16384", "must be below max_output_tokens, 16384"),
+    ],
+)
+def test_thinking_needs_room_and_a_model_that_does_it(tmp_path: Path, model: str, tokens: str, mistake: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load_settings({f"AGENTCHAT_MODELS__{model}__THINKING_TOKENS": tokens}, tmp_path)
+    assert mistake in str(refused.value.mistakes[0])
+
+
+def test_thinking_is_taken_where_it_fits(tmp_path: Path) -> None:
+    settings = load_settings({"AGENTCHAT_MODELS__claude-opus-5-5__THINKING_TOKENS": "8000"}, tmp_path)
+    assert settings.models["claude-opus-5-5"].thinking_tokens == 8000
