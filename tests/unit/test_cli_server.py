@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import structlog
 import uvicorn
 
 from entrypoints import server_protocol
@@ -144,11 +145,17 @@ def test_a_drain_that_fails_still_ends_the_server() -> None:
             raise RuntimeError("no")
 
     async def run() -> None:
-        async with running(Failing()) as (server, _, task):
+        async with running(Failing()) as (server, port, task):
             server.handle_exit(signal.SIGTERM, None)
             await task
+            assert (server.should_exit, server.force_exit) == (True, False)
+            with pytest.raises(OSError, match=r"."):
+                await asyncio.open_connection("127.0.0.1", port)
 
-    scenario(run)
+    with structlog.testing.capture_logs() as logged:
+        scenario(run)
+    (failure,) = logged
+    assert (failure["event"], failure["log_level"], str(failure["exc_info"])) == ("drain_failed", "error", "no")
 
 
 @pytest.mark.parametrize(
