@@ -12,18 +12,20 @@ from application.ports.tool_runner import ToolFailed, ToolRunner
 from domain.assembly import AnswerAssembler
 from domain.chat_events import AnswerDelta, LoopEvent, ReasoningText, RoundFinished, ToolProgress, TurnFinished
 from domain.conversation import (
-    AssistantTurn,
     ModelFinished,
     ModelRequest,
     ReasoningDelta,
     TextDelta,
     ToolTurn,
     Usage,
+    request_tokens,
+    tokens_of,
 )
 from domain.errors import ModelError
 from domain.messages import StepStatus, ToolStep
-from domain.tokens import estimate
 from domain.tools import JsonValue, ToolCall, ToolResult, ToolRound, ToolType
+
+__all__ = ["AgentLoop", "request_tokens"]
 
 MAX_CALLS_PER_TURN = 32
 MAX_RESULT_CHARS = 40_000
@@ -112,26 +114,8 @@ async def _result(call: ToolCall, tool: ToolRunner | None, known: Sequence[str])
 def _turn_finished(finished: ModelFinished, assembler: AnswerAssembler, request: ModelRequest) -> TurnFinished:
     usage = finished.usage
     if usage is None:
-        turn = assembler.turn()
-        written = estimate(turn.text) + sum(estimate(call.name + call.arguments) for call in turn.tool_calls)
-        usage = Usage(request_tokens(request), written, estimated=True)
+        usage = Usage(request_tokens(request), tokens_of(assembler.turn()), estimated=True)
     return TurnFinished(finished.reason, usage)
-
-
-def request_tokens(request: ModelRequest) -> int:
-    """An estimate of the tokens that the request puts in."""
-    tools = sum(tool.tokens for tool in request.tools)
-    return estimate(request.system) + tools + sum(_turn_tokens(turn) for turn in request.turns)
-
-
-def _turn_tokens(turn: object) -> int:
-    match turn:
-        case AssistantTurn(text, calls):
-            return estimate(text) + sum(estimate(call.name + call.arguments) for call in calls)
-        case ToolTurn(results):
-            return sum(estimate(result.content) for result in results)
-        case _:
-            return estimate(getattr(turn, "text", ""))
 
 
 def _arguments(call: ToolCall) -> Mapping[str, JsonValue]:

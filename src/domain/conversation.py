@@ -2,8 +2,13 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
+from domain.tokens import estimate, reported
 from domain.tools import ToolCall, ToolResult, ToolSpec
+
+_FRAME_TOKENS: Final = 4
+"""For a turn's role and delimiters, and for a tool call's or result's frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +19,15 @@ class Usage:
     output_tokens: int = 0
     cached_tokens: int = 0
     estimated: bool = False
+
+    @classmethod
+    def reported(cls, sent: object, written: object, cached: object = None) -> "Usage | None":
+        """From what a provider says that it counted, which may be anything; None where it counted nothing."""
+        counts = reported(sent), reported(written)
+        if counts == (None, None):
+            return None
+        input_tokens, output_tokens = (count or 0 for count in counts)
+        return cls(input_tokens, output_tokens, min(reported(cached) or 0, input_tokens))
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(
@@ -74,6 +88,18 @@ class ToolTurn:
 Turn = UserTurn | AssistantTurn | ToolTurn
 
 
+def tokens_of(turn: Turn) -> int:
+    """The tokens of a turn's text, calls and results, roughly. Images are not counted."""
+    match turn:
+        case UserTurn(text):
+            return _FRAME_TOKENS + estimate(text)
+        case AssistantTurn(text, calls, reasoning):
+            called = sum(_FRAME_TOKENS + estimate(call.name) + estimate(call.arguments) for call in calls)
+            return _FRAME_TOKENS + estimate(text) + called + sum(estimate(block.text) for block in reasoning)
+        case ToolTurn(results):
+            return sum(_FRAME_TOKENS + estimate(result.content) for result in results)
+
+
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
     """`system` may be empty. The turns begin with a user's, end with a user's or a tool's, and alternate."""
@@ -83,6 +109,12 @@ class ModelRequest:
     turns: tuple[Turn, ...]
     tools: tuple[ToolSpec, ...] = ()
     max_output_tokens: int | None = None
+
+
+def request_tokens(request: ModelRequest) -> int:
+    """An estimate of the tokens that the request puts in."""
+    tools = sum(tool.tokens for tool in request.tools)
+    return estimate(request.system) + tools + sum(map(tokens_of, request.turns))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,11 @@
 from collections.abc import Sequence
 from typing import Final
 
-from domain.conversation import AssistantTurn, ToolTurn, Turn, UserTurn
+from domain.conversation import AssistantTurn, ToolTurn, Turn, UserTurn, tokens_of
 from domain.messages import Exchange
-from domain.tokens import estimate
 
 NO_ANSWER: Final = "[no answer]"
 """Stands for an answer without text: vendors refuse an empty turn, and two user turns in a row."""
-
-_TURN_OVERHEAD: Final = 4
-"""Tokens for a turn's role and delimiters, and for a tool call's or result's frame."""
 
 _DEFAULT_ANSWER_RESERVE: Final = 4096
 
@@ -26,18 +22,6 @@ def turns_of(exchange: Exchange) -> tuple[Turn, ...]:
     return *turns, AssistantTurn(final if final.strip() else NO_ANSWER)
 
 
-def cost(turn: Turn) -> int:
-    """The tokens of a turn's text, calls and results, roughly."""
-    match turn:
-        case UserTurn(text=text):
-            return _TURN_OVERHEAD + estimate(text)
-        case AssistantTurn(text=text, tool_calls=calls):
-            called = sum(_TURN_OVERHEAD + estimate(call.name) + estimate(call.arguments) for call in calls)
-            return _TURN_OVERHEAD + estimate(text) + called
-        case ToolTurn(results=results):
-            return sum(_TURN_OVERHEAD + estimate(result.content) for result in results)
-
-
 def window(exchanges: Sequence[Exchange], budget: int) -> tuple[Turn, ...]:
     """The turns of the newest exchanges that fit into `budget` tokens, oldest first, without gaps.
 
@@ -46,7 +30,7 @@ def window(exchanges: Sequence[Exchange], budget: int) -> tuple[Turn, ...]:
     kept: list[tuple[Turn, ...]] = []
     for exchange in reversed(exchanges):
         turns = turns_of(exchange)
-        budget -= sum(map(cost, turns))
+        budget -= sum(map(tokens_of, turns))
         if budget < 0:
             break
         kept.append(turns)

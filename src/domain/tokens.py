@@ -3,6 +3,9 @@
 import re
 from typing import Final
 
+MOST_TOKENS: Final = (2**31 - 1) // 100
+"""More than any model reads at once, and little enough that the sum of a run's 100 turns fits a 32-bit column."""
+
 _CHARACTERS_A_TOKEN: Final = 4
 _WIDE: Final = re.compile(
     "["
@@ -21,3 +24,10 @@ def estimate(text: str) -> int:
     """About one token for each CJK, kana, hangul or fullwidth character, and for each four others."""
     wide = 0 if text.isascii() else sum(map(len, _WIDE.findall(text)))
     return wide - (wide - len(text)) // _CHARACTERS_A_TOKEN
+
+
+def reported(value: object) -> int | None:
+    """A count as somebody else gives it, brought into range; None where it is no count."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return max(0, min(value, MOST_TOKENS))

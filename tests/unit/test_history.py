@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.conversation import AssistantTurn, ToolTurn, Turn, UserTurn
-from domain.history import NO_ANSWER, cost, prompt_budget, turns_of, window
+from domain.conversation import AssistantTurn, ToolTurn, Turn, UserTurn, tokens_of
+from domain.history import NO_ANSWER, prompt_budget, turns_of, window
 from domain.messages import Exchange
 from domain.tools import ToolCall, ToolResult, ToolRound
 
@@ -69,7 +69,7 @@ def test_an_answer_without_text_becomes_a_placeholder(answer: str) -> None:
 
 @given(pasts, budgets)
 def test_the_window_never_costs_more_than_the_budget(past: list[Exchange], budget: int) -> None:
-    assert sum(map(cost, window(past, budget))) <= max(0, budget)
+    assert sum(map(tokens_of, window(past, budget))) <= max(0, budget)
 
 
 @given(pasts, budgets)
@@ -77,7 +77,7 @@ def test_the_window_is_the_longest_suffix_of_whole_exchanges(past: list[Exchange
     suffixes = [
         tuple(turn for exchange in past[start:] for turn in turns_of(exchange)) for start in range(len(past) + 1)
     ]
-    fitting = [turns for turns in suffixes if not turns or sum(map(cost, turns)) <= budget]
+    fitting = [turns for turns in suffixes if not turns or sum(map(tokens_of, turns)) <= budget]
     assert window(past, budget) == fitting[0]
 
 

@@ -4,7 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.tokens import estimate
+from domain.conversation import AssistantTurn, ModelRequest, ToolTurn, Turn, UserTurn, request_tokens, tokens_of
+from domain.ids import ToolId
+from domain.tokens import MOST_TOKENS, estimate, reported
+from domain.tools import ToolCall, ToolResult, ToolSpec
 
 texts = st.text() | st.text(alphabet="ab 中文かな한글！🙂é")
 
@@ -43,3 +46,18 @@ def test_a_text_costs_between_a_quarter_of_its_characters_and_all_of_them(text: 
 @given(st.text(alphabet=st.characters(max_codepoint=127)))
 def test_ascii_takes_the_same_way_as_the_rest(text: str) -> None:
     assert estimate(text) == estimate(text + "中") - 1
+
+
+@given(st.one_of(st.integers(), st.booleans(), st.none(), st.text(), st.floats()))
+def test_a_reported_count_fits_what_stores_it(value: object) -> None:
+    count = reported(value)
+    assert (count is None) == (type(value) is not int)
+    assert 0 <= (count or 0) <= MOST_TOKENS
+
+
+def test_the_parts_of_a_request_add_up() -> None:
+    call, result = ToolCall("1", "calculator", '{"x":1}'), ToolResult("1", "calculator", "2")
+    turns: tuple[Turn, ...] = (UserTurn("1+1?"), AssistantTurn("", (call,)), ToolTurn((result,)))
+    assert [tokens_of(turn) for turn in turns] == [5, 13, 5]
+    spec = ToolSpec(ToolId("calculator"), "calculator", "Calculator", "Exact.", {"type": "object"})
+    assert request_tokens(ModelRequest("m", "four", turns, (spec,))) == 1 + spec.tokens + 23

@@ -17,11 +17,11 @@ from domain.conversation import (
     TextDelta,
     ToolCallDelta,
     ToolTurn,
-    Turn,
     Usage,
     UserTurn,
+    request_tokens,
+    tokens_of,
 )
-from domain.tokens import estimate
 from domain.tools import ToolCall, ToolResult
 
 _GREETING = re.compile(
@@ -48,8 +48,8 @@ class OfflineChatModel:
         for piece in _PIECE.findall(text):
             yield TextDelta(piece)
             await asyncio.sleep(self._delay_seconds)
-        written = estimate(text) + sum(estimate(call.name + call.arguments) for call in calls)
-        usage = Usage(_input_tokens(request), written, estimated=True)
+        made = tuple(ToolCall(call.call_id, call.name, call.arguments) for call in calls)
+        usage = Usage(request_tokens(request), tokens_of(AssistantTurn(text, made)), estimated=True)
         yield ModelFinished(FinishReason.TOOL_CALLS if calls else FinishReason.STOP, usage)
 
 
@@ -123,17 +123,3 @@ def _answer_from_tool(question: str, result: ToolResult, call: ToolCall | None, 
 def _expression(call: ToolCall | None) -> str:
     arguments = json.loads(call.arguments) if call else {}
     return str(arguments.get("expression", "…"))
-
-
-def _input_tokens(request: ModelRequest) -> int:
-    return estimate(request.system) + sum(_turn_tokens(turn) for turn in request.turns)
-
-
-def _turn_tokens(turn: Turn) -> int:
-    match turn:
-        case UserTurn():
-            return estimate(turn.text)
-        case AssistantTurn():
-            return estimate(turn.text) + sum(estimate(call.name + call.arguments) for call in turn.tool_calls)
-        case ToolTurn():
-            return sum(estimate(result.content) for result in turn.results)
