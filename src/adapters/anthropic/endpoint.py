@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from adapters.anthropic.translate import body_of
 from domain.conversation import ModelRequest
+from domain.model_failures import unreachable
 
 if TYPE_CHECKING:
     import httpx2
@@ -62,7 +63,7 @@ class AnthropicEndpoint:
         except APIStatusError as error:
             raise errors.refused(error) from None
         except APIConnectionError as error:
-            raise errors.unreachable(timed_out=isinstance(error, APITimeoutError)) from None
+            raise unreachable(timed_out=isinstance(error, APITimeoutError)) from None
 
     def reader(self) -> "AnthropicAnswer":
         from adapters.anthropic.answer import AnthropicAnswer

@@ -1,11 +1,11 @@
 """Anthropic's errors in our words. The vendor's own text may hold questions: it is looked at, and stays out."""
 
 import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from adapters.anthropic.wire import WireError
 from domain.errors import ModelError
+from domain.model_failures import pause_asked
 
 if TYPE_CHECKING:
     from anthropic import APIStatusError
@@ -44,22 +44,18 @@ _PASSING = {
 
 def refused(error: "APIStatusError") -> ModelError:
     """From an answer with an error's status."""
+    headers = error.response.headers
     status = error.status_code
     if status < 400:
         return ModelError("model_bad_response", "The provider sent us to another address: correct its base_url.")
     kind = _TYPE_OF_STATUS.get(status, "api_error" if status >= 500 else "invalid_request_error")
-    return _mapped(WireError(kind, error.message), status, retry_after(error.response.headers))
+    pause = pause_asked(headers.get("retry-after-ms"), headers.get("retry-after"))
+    return _mapped(WireError(kind, error.message), status, pause)
 
 
 def error_in_stream(wire: WireError) -> ModelError:
     """From an `error` event after the answer began."""
     return _mapped(wire)
-
-
-def unreachable(*, timed_out: bool) -> ModelError:
-    if timed_out:
-        return ModelError("model_timeout", "The model's provider accepted no connection in time.", retryable=True)
-    return ModelError("model_unavailable", "The model's provider can't be reached.", retryable=True)
 
 
 def _mapped(wire: WireError, status: int = 400, wait: float | None = None) -> ModelError:
@@ -73,15 +69,3 @@ def _mapped(wire: WireError, status: int = 400, wait: float | None = None) -> Mo
     if _REFUSED.search(wire.message):
         return ModelError("content_refused", "The model's provider refused to answer this.")
     return ModelError("model_bad_request", f"The model's provider refused the request (status {status}).")
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds. `retry-after-ms` is more exact; a date is not worth a clock."""
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers.get(name, "")) * unit
-        except ValueError:
-            continue
-        if 0 <= seconds < float("inf"):
-            return seconds
-    return None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 from adapters.openai.translate import body_of
 from domain.conversation import ModelRequest
 from domain.errors import ModelError
+from domain.model_failures import unreachable
 
 if TYPE_CHECKING:
     import httpx2
@@ -79,7 +80,7 @@ class OpenAIEndpoint:
         except APIStatusError as error:
             raise errors.refused(error) from None
         except APIConnectionError as error:
-            raise errors.unreachable(timed_out=isinstance(error, APITimeoutError)) from None
+            raise unreachable(timed_out=isinstance(error, APITimeoutError)) from None
 
     def _made(self) -> "AsyncOpenAI":
         with self._making:

@@ -4,11 +4,11 @@ The vendor's own text may hold keys and questions: it is looked at, and stays ou
 """
 
 import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from adapters.openai.wire import WireError
 from domain.errors import ModelError
+from domain.model_failures import pause_asked
 
 if TYPE_CHECKING:
     from openai import APIStatusError
@@ -20,6 +20,7 @@ _TOO_LONG = re.compile(
 )
 _REFUSED = re.compile(r"content.?(policy|filter|management)|safety system|moderation|data_inspection", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
+_STATUS = re.compile(r"[45][0-9]{2}")
 _PLAIN = {
     401: ("model_auth_failed", "The model's provider refused the API key."),
     402: ("model_auth_failed", "The model's provider wants its account paid."),
@@ -50,8 +51,9 @@ _STATUS_OF_TYPE = {
 
 def refused(error: "APIStatusError") -> ModelError:
     """From an answer with an error's status."""
+    headers = error.response.headers
     wire = WireError(message=error.message, type=_text(error.type), code=error.code, param=_text(error.param))
-    return _mapped(error.status_code, wire, retry_after(error.response.headers))
+    return _mapped(error.status_code, wire, pause_asked(headers.get("retry-after-ms"), headers.get("retry-after")))
 
 
 def error_in_stream(error: WireError | str) -> ModelError:
@@ -60,16 +62,10 @@ def error_in_stream(error: WireError | str) -> ModelError:
     return _mapped(_status(wire), wire, None)
 
 
-def unreachable(*, timed_out: bool) -> ModelError:
-    if timed_out:
-        return ModelError("model_timeout", "The model's provider accepted no connection in time.", retryable=True)
-    return ModelError("model_unavailable", "The model's provider can't be reached.", retryable=True)
-
-
 def _status(wire: WireError) -> int:
     for given in (wire.code, wire.status):
-        if isinstance(given, int | float) or (isinstance(given, str) and given.isascii() and given.isdigit()):
-            return int(given)
+        if _STATUS.fullmatch(str(given)):
+            return int(str(given))
     for kind in (wire.code, wire.type):
         if kind in _STATUS_OF_TYPE:
             return _STATUS_OF_TYPE[str(kind)]
@@ -106,15 +102,3 @@ def _is_name(value: object) -> bool:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def retry_after(headers: "Mapping[str, str]") -> float | None:
-    """Seconds. `retry-after-ms` is more exact; a date is not worth a clock."""
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers.get(name, "")) * unit
-        except ValueError:
-            continue
-        if 0 <= seconds < float("inf"):
-            return seconds
-    return None
