@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from adapters.anthropic.errors import error_in_stream
-from adapters.anthropic.wire import Block, Delta, Event, WireError, WireUsage, decode_event
+from adapters.anthropic.wire import NOT_UNDERSTOOD, Block, Delta, Event, WireError, decode_event
 from domain.conversation import (
     FinishReason,
     ModelEvent,
@@ -18,6 +18,7 @@ from domain.conversation import (
     Usage,
 )
 from domain.errors import ModelError
+from domain.tokens import reported
 
 _REASONS = {
     "max_tokens": FinishReason.LENGTH,
@@ -25,6 +26,7 @@ _REASONS = {
     "tool_use": FinishReason.TOOL_CALLS,
     "refusal": FinishReason.CONTENT_FILTER,
 }
+_COUNTS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -49,7 +51,7 @@ class AnthropicAnswer:
         self.stopped = False
         self.ended = False
         self._reason = FinishReason.STOP
-        self._usage: WireUsage | None = None
+        self._counts: dict[str, int] = {}
         self._calls: dict[int, _Call] = {}
         self._thoughts: dict[int, _Thought] = {}
 
@@ -77,12 +79,12 @@ class AnthropicAnswer:
             for _, thought in sorted(self._thoughts.items())
             if thought.signature
         )
-        return ModelFinished(self._reason, _usage(self._usage), blocks)
+        return ModelFinished(self._reason, self._usage(), blocks)
 
     def _decoded(self, payload: bytes) -> Event:
         try:
             event = decode_event(payload)
-        except msgspec.DecodeError:
+        except NOT_UNDERSTOOD:
             raise ModelError(
                 "model_bad_response", "The model's provider sent something that is no message event."
             ) from None
@@ -142,20 +144,15 @@ class AnthropicAnswer:
             thought.text += text
             events.append(ReasoningDelta(text))
 
-    def _count(self, usage: WireUsage | None) -> None:
+    def _count(self, usage: object) -> None:
         """Counts are totals so far: the later ones, where given, replace the earlier."""
-        if usage is None or self._usage is None:
-            self._usage = usage or self._usage
-            return
-        for field in usage.__struct_fields__:
-            if (value := getattr(usage, field)) is not None:
-                setattr(self._usage, field, value)
+        if isinstance(usage, dict):
+            for name in _COUNTS:
+                if (count := reported(usage.get(name))) is not None:
+                    self._counts[name] = count
 
-
-def _usage(wire: WireUsage | None) -> Usage | None:
-    """The protocol counts cached tokens apart from the input."""
-    if wire is None:
-        return None
-    cached = wire.cache_read_input_tokens or 0
-    sent = (wire.input_tokens or 0) + cached + (wire.cache_creation_input_tokens or 0)
-    return Usage(sent, wire.output_tokens or 0, cached)
+    def _usage(self) -> Usage | None:
+        """The protocol counts cached tokens apart from the input."""
+        sent, cached, stored, written = map(self._counts.get, _COUNTS)
+        whole = (sent or 0) + (cached or 0) + (stored or 0)
+        return Usage.reported(whole, written, cached) if self._counts else None

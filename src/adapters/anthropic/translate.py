@@ -74,7 +74,7 @@ def _input(arguments: str) -> Json:
     """The protocol wants an object back, also where the model wrote none."""
     try:
         value = msgspec.json.decode(arguments)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         value = None
     return value if isinstance(value, dict) else {"invalid_arguments": arguments}
 

@@ -24,15 +24,9 @@ class Delta(msgspec.Struct):
     stop_reason: str | None = None
 
 
-class WireUsage(msgspec.Struct, gc=False):
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-
-
 class Message(msgspec.Struct):
-    usage: WireUsage | None = None
+    usage: object = None
+    """Read leniently: an answer is worth more than its counts."""
 
 
 class WireError(msgspec.Struct):
@@ -46,8 +40,11 @@ class Event(msgspec.Struct):
     delta: Delta | None = None
     content_block: Block | None = None
     message: Message | None = None
-    usage: WireUsage | None = None
+    usage: object = None
     error: WireError | None = None
 
+
+NOT_UNDERSTOOD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are not what they should be."""
 
 decode_event = msgspec.json.Decoder(Event).decode

@@ -2,11 +2,9 @@
 
 from collections.abc import Sequence
 
-import msgspec
-
 from adapters.openai.calls import CallPieces
 from adapters.openai.errors import error_in_stream
-from adapters.openai.wire import Choice, Chunk, Delta, WireUsage, decode_chunk
+from adapters.openai.wire import NOT_UNDERSTOOD, Choice, Chunk, Delta, decode_chunk
 from domain.conversation import FinishReason, ModelEvent, ModelFinished, ReasoningDelta, TextDelta, Usage
 from domain.errors import ModelError
 
@@ -53,7 +51,7 @@ class OpenAIAnswer:
     def _decoded(self, payload: bytes) -> Chunk | None:
         try:
             chunk = decode_chunk(payload)
-        except msgspec.DecodeError:
+        except NOT_UNDERSTOOD:
             if payload.strip() == b"[DONE]":
                 self.ended = True
             elif payload.strip():
@@ -77,7 +75,7 @@ class OpenAIAnswer:
             if choice.finish_reason:
                 self._stop(choice)
         if chunk.usage is not None:
-            self._usage = _usage(chunk.usage)
+            self._usage = _usage(chunk.usage) or self._usage
 
     def _read_rest(self, delta: Delta, text: list[str], events: list[ModelEvent]) -> None:
         """Everything but plain text; what was said before it stays before it."""
@@ -103,7 +101,11 @@ class OpenAIAnswer:
         self._reason = _REASONS.get(choice.finish_reason or "", FinishReason.STOP)
 
 
-def _usage(wire: WireUsage) -> Usage:
-    details = wire.prompt_tokens_details
-    cached = (details.cached_tokens if details else None) or wire.prompt_cache_hit_tokens or 0
-    return Usage(wire.prompt_tokens or 0, wire.completion_tokens or 0, cached)
+def _usage(wire: object) -> Usage | None:
+    if not isinstance(wire, dict):
+        return None
+    details = wire.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else None
+    # The second name is DeepSeek's.
+    cached = cached or wire.get("prompt_cache_hit_tokens")
+    return Usage.reported(wire.get("prompt_tokens"), wire.get("completion_tokens"), cached)

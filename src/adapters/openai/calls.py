@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from adapters.openai.wire import CallPiece, Function
+from adapters.openai.wire import NOT_UNDERSTOOD, CallPiece, Function
 from domain.conversation import ToolCallDelta
 
 _encode = msgspec.json.Encoder().encode
@@ -66,6 +66,6 @@ class CallPieces:
 def _is_whole(arguments: str) -> bool:
     try:
         msgspec.json.decode(arguments)
-    except msgspec.DecodeError:
+    except NOT_UNDERSTOOD:
         return False
     return True

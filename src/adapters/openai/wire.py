@@ -28,30 +28,22 @@ class Choice(msgspec.Struct):
     index: int = 0
 
 
-class CachedTokens(msgspec.Struct, gc=False):
-    cached_tokens: int | None = None
-
-
-class WireUsage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: CachedTokens | None = None
-    prompt_cache_hit_tokens: int | None = None
-    """DeepSeek's name for the cached ones."""
-
-
 class WireError(msgspec.Struct):
     message: str | None = None
     type: str | None = None
     code: str | int | float | None = None
-    status: str | int | None = None
+    status: str | int | float | None = None
     param: str | None = None
 
 
 class Chunk(msgspec.Struct):
     choices: list[Choice] | None = None
-    usage: WireUsage | None = None
+    usage: object = None
+    """Read leniently: an answer is worth more than its counts."""
     error: WireError | str | None = None
 
+
+NOT_UNDERSTOOD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are not what they should be."""
 
 decode_chunk = msgspec.json.Decoder(Chunk).decode
