@@ -32,7 +32,12 @@ def _openai(spec: ModelSpec, settings: Settings, http: WebClient) -> ChatModel:
 
 
 def _anthropic(spec: ModelSpec, settings: Settings, http: WebClient) -> ChatModel:
-    endpoint = AnthropicEndpoint(api_key=_key(spec, settings), http=http, base_url=spec.base_url)
+    endpoint = AnthropicEndpoint(
+        api_key=_key(spec, settings),
+        http=http,
+        base_url=spec.base_url,
+        thinking_tokens=settings.models[spec.llm_id].thinking_tokens,
+    )
     return HttpChatModel(endpoint, timeouts=timeouts_of(settings))
 
 
