@@ -101,7 +101,3 @@ class HttpChatModel:
             return error.retry_after if error.retry_after <= LONGEST_PAUSE_SECONDS else float("inf")
         longest = min(self._pause_seconds * 2.0**attempt, LONGEST_PAUSE_SECONDS)
         return longest * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
-
-
-def _worth_another(error: ModelError) -> bool:
-    return error.retryable and error.code in TRIED_AGAIN
