@@ -97,8 +97,8 @@ def bad_thinking(model: ModelSettings) -> str | None:
         return "is for models of anthropic only"
     if model.thinking_tokens < MIN_THINKING:
         return f"must be {MIN_THINKING} or more"
-    if model.max_output_tokens is None or model.thinking_tokens >= model.max_output_tokens:
-        return f"must be below max_output_tokens, {model.max_output_tokens or 'which must be set'}"
+    if model.thinking_tokens + (model.max_output_tokens or 0) >= model.context_window:
+        return f"must be, with max_output_tokens, below the context_window, {model.context_window}"
     return None
 
 

@@ -53,7 +53,7 @@ def test_short_passwords_are_advised_against_where_others_reach_the_server(tmp_p
     [
         ("gpt-4", "2000", "is for models of anthropic only"),
         ("claude-opus-5-5", "1000", "must be 1024 or more"),
-        ("claude-opus-5-5", "16384", "must be below max_output_tokens, 16384"),
+        ("claude-opus-5-5", "190000", "must be, with max_output_tokens, below the context_window, 200000"),
     ],
 )
 def test_thinking_needs_room_and_a_model_that_does_it(tmp_path: Path, model: str, tokens: str, mistake: str) -> None:
