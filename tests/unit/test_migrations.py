@@ -1,12 +1,15 @@
 """The schema: up, down and up again, and exactly what tables.py says."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 from sqlalchemy.engine import Connection
 
@@ -41,7 +44,7 @@ async def test_up_down_and_up_again(empty_database_url: str) -> None:
     for _ in range(2):
         await schema.migrate(url)
         await schema.migrate(url)
-        assert await schema.is_current(url)
+        assert await schema.current_revision(url) == schema.NEWEST
         assert await looked_at(url, table_names) == set(metadata.tables)
         await schema.downgrade(url, "base")
         assert await looked_at(url, table_names) == set()
@@ -54,6 +57,10 @@ async def test_up_down_and_up_again(empty_database_url: str) -> None:
     await transactions.aclose()
 
 
+def test_the_newest_schema_is_the_last_migration() -> None:
+    assert ScriptDirectory(str(schema.MIGRATIONS)).get_current_head() == schema.NEWEST
+
+
 async def test_the_migrated_schema_is_that_of_the_tables(database_url: str) -> None:
     def differences(connection: Connection) -> list[Any]:
         return compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata)
@@ -61,9 +68,18 @@ async def test_the_migrated_schema_is_that_of_the_tables(database_url: str) -> N
     assert await looked_at(database_url, differences) == []
 
 
+def test_a_start_on_the_newest_schema_does_not_load_alembic(database_url: str) -> None:
+    start = (
+        "import asyncio, sys; from adapters.database import schema; "
+        "asyncio.run(schema.migrate(sys.argv[1])); asyncio.run(schema.require_current(sys.argv[1])); "
+        "assert 'alembic' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", start, database_url], check=True)
+
+
 async def test_two_processes_may_migrate_at_once(empty_database_url: str) -> None:
     await asyncio.gather(*(schema.migrate(empty_database_url) for _ in range(3)))
-    assert await schema.is_current(empty_database_url)
+    assert await schema.current_revision(empty_database_url) == schema.NEWEST
 
 
 async def test_an_old_schema_is_refused_with_the_command(empty_database_url: str) -> None:

@@ -4,10 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import NullPool, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
@@ -18,20 +14,30 @@ from adapters.database.errors import FAILURES
 from adapters.database.session import Attempts, refuse
 from domain.errors import Unavailable
 
+NEWEST: Final = "0001"
+"""The last revision in `migrations/versions`; a test holds it to that."""
+
+MIGRATIONS: Final = Path(__file__).with_name("migrations")
+
 _LOCK: Final = 7_346_210_957_441
 """Of our own choosing: whoever holds this advisory lock of Postgres migrates."""
+
+_TABLE: Final = {
+    "sqlite": "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'",
+    "postgresql": "SELECT 1 WHERE to_regclass('alembic_version') IS NOT NULL",
+}
 
 _T = TypeVar("_T")
 
 
 async def migrate(url: str) -> None:
     """Bring the database to the newest schema; a SQLite file is made where there is none."""
-    await _run(url, lambda connection: command.upgrade(_config(connection), "head"))
+    await _run(url, _upgrade)
 
 
 async def downgrade(url: str, revision: str) -> None:
     """Back to a revision; `base` removes every table."""
-    await _run(url, lambda connection: command.downgrade(_config(connection), revision))
+    await _run(url, lambda connection: _alembic("downgrade", connection, revision))
 
 
 async def current_revision(url: str) -> str | None:
@@ -39,35 +45,38 @@ async def current_revision(url: str) -> str | None:
     return await _run(url, _revision)
 
 
-async def is_current(url: str) -> bool:
-    return await current_revision(url) == newest_revision()
-
-
 async def require_current(url: str) -> None:
     """Raises Unavailable `schema_outdated`, which says the command, or `database_unavailable`."""
     found = await current_revision(url)
-    if found != newest_revision():
+    if found != NEWEST:
         raise Unavailable(
             "schema_outdated",
-            f"The database is at schema {found or 'none'}, this version needs {newest_revision()}: "
-            "run `agentchat migrate`.",
+            f"The database is at schema {found or 'none'}, this version needs {NEWEST}: run `agentchat migrate`.",
         )
 
 
-def newest_revision() -> str:
-    return ScriptDirectory.from_config(_config()).get_current_head() or "base"
+def _upgrade(connection: Connection) -> None:
+    if _revision(connection) != NEWEST:
+        _alembic("upgrade", connection, "head")
 
 
-def _config(connection: Connection | None = None) -> Config:
+def _alembic(command: str, connection: Connection, revision: str) -> None:
+    # Imported by those alone who migrate: it takes longer than the rest of a start.
+    from alembic import command as commands
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    return config
+    getattr(commands, command)(config, revision)
 
 
 def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    if not connection.execute(text(_TABLE[connection.dialect.name])).first():
+        return None
+    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return found
 
 
 async def _run(url: str, work: Callable[[Connection], _T]) -> _T:
