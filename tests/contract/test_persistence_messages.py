@@ -9,7 +9,7 @@ import pytest
 from adapters.database.transactions import DatabaseTransactions
 from application.paging import Window
 from domain.errors import Conflict, NotFound, Unauthenticated
-from domain.ids import DialogId, MessageId, UserId
+from domain.ids import DialogId, MessageId, RunId, UserId
 from domain.messages import Answer, AnswerStatus, Exchange, Feedback, Question
 from domain.tools import ToolCall, ToolRound
 from stored import (
@@ -177,6 +177,29 @@ async def test_abandoned_answers_are_interrupted_once(transactions: DatabaseTran
     await exchange(transactions, owners[0], 2)
 
 
+async def test_a_run_takes_back_its_answer_that_was_swept(transactions: DatabaseTransactions) -> None:
+    owner = await with_dialog(transactions)
+    _, answer = await opened(transactions, owner)
+    async with transactions.autocommit() as tx:
+        assert await tx.messages.close_abandoned(seconds(31)) == 1
+        stranger = replace(full_answer(answer), run_id=RunId("another"))
+        assert not await tx.messages.close(stranger, owner=owner)
+        _, newer = await opened(transactions, owner)
+        assert await tx.messages.close(full_answer(answer), owner=owner)
+        assert not await tx.messages.close(finished(answer, "late"), owner=owner)
+        assert await tx.messages.close_abandoned(seconds(31)) == 1
+        assert await tx.messages.get(answer.message_id, owner=owner) == full_answer(answer)
+        assert await tx.messages.close(finished(newer), owner=owner)
+
+
+async def test_an_empty_answer_that_its_own_run_interrupted_stays_so(transactions: DatabaseTransactions) -> None:
+    owner = await with_dialog(transactions)
+    _, answer = await opened(transactions, owner)
+    stopped = replace(answer, status=AnswerStatus.INTERRUPTED, closed_at=seconds(1))
+    assert await close(transactions, stopped, owner)
+    assert not await close(transactions, finished(answer), owner)
+
+
 async def test_text_that_no_database_stores_does_not_lose_an_answer(transactions: DatabaseTransactions) -> None:
     owner = await with_dialog(transactions)
     _, answer = await opened(transactions, owner)
@@ -221,6 +244,7 @@ async def test_an_answer_closed_twice_touches_its_dialog_once(transactions: Data
         assert await tx.messages.close(finished(answer), owner=owner)
         again = replace(finished(answer, "other"), closed_at=seconds(99))
         assert not await tx.messages.close(again, owner=owner)
+        assert await tx.messages.close(finished(answer), owner=owner)
         assert (await tx.dialogs.get(DIALOG, owner=owner)).updated_at == seconds(9)
         assert await tx.messages.get(answer.message_id, owner=owner) == finished(answer)
 

@@ -2,19 +2,22 @@
 
 import asyncio
 import os
+import sqlite3
 import stat
 from pathlib import Path
 
 import pytest
 
-from adapters.database.engine import Gate
+from adapters.database.engine import Gate, sqlite_file
 from adapters.database.schema import current_revision, migrate
 from adapters.database.transactions import DatabaseTransactions
+from application.paging import Window
 from domain.agents import DEFAULT_AGENT
+from domain.dialogs import Dialog
 from domain.errors import InvalidValue, Unavailable
 from domain.ids import UserId
 from servers.postgres import Postgres
-from stored import registered, user
+from stored import DIALOG, LEASE, dialog, finished, open_answer, question, registered, user, with_dialog
 
 
 async def look(transactions: DatabaseTransactions, owner: UserId) -> None:
@@ -130,6 +133,60 @@ async def test_a_full_disk_is_unavailable_and_loses_nothing_stored(sqlite_url: s
         await fill()
     await look(transactions, owner)
     await transactions.aclose()
+
+
+async def test_a_full_disk_refuses_questions_and_answers_until_there_is_room(sqlite_url: str) -> None:
+    transactions = DatabaseTransactions.open(sqlite_url)
+    owner = await with_dialog(transactions)
+    asked, answer = question(), open_answer()
+    long = "x" * 2_000_000
+
+    def grow_to(pages: str) -> None:
+        with transactions.database.writer.connect() as connection:
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+
+    async with transactions.autocommit() as tx:
+        await tx.messages.open(asked, answer, owner=owner, lease_until=LEASE)
+        grow_to("1")
+        for refused in (
+            tx.messages.close(finished(answer, long), owner=owner),
+            tx.messages.open(question("new"), open_answer("new", content=long), owner=owner, lease_until=LEASE),
+            tx.messages.open(
+                question("new"), open_answer("new", content=long), owner=owner, lease_until=LEASE, dialog=new(owner)
+            ),
+        ):
+            with pytest.raises(Unavailable) as away:
+                await refused
+            assert away.value.code == "database_unavailable"
+        assert await tx.messages.history(DIALOG, Window(), owner=owner) == [asked, answer]
+        grow_to("1000000")
+        assert await tx.messages.close(finished(answer, long), owner=owner)
+        await tx.messages.open(question("new"), open_answer("new"), owner=owner, lease_until=LEASE, dialog=new(owner))
+    await transactions.aclose()
+
+
+async def test_reads_go_on_while_a_write_waits_for_the_lock_of_another_process(sqlite_url: str) -> None:
+    transactions = DatabaseTransactions.open(sqlite_url)
+    owner = await with_dialog(transactions)
+    asked, answer = question(), open_answer()
+    other = sqlite3.connect(sqlite_file(sqlite_url), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    async with transactions.autocommit() as tx:
+        waiting = asyncio.create_task(tx.messages.open(asked, answer, owner=owner, lease_until=LEASE))
+        async with asyncio.timeout(10):
+            for _ in range(20):
+                await look(transactions, owner)
+                await asyncio.sleep(0)
+        assert not waiting.done()
+        other.execute("ROLLBACK")
+        await waiting
+        assert await tx.messages.history(DIALOG, Window(), owner=owner) == [asked, answer]
+    other.close()
+    await transactions.aclose()
+
+
+def new(owner: UserId) -> Dialog:
+    return dialog(owner, "new")
 
 
 async def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:

@@ -3,8 +3,7 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
@@ -41,7 +40,7 @@ async def inline(fn: Callable[..., _T], /, *args: Any) -> _T:
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """`writer` runs transactions, `reader` single statements without BEGIN and COMMIT; `run` calls either."""
+    """`writer` runs transactions and writes, `reader` reads alone, without BEGIN and COMMIT; `run` calls either."""
 
     dialect: str
     writer: Engine
@@ -58,11 +57,6 @@ class Database:
     async def aclose(self) -> None:
         for engine in self.engines:
             await self.run(engine.dispose)
-
-
-def sqlite_url(data_dir: Path) -> str:
-    """The address of the embedded mode's database."""
-    return f"sqlite:///{(data_dir / 'agentchat.db').absolute()}"
 
 
 def open_database(url: str, *, pool_size: int = 10) -> Database:
@@ -140,23 +134,6 @@ def sqlite_engine(file: Path, *, autocommit: bool = False, foreign_keys: bool = 
     if not autocommit:
         event.listen(engine, "begin", _begin_immediate)
     return engine
-
-
-@contextmanager
-def explicit_transaction(connection: Connection) -> Iterator[None]:
-    """A transaction on a connection of SQLite's that commits each statement otherwise."""
-    driver: Any = connection.connection.driver_connection
-    _begin_immediate(connection)
-    try:
-        yield
-    except BaseException:
-        driver.execute("ROLLBACK")
-        raise
-    try:
-        driver.execute("COMMIT")
-    except sqlite3.Error as error:
-        driver.rollback()
-        raise OperationalError("COMMIT", None, error) from error
 
 
 def _begin_immediate(connection: Connection) -> None:

@@ -52,6 +52,14 @@ class BrokenReference(Unauthenticated):
         self.constraint = constraint
 
 
+class LostAcknowledgement(Unavailable):
+    """The connection broke under a write that commits itself: it may be stored or not."""
+
+    def __init__(self) -> None:
+        away = unavailable()
+        super().__init__(away.code, away.message, retry_after=away.retry_after)
+
+
 def account_gone() -> Unauthenticated:
     return Unauthenticated("account_gone", "The account of this token no longer exists.")
 
@@ -107,6 +115,11 @@ def is_locked(error: DBAPIError) -> bool:
     """Whether another process holds SQLite's lock."""
     code = getattr(error.driver_exception, "sqlite_errorcode", 0)
     return code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def was_not_sent(error: DBAPIError) -> bool:
+    """Whether asyncpg found the connection closed before it sent anything: it died unused in the pool."""
+    return type(error.orig).__name__ == "InterfaceError" and "connection is closed" in str(error.orig)
 
 
 def is_stale_plan(error: DBAPIError) -> bool:

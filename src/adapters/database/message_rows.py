@@ -15,7 +15,7 @@ _citations_of: Final = msgspec.json.Decoder(tuple[Citation, ...]).decode
 
 
 def to_message(row: Any) -> Message:
-    """From the columns of `messages` that are `SHOWN`, in that order."""
+    """From the columns of `messages` in their order, without those that only the database needs."""
     message_id, dialog_id, created_at, content, feedback, status, run_id, model, *rest = row
     rating = None if feedback is None else Feedback(feedback)
     if status is None:
@@ -57,9 +57,10 @@ def to_exchange(row: Any) -> Exchange:
 
 
 def from_answer(answer: Answer) -> dict[str, Any]:
-    """The values of an answer's row that change while it lives."""
+    """The values of an answer's row that change while it lives, and the run that changes them."""
     usage = answer.usage
     return {
+        "a_run_id": answer.run_id,
         "a_content": storable(answer.content),
         "a_status": answer.status.value,
         "a_model": answer.model,

@@ -17,22 +17,24 @@ from sqlalchemy import (
     insert,
     literal_column,
     null,
+    or_,
     select,
     true,
     union_all,
     update,
 )
+from sqlalchemy.exc import IntegrityError
 
 from adapters.database.columns import Moment
 from adapters.database.dialogs import ADD_DIALOG, from_dialog
-from adapters.database.errors import BrokenReference
+from adapters.database.errors import BrokenReference, LostAcknowledgement
 from adapters.database.message_rows import from_answer, to_exchange, to_message
 from adapters.database.owners import LIMIT, OWNER, beside_owner, owned_row, owned_rows, refuse_missing, row_limit
 from adapters.database.session import Session, Values
 from adapters.database.tables import dialogs, messages, users
 from application.paging import Window
 from domain.dialogs import Dialog
-from domain.errors import NotFound
+from domain.errors import Conflict, NotFound
 from domain.ids import DialogId, MessageId, UserId
 from domain.messages import Answer, AnswerStatus, Exchange, Feedback, Message, Question
 
@@ -88,11 +90,22 @@ def _value(side: str, column: str) -> BindParameter[Any]:
 
 
 _OPEN_BOTH: Final = _asked_and_answered()
+# `close_abandoned` leaves the lease where it was: so its run, if it lives after all, knows the row as its own still.
+_ABANDONED: Final = and_(
+    messages.c.status == literal_column(f"'{AnswerStatus.INTERRUPTED.value}'"),
+    messages.c.lease_until.is_not(None),
+    messages.c.run_id == _value("a", "run_id"),
+)
 _CLOSE: Final = (
     update(messages)
-    .where(_THIS, _OPEN)
+    .where(_THIS, or_(_OPEN, _ABANDONED))
     .values({name: _value("a", name) for name in ("content", *_OF_ANSWERS) if name not in {"run_id", "lease_until"}})
     .values(lease_until=None)
+)
+_OF_THIS_RUN: Final = select(messages.c.message_id).where(_THIS, messages.c.run_id == _value("a", "run_id"))
+_CLOSED_SO: Final = _OF_THIS_RUN.where(
+    messages.c.lease_until.is_(None),
+    *(messages.c[name] == _value("a", name) for name in ("status", "closed_at", "content")),
 )
 _NEW_DIALOG: Final = insert(dialogs).values(
     {column.name: bindparam(f"d_{column.name}", type_=column.type) for column in dialogs.c}
@@ -167,7 +180,7 @@ _RENEW: Final = (
 _ABANDON: Final = (
     update(messages)
     .where(_OPEN, messages.c.lease_until < bindparam("now", type_=Moment))
-    .values(status=AnswerStatus.INTERRUPTED.value, closed_at=bindparam("closed", type_=Moment), lease_until=None)
+    .values(status=AnswerStatus.INTERRUPTED.value, closed_at=bindparam("closed", type_=Moment))
 )
 
 
@@ -195,12 +208,11 @@ class MessageRows:
             "q_content": question.content,
             "a_message_id": answer.message_id,
             "a_created_at": answer.created_at,
-            "a_run_id": answer.run_id,
             "a_lease_until": lease_until,
             **from_answer(answer),
         }
         try:
-            await self._open(values, None if dialog is None else from_dialog(dialog))
+            await self._open_once(values, None if dialog is None else from_dialog(dialog))
         except BrokenReference as broken:
             # SQLite does not say which reference broke, and lets the transaction go on to find out.
             if broken.constraint is None:
@@ -208,6 +220,17 @@ class MessageRows:
             if broken.constraint == "messages_dialog":
                 raise NotFound("dialog", question.dialog_id) from broken
             raise
+
+    async def _open_once(self, values: Values, dialog: Values | None) -> None:
+        try:
+            await self._open(values, dialog)
+        except LostAcknowledgement:
+            try:
+                await self._open(values, dialog)
+            except (Conflict, IntegrityError):
+                ours = {"owner": values["owner"], "id": values["a_message_id"], "a_run_id": values["a_run_id"]}
+                if not await self._session.rows(_OF_THIS_RUN, ours):
+                    raise
 
     async def _open(self, values: Values, dialog: Values | None) -> None:
         if dialog is None:
@@ -221,9 +244,16 @@ class MessageRows:
     async def close(self, answer: Answer, *, owner: UserId) -> bool:
         closed = {"owner": owner, "id": answer.message_id, **from_answer(answer)}
         now = answer.closed_at or datetime.now(UTC)
+        try:
+            done = await self._close(closed, answer.dialog_id, now)
+        except LostAcknowledgement:
+            done = await self._close(closed, answer.dialog_id, now)
+        return done or bool(await self._session.rows(_CLOSED_SO, closed))
+
+    async def _close(self, closed: Values, dialog_id: DialogId, now: datetime) -> bool:
         if self._one_statement:
             return bool(await self._session.affected(_CLOSE_AND_TOUCH, {**closed, "now": now}))
-        touched = {"owner": owner, "dialog": answer.dialog_id, "now": now}
+        touched = {"owner": closed["owner"], "dialog": dialog_id, "now": now}
         return await self._session.affected_together((_CLOSE, closed), (_TOUCH, touched))
 
     async def history(self, dialog_id: DialogId, window: Window, *, owner: UserId) -> Sequence[Message]:

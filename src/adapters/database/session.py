@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NoReturn, Protocol, TypeVar
 
@@ -10,8 +11,8 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import Executable
 
-from adapters.database.engine import Gate, Runner, explicit_transaction
-from adapters.database.errors import FAILURES, is_locked, is_stale_plan, translate
+from adapters.database.engine import Gate, Runner
+from adapters.database.errors import FAILURES, LostAcknowledgement, is_locked, is_stale_plan, translate, was_not_sent
 
 Values = Mapping[str, Any]
 Rows = Sequence[Any]
@@ -25,10 +26,12 @@ _LONGEST_PAUSE: Final = 0.05
 class Session(Protocol):
     """Raises domain errors only, apart from mistakes of ours."""
 
-    async def rows(self, statement: Executable, values: Values) -> Rows: ...
+    async def rows(self, statement: Executable, values: Values) -> Rows:
+        """Run a read, again if its connection broke; writes with RETURNING in transactions only."""
+        ...
 
     async def affected(self, statement: Executable, values: Values) -> int:
-        """Run a write; the number of rows that it touched."""
+        """Run a write; the number of rows that it touched. Raises LostAcknowledgement outside of transactions."""
         ...
 
     async def affected_together(self, *writes: Write) -> bool:
@@ -37,15 +40,17 @@ class Session(Protocol):
 
 
 class Attempts:
-    """Which failures of a first statement are worth another try: it has done nothing yet.
+    """Which failures of a first statement are worth another try.
 
-    A connection that died in the pool is replaced once. SQLite's lock, held by another process, is waited for.
+    A connection that broke is replaced once, if the statement is `repeatable` (a read, or rolled back with its
+    transaction) or surely did nothing. SQLite's lock, held by another process, is waited for.
     """
 
-    __slots__ = ("_number", "_replaced", "_until")
+    __slots__ = ("_number", "_repeatable", "_replaced", "_until")
 
-    def __init__(self) -> None:
+    def __init__(self, *, repeatable: bool = True) -> None:
         self._number = 0
+        self._repeatable = repeatable
         self._replaced = False
         self._until = asyncio.get_running_loop().time() + LOCK_PATIENCE_SECONDS
 
@@ -54,63 +59,79 @@ class Attempts:
             self._number += 1
             await asyncio.sleep(min(0.001 * 2**self._number, _LONGEST_PAUSE))
             return True
-        if self._replaced or not (error.connection_invalidated or is_stale_plan(error)):
+        did_nothing = is_stale_plan(error) or was_not_sent(error)
+        if not self._repeatable and not did_nothing and error.connection_invalidated:
+            raise LostAcknowledgement from error
+        if self._replaced or not (did_nothing or error.connection_invalidated):
             return False
         self._replaced = True
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """An engine, and the gate before its connections."""
+
+    engine: Engine
+    gate: Gate
+
+
 class SingleStatements:
-    """Borrows a connection for each statement, so a round trip is all it costs."""
+    """Borrows a connection for each call, so a round trip is all that a statement costs.
 
-    __slots__ = ("_autocommits", "_engine", "_gate", "_spawn")
+    On SQLite writes take the lane of the transactions: whoever waits there for another process's lock holds up no read.
+    """
 
-    def __init__(self, engine: Engine, gate: Gate, spawn: Runner) -> None:
-        self._engine = engine
-        self._gate = gate
+    __slots__ = ("_reads", "_spawn", "_writes")
+
+    def __init__(self, reads: Lane, writes: Lane, spawn: Runner) -> None:
+        self._reads = reads
+        self._writes = writes
         self._spawn = spawn
-        self._autocommits = engine.dialect.name == "sqlite"
 
     async def rows(self, statement: Executable, values: Values) -> Rows:
-        return await self._run(_fetch, statement, values)
+        return await self._attempted(self._reads, partial(_alone, _fetch, self._reads.engine, statement, values))
 
     async def affected(self, statement: Executable, values: Values) -> int:
-        return await self._run(_count, statement, values)
+        count = partial(_alone, _count, self._writes.engine, statement, values)
+        return await self._attempted(self._writes, count, repeatable=False)
 
     async def affected_together(self, *writes: Write) -> bool:
-        return await self._attempted(partial(self._borrow_for_all, writes))
+        return await self._attempted(self._writes, partial(_all_or_none, self._writes.engine, writes), repeatable=False)
 
-    async def _run(
-        self, run: Callable[[Connection, Executable, Values], _T], statement: Executable, values: Values
-    ) -> _T:
-        return await self._attempted(partial(self._borrow, run, statement, values))
-
-    async def _attempted(self, work: Callable[[], _T]) -> _T:
+    async def _attempted(self, lane: Lane, work: Callable[[], _T], *, repeatable: bool = True) -> _T:
         attempts: Attempts | None = None
-        await self._gate.enter()
+        await lane.gate.enter()
         try:
             while True:
                 try:
                     return await self._spawn(work)
                 except DBAPIError as error:
-                    attempts = attempts or Attempts()
+                    attempts = attempts or Attempts(repeatable=repeatable)
                     if not await attempts.again(error):
                         raise
         except FAILURES as error:
             refuse(error)
         finally:
-            self._gate.leave()
+            lane.gate.leave()
 
-    def _borrow(self, run: Callable[[Connection, Executable, Values], _T], statement: Executable, values: Values) -> _T:
-        with self._engine.connect() as connection:
-            if not self._autocommits:
-                # Not an engine with this option: its events cost more than the option.
-                connection.execution_options(isolation_level="AUTOCOMMIT")
+
+def _alone(
+    run: Callable[[Connection, Executable, Values], _T], engine: Engine, statement: Executable, values: Values
+) -> _T:
+    """One statement that commits itself. SQLite's reader does so anyway; its writer has to be told to begin."""
+    if engine.dialect.name == "sqlite":
+        with engine.begin() as connection:
             return run(connection, statement, values)
+    with engine.connect() as connection:
+        # Not an engine with this option: its events cost more than the option.
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        return run(connection, statement, values)
 
-    def _borrow_for_all(self, writes: Sequence[Write]) -> bool:
-        with self._engine.connect() as connection, explicit_transaction(connection):
-            return all(_count(connection, statement, values) for statement, values in writes)
+
+def _all_or_none(engine: Engine, writes: Sequence[Write]) -> bool:
+    with engine.begin() as connection:
+        return all(_count(connection, statement, values) for statement, values in writes)
 
 
 class OpenTransaction:

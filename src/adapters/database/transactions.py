@@ -14,7 +14,7 @@ from adapters.database.engine import Database, Gate, open_database
 from adapters.database.login_failures import LoginFailureRows
 from adapters.database.messages import MessageRows
 from adapters.database.refresh_tokens import RefreshTokenRows
-from adapters.database.session import OpenTransaction, Session, SingleStatements
+from adapters.database.session import Lane, OpenTransaction, Session, SingleStatements
 from adapters.database.users import UserRows
 from application.ports.persistence import (
     Agents,
@@ -52,9 +52,8 @@ class DatabaseTransactions:
     def __init__(self, database: Database, *, patience: float = PATIENCE_SECONDS) -> None:
         self.database = database
         self._writers = Gate(database.writers, patience)
-        shared = database.reader is database.writer
-        self._readers = self._writers if shared else Gate(database.readers, patience)
-        self._singles = Repositories(self._single_statements(), database.dialect)
+        self._single_statements = single_statements(database, self._writers, patience)
+        self._singles = Repositories(self._single_statements, database.dialect)
         self._ending: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -88,11 +87,15 @@ class DatabaseTransactions:
         yield self._singles
 
     async def ping(self) -> None:
-        await self._single_statements().rows(_PING, {})
-
-    def _single_statements(self) -> SingleStatements:
-        return SingleStatements(self.database.reader, self._readers, self.database.run)
+        await self._single_statements.rows(_PING, {})
 
     async def aclose(self) -> None:
         await asyncio.gather(*self._ending, return_exceptions=True)
         await self.database.aclose()
+
+
+def single_statements(database: Database, writers: Gate, patience: float) -> SingleStatements:
+    writes = Lane(database.writer, writers)
+    shared = database.reader is database.writer
+    reads = writes if shared else Lane(database.reader, Gate(database.readers, patience))
+    return SingleStatements(reads, writes, database.run)
