@@ -5,10 +5,10 @@ from datetime import datetime
 
 from application.paging import Page, Position, Window
 from application.ports.clock import Clock
-from application.ports.persistence import Transactions
+from application.ports.persistence import Transaction, Transactions
 from application.ports.security import OpaqueTokens
-from application.sessions import API_KEY_PREFIX
-from domain.errors import Conflict
+from application.sessions import API_KEY_PREFIX, Caller
+from domain.errors import Conflict, Unauthenticated
 from domain.ids import ApiKeyId, UserId, new_id
 from domain.users import KEYS_MAX, ApiKey
 
@@ -19,20 +19,27 @@ class CreateApiKey:
     tokens: OpaqueTokens
     clock: Clock
 
-    async def __call__(self, actor: UserId, name: str, expires_at: datetime | None) -> tuple[ApiKey, str]:
-        """The key and its secret, which nobody can show a second time."""
+    async def __call__(self, caller: Caller, name: str, expires_at: datetime | None) -> tuple[ApiKey, str]:
+        """The key and its secret, which nobody can show a second time.
+
+        Raises Unauthenticated `session_ended`: the access token of a login that was ended, which may have been
+        stolen, is good for minutes, and must not be exchanged for a key that is good for ever.
+        """
+        now = self.clock.now()
         secret = self.tokens.make(API_KEY_PREFIX)
         key = ApiKey.new(
             ApiKeyId(new_id()),
-            actor,
+            caller.user_id,
             name,
-            self.clock.now(),
+            now,
             key_hash=self.tokens.fingerprint(secret),
             hint=secret[-4:],
             expires_at=expires_at,
         )
         async with self.transactions.begin() as tx:
-            if len(await tx.api_keys.list(Window(limit=KEYS_MAX), owner=actor)) >= KEYS_MAX:
+            await tx.users.locked(caller.user_id)
+            await _require_live(tx, caller, now)
+            if len(await tx.api_keys.list(Window(limit=KEYS_MAX), owner=caller.user_id)) >= KEYS_MAX:
                 raise Conflict("too_many_api_keys", f"An account has at most {KEYS_MAX} API keys: delete one first.")
             await tx.api_keys.add(key)
         return key, secret
@@ -64,3 +71,9 @@ class DeleteApiKey:
     async def __call__(self, actor: UserId, api_key_id: ApiKeyId) -> None:
         async with self.transactions.begin() as tx:
             await tx.api_keys.remove(api_key_id, owner=actor)
+
+
+async def _require_live(tx: Transaction, caller: Caller, now: datetime) -> None:
+    family_id = caller.family_id
+    if family_id is not None and not await tx.refresh_tokens.is_live(family_id, now, owner=caller.user_id):
+        raise Unauthenticated("session_ended", "This login was ended: log in again.")

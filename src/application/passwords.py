@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from application.password_check import CheckPassword
-from application.ports.clock import Clock
 from application.ports.persistence import Transactions
 from application.ports.security import PasswordHasher
 from application.sessions import Caller
@@ -34,7 +33,6 @@ class ChangePassword:
     transactions: Transactions
     confirm: ConfirmPassword
     hasher: PasswordHasher
-    clock: Clock
     password_min_length: int = 4
 
     async def __call__(self, caller: Caller, old_password: str, new_password: str, address: str) -> None:
@@ -42,8 +40,6 @@ class ChangePassword:
         user = await self.confirm(caller.user_id, "old_password", old_password, address)
         password_hash = await self.hasher.hash(new)
         async with self.transactions.begin() as tx:
-            current = await tx.users.caller(caller.user_id)
-            if current.password_hash != user.password_hash:
+            if not await tx.users.set_password(user.user_id, password_hash, user.password_hash):
                 raise Conflict("password_changed", "The password was changed by another request meanwhile.")
-            await tx.users.save(current.with_password(password_hash, self.clock.now()))
             await tx.refresh_tokens.remove_all(caller.user_id, but=caller.family_id)

@@ -36,7 +36,10 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Authenticate:
-    """An access token is checked without the database: the repositories prove that the account still exists."""
+    """An access token is checked without the database: the repositories prove that the account still exists.
+
+    So it outlives the end of its login until it expires. What would outlive it too asks for a login that goes on.
+    """
 
     transactions: Transactions
     issuer: TokenIssuer
@@ -99,11 +102,11 @@ class LogIn:
     async def _open(self, user: User, renewed_hash: str | None) -> tuple[User, Tokens]:
         now = self.clock.now()
         async with self.transactions.begin() as tx:
-            current = await tx.users.caller(user.user_id)
+            current = await tx.users.locked(user.user_id)
             if current.password_hash != user.password_hash:
                 raise _login_failed()
             if renewed_hash:
-                await tx.users.save(current.with_password(renewed_hash, current.updated_at))
+                await tx.users.set_password(user.user_id, renewed_hash, user.password_hash)
             await tx.refresh_tokens.remove_expired(now)
             return current, await self.issue_tokens(tx, user.user_id, FamilyId(new_id()), now)
 
@@ -142,7 +145,10 @@ class RefreshSession:
 
 @dataclass(frozen=True, slots=True)
 class LogOut:
-    """Ends the login that the access token came from, and the one of the refresh token if one is given."""
+    """Ends the login that the access token came from, and the one of the refresh token if one is given.
+
+    The access token opens what it opened until it expires, but makes no API keys any more.
+    """
 
     transactions: Transactions
     tokens: OpaqueTokens
@@ -150,6 +156,7 @@ class LogOut:
 
     async def __call__(self, caller: Caller, refresh_token: str | None) -> None:
         async with self.transactions.begin() as tx:
+            await tx.users.locked(caller.user_id)
             if caller.family_id is not None:
                 await tx.refresh_tokens.remove_family(caller.family_id)
             if refresh_token:

@@ -50,7 +50,7 @@ class RegisterUser:
         async with self.transactions.autocommit() as tx:
             if await tx.users.by_name(name) is not None:
                 raise Conflict("user_name_taken", "This user name is taken: choose another.", field="user_name")
-        user = draft.with_password(await self.hasher.hash(password), draft.created_at)
+        user = draft.with_password(await self.hasher.hash(password))
         async with self.transactions.begin() as tx:
             await tx.users.add(user)
         return user
@@ -100,7 +100,7 @@ class UpdateUser:
             changed = user.with_profile(
                 email=change.email, avatar=change.avatar, description=change.description, now=self.clock.now()
             )
-            await tx.users.save(changed)
+            await tx.users.save_profile(changed)
         return changed
 
 

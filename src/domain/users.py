@@ -101,8 +101,8 @@ class User:
         """Nobody else sees the e-mail address."""
         return self if viewer == self.user_id else replace(self, email=None)
 
-    def with_password(self, password_hash: str, now: datetime) -> "User":
-        return replace(self, password_hash=password_hash, updated_at=now)
+    def with_password(self, password_hash: str) -> "User":
+        return replace(self, password_hash=password_hash)
 
 
 def parse_email(raw: str | None) -> str | None:

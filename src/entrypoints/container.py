@@ -124,10 +124,9 @@ class Accounts(Provider):
         transactions: Transactions,
         confirm: passwords.ConfirmPassword,
         hasher: PasswordHasher,
-        clock: Clock,
         settings: Settings,
     ) -> passwords.ChangePassword:
-        return passwords.ChangePassword(transactions, confirm, hasher, clock, settings.password_min_length)
+        return passwords.ChangePassword(transactions, confirm, hasher, settings.password_min_length)
 
     @provide
     def issue_tokens(self, issuer: TokenIssuer, tokens: OpaqueTokens, settings: Settings) -> sessions.IssueTokens:

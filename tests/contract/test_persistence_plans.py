@@ -38,6 +38,9 @@ async def use_everything(transactions: DatabaseTransactions, owner: UserId) -> N
     async with transactions.begin() as tx:
         await tx.users.get(owner)
         await tx.users.by_name(UserName("ann"))
+        await tx.users.locked(owner)
+        await tx.users.set_password(owner, "new", "hash")
+        await tx.refresh_tokens.is_live(FamilyId("f"), NOW, owner=owner)
         await tx.refresh_tokens.spend("hash", NOW)
         await tx.refresh_tokens.remove_family(FamilyId("f"))
         await tx.refresh_tokens.remove_all(owner)

@@ -7,12 +7,25 @@ import pytest
 from sqlalchemy import func, select
 
 from adapters.database.engine import Gate
-from adapters.database.session import SingleStatements
+from adapters.database.session import Lane, SingleStatements
 from adapters.database.tables import metadata
 from adapters.database.transactions import DatabaseTransactions
 from domain.errors import Conflict, NotFound, Unauthenticated
 from domain.users import Role, UserName
-from stored import LEASE, NOBODY, NOW, agent, api_key, dialog, open_answer, question, refresh_token, registered, user
+from stored import (
+    LEASE,
+    NOBODY,
+    NOW,
+    agent,
+    api_key,
+    dialog,
+    open_answer,
+    question,
+    refresh_token,
+    registered,
+    seconds,
+    user,
+)
 
 
 async def test_a_user_comes_back_as_stored(transactions: DatabaseTransactions) -> None:
@@ -40,24 +53,36 @@ async def test_of_many_registrations_of_one_name_at_once_one_wins(transactions: 
     assert {one.code for one in refused} == {"user_name_taken"}
 
 
-async def test_a_profile_is_replaced_but_not_its_name(transactions: DatabaseTransactions) -> None:
+async def test_a_profile_is_replaced_and_nothing_else(transactions: DatabaseTransactions) -> None:
     one = user("Ann")
     async with transactions.begin() as tx:
         await tx.users.add(one)
-    changed = replace(one, email="a@b.c", password_hash="other", role=Role.ADMIN, description="d", avatar="/x")
+    changed = replace(one, email="a@b.c", description="d", avatar="/x", updated_at=seconds(1))
     async with transactions.begin() as tx:
-        await tx.users.save(replace(changed, name=UserName("Bob")))
+        await tx.users.save_profile(replace(changed, name=UserName("Bob"), password_hash="other", role=Role.ADMIN))
     async with transactions.autocommit() as tx:
         assert await tx.users.get(one.user_id) == changed
 
 
 async def test_an_unknown_user_is_not_found(transactions: DatabaseTransactions) -> None:
     async with transactions.begin() as tx:
-        for refused in (tx.users.get(NOBODY), tx.users.remove(NOBODY), tx.users.save(user())):
+        for refused in (tx.users.get(NOBODY), tx.users.remove(NOBODY), tx.users.save_profile(user())):
             with pytest.raises(NotFound):
                 await refused
         with pytest.raises(Unauthenticated):
             await tx.users.caller(NOBODY)
+        with pytest.raises(Unauthenticated):
+            await tx.users.locked(NOBODY)
+        with pytest.raises(Unauthenticated):
+            await tx.users.set_password(NOBODY, "new", "hash")
+
+
+async def test_a_password_replaces_the_expected_one_only(transactions: DatabaseTransactions) -> None:
+    owner = await registered(transactions)
+    async with transactions.begin() as tx:
+        assert not await tx.users.set_password(owner, "new", "other")
+        assert await tx.users.set_password(owner, "new", "hash")
+        assert (await tx.users.get(owner)).password_hash == "new"
 
 
 async def test_removing_a_user_leaves_no_row_of_theirs(transactions: DatabaseTransactions) -> None:
@@ -77,7 +102,8 @@ async def test_removing_a_user_leaves_no_row_of_theirs(transactions: DatabaseTra
 
 
 async def rows_of(transactions: DatabaseTransactions, owner: str) -> int:
-    session = SingleStatements(transactions.database.reader, Gate(1, 1), transactions.database.run)
+    lane = Lane(transactions.database.reader, Gate(1, 1))
+    session = SingleStatements(lane, lane, transactions.database.run)
     count = 0
     for table in metadata.tables.values():
         if "user_id" in table.c:

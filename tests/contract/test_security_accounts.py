@@ -99,21 +99,21 @@ async def test_a_profile_is_changed_by_its_user_and_by_admins(desk: AccountDesk)
 async def test_deleting_an_account_needs_its_password_and_ends_everything(desk: AccountDesk) -> None:
     ann = await desk.enrol()
     tokens = await desk.enter()
-    _, secret = await desk.create_key(ann.user_id, "laptop", None)
+    _, secret = await desk.create_key(Caller(ann.user_id), "laptop", None)
     assert await code_of(desk.delete_user(ann.user_id, "wrong", HOME)) == "wrong_password"
     await desk.delete_user(ann.user_id, "test", HOME)
     assert await code_of(desk.refresh(tokens.refresh_token)) == "refresh_token_invalid"
     assert await code_of(desk.authenticate(secret)) == "api_key_invalid"
     assert await code_of(desk.enter()) == "login_failed"
     assert await code_of(desk.show_user(ann.user_id, None)) == "account_gone"
-    assert await code_of(desk.create_key(ann.user_id, "another", None)) == "account_gone"
+    assert await code_of(desk.create_key(Caller(ann.user_id), "another", None)) == "account_gone"
     assert await code_of(desk.delete_user(ann.user_id, "test", HOME)) == "account_gone"
     assert (await desk.enrol()).user_id != ann.user_id
 
 
 async def test_an_api_key_speaks_for_its_user_until_it_is_deleted(desk: AccountDesk, statements: list[str]) -> None:
     ann = await desk.enrol()
-    key, secret = await desk.create_key(ann.user_id, " laptop ", None)
+    key, secret = await desk.create_key(Caller(ann.user_id), " laptop ", None)
     assert secret.startswith("ak_")
     assert (key.name, key.hint) == ("laptop", secret[-4:])
     assert secret not in repr(key)
@@ -125,9 +125,23 @@ async def test_an_api_key_speaks_for_its_user_until_it_is_deleted(desk: AccountD
     assert await code_of(desk.authenticate(secret)) == "api_key_invalid"
 
 
+async def test_the_access_token_of_an_ended_login_makes_no_api_key(desk: AccountDesk) -> None:
+    await desk.enrol()
+    gone, stolen, mine = [await desk.enter() for _ in range(3)]
+    await desk.create_key(await desk.caller(gone), "laptop", None)
+    await desk.log_out(await desk.caller(gone), None)
+    await desk.refresh(stolen.refresh_token)
+    await desk.create_key(await desk.caller(stolen), "renewed", None)
+    await desk.change_password(await desk.caller(mine), "test", "better", HOME)
+    for ended in (gone, stolen):
+        assert await code_of(desk.create_key(await desk.caller(ended), "laptop", None)) == "session_ended"
+    _, secret = await desk.create_key(await desk.caller(mine), "laptop", None)
+    await desk.create_key(await desk.authenticate(secret), "made by a key", None)
+
+
 async def test_an_api_key_expires(desk: AccountDesk) -> None:
     ann = await desk.enrol()
-    _, secret = await desk.create_key(ann.user_id, "laptop", START + timedelta(hours=1))
+    _, secret = await desk.create_key(Caller(ann.user_id), "laptop", START + timedelta(hours=1))
     desk.clock.pass_time(3599)
     await desk.authenticate(secret)
     desk.clock.pass_time(1)
@@ -136,7 +150,7 @@ async def test_an_api_key_expires(desk: AccountDesk) -> None:
 
 async def test_api_keys_of_others_are_not_found(desk: AccountDesk) -> None:
     ann, bob = await desk.enrol(), await desk.enrol("bob")
-    key, secret = await desk.create_key(ann.user_id, "laptop", None)
+    key, secret = await desk.create_key(Caller(ann.user_id), "laptop", None)
     assert await code_of(desk.show_key(bob.user_id, key.api_key_id)) == "api_key_not_found"
     assert await code_of(desk.delete_key(bob.user_id, key.api_key_id)) == "api_key_not_found"
     assert await code_of(desk.delete_key(ann.user_id, ApiKeyId("nothing"))) == "api_key_not_found"
@@ -149,7 +163,7 @@ async def test_api_keys_are_listed_newest_first_in_pages(desk: AccountDesk) -> N
     ann = await desk.enrol()
     for number in range(5):
         desk.clock.pass_time(1)
-        await desk.create_key(ann.user_id, f"key {number}", None)
+        await desk.create_key(Caller(ann.user_id), f"key {number}", None)
     page = await desk.list_keys(ann.user_id, Window(limit=3))
     rest = await desk.list_keys(ann.user_id, Window.parse(3, page.next_cursor))
     assert [key.name for key in (*page.items, *rest.items)] == [f"key {number}" for number in (4, 3, 2, 1, 0)]
@@ -159,7 +173,7 @@ async def test_api_keys_are_listed_newest_first_in_pages(desk: AccountDesk) -> N
 async def test_an_account_has_a_bounded_number_of_api_keys(desk: AccountDesk) -> None:
     ann = await desk.enrol()
     for number in range(KEYS_MAX):
-        key, _ = await desk.create_key(ann.user_id, f"key {number}", None)
-    assert await code_of(desk.create_key(ann.user_id, "one more", None)) == "too_many_api_keys"
+        key, _ = await desk.create_key(Caller(ann.user_id), f"key {number}", None)
+    assert await code_of(desk.create_key(Caller(ann.user_id), "one more", None)) == "too_many_api_keys"
     await desk.delete_key(ann.user_id, key.api_key_id)
-    await desk.create_key(ann.user_id, "one more", None)
+    await desk.create_key(Caller(ann.user_id), "one more", None)

@@ -191,6 +191,12 @@ def test_an_api_key_goes_wherever_an_access_token_goes(client: Client, register:
     assert code_of(client.get(f"{V1}/user/info", headers=key), 401) == "api_key_invalid"
 
 
+def test_a_login_that_was_ended_makes_no_api_key(client: Client, register: Register) -> None:
+    ann = register("ann")
+    data_of(client.post(f"{V1}/user/logout", headers=ann))
+    assert code_of(client.post(f"{V1}/api_key", json={"name": "k"}, headers=ann), 401) == "session_ended"
+
+
 def test_an_api_key_is_deleted_by_query_too_and_pages_have_cursors(client: Client, register: Register) -> None:
     ann = register("ann")
     ids = [data_of(client.post(f"{V1}/api_key", json={"name": f"k{n}"}, headers=ann))["api_key_id"] for n in range(3)]

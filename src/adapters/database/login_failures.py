@@ -14,7 +14,6 @@ from domain.users import FailedLogins
 
 _AMONG: Final = login_failures.c.key.in_(bindparam("keys", type_=Text, expanding=True))
 _FIND: Final = select(login_failures).where(_AMONG)
-_CLEAR: Final = delete(login_failures).where(_AMONG)
 _REMOVE_BEFORE: Final = delete(login_failures).where(login_failures.c.last_at < bindparam("moment", type_=Moment))
 
 
@@ -44,10 +43,6 @@ class LoginFailureRows:
     async def record(self, failure: FailedLogins) -> None:
         values = {"key": failure.key, "failures": failure.failures, "last_at": failure.last_at}
         await self._session.affected(_RECORD[self._dialect], values)
-
-    async def clear(self, keys: Sequence[str]) -> None:
-        if keys:
-            await self._session.affected(_CLEAR, {"keys": list(keys)})
 
     async def remove_before(self, moment: datetime) -> None:
         await self._session.affected(_REMOVE_BEFORE, {"moment": moment})

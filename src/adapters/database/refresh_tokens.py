@@ -3,22 +3,38 @@
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Text, bindparam, delete, insert, select, update
+from sqlalchemy import Integer, Text, bindparam, delete, insert, literal_column, select, update
 
 from adapters.database.columns import Moment
 from adapters.database.session import Session
-from adapters.database.tables import refresh_tokens
+from adapters.database.tables import refresh_tokens, users
 from domain.ids import FamilyId, UserId
 from domain.users import RefreshToken
 
 _HASH: Final = refresh_tokens.c.token_hash == bindparam("hash", type_=Text)
 _ADD: Final = insert(refresh_tokens)
 _GET: Final = select(refresh_tokens).where(_HASH)
+_LOCK_OWNER: Final = (
+    select(users.c.user_id)
+    .join(refresh_tokens, refresh_tokens.c.user_id == users.c.user_id)
+    .where(_HASH)
+    .with_for_update(of=users, key_share=True)
+)
 _SPEND: Final = (
     update(refresh_tokens)
     .where(_HASH, refresh_tokens.c.spent_at.is_(None))
     .values(spent_at=bindparam("now", type_=Moment))
     .returning(*refresh_tokens.c)
+)
+_LIVE: Final = (
+    select(refresh_tokens.c.family_id)
+    .where(
+        refresh_tokens.c.family_id == bindparam("family", type_=Text),
+        refresh_tokens.c.user_id == bindparam("user", type_=Text),
+        refresh_tokens.c.spent_at.is_(None),
+        refresh_tokens.c.expires_at > bindparam("now", type_=Moment),
+    )
+    .limit(literal_column("1", Integer))
 )
 _REMOVE_FAMILY: Final = delete(refresh_tokens).where(refresh_tokens.c.family_id == bindparam("family", type_=Text))
 _REMOVE_ALL: Final = delete(refresh_tokens).where(
@@ -45,11 +61,16 @@ class RefreshTokenRows:
         await self._session.affected(_ADD, values)
 
     async def spend(self, token_hash: str, now: datetime) -> RefreshToken | None:
+        # The owner before the token: who ends logins locks in this order too, so they never wait for each other.
+        await self._session.rows(_LOCK_OWNER, {"hash": token_hash})
         fresh = await self._session.rows(_SPEND, {"hash": token_hash, "now": now})
         if fresh:
             return _to_token(fresh[0], spent_at=None)
         spent = await self._session.rows(_GET, {"hash": token_hash})
         return _to_token(spent[0], spent_at=spent[0][4]) if spent else None
+
+    async def is_live(self, family_id: FamilyId, now: datetime, *, owner: UserId) -> bool:
+        return bool(await self._session.rows(_LIVE, {"family": family_id, "user": owner, "now": now}))
 
     async def remove_family(self, family_id: FamilyId) -> None:
         await self._session.affected(_REMOVE_FAMILY, {"family": family_id})

@@ -14,16 +14,17 @@ from domain.users import Role, User, UserName
 _ADD: Final = insert(users)
 _GET: Final = select(users).where(users.c.user_id == bindparam("user_id", type_=Text))
 _BY_NAME: Final = select(users).where(users.c.name_key == bindparam("name_key", type_=Text))
-_SAVE: Final = (
+# Not FOR UPDATE: that would hold back every insert that refers to the account, such as a question.
+_LOCKED: Final = _GET.with_for_update(key_share=True)
+_THIS: Final = users.c.user_id == bindparam("id", type_=Text)
+_PROFILE: Final = ("email", "avatar", "description", "updated_at")
+_SAVE_PROFILE: Final = (
+    update(users).where(_THIS).values({name: bindparam(name, type_=users.c[name].type) for name in _PROFILE})
+)
+_SET_PASSWORD: Final = (
     update(users)
-    .where(users.c.user_id == bindparam("id", type_=Text))
-    .values(
-        {
-            column.name: bindparam(column.name, type_=column.type)
-            for column in users.c
-            if column.name not in {"user_id", "name", "name_key"}
-        }
-    )
+    .where(_THIS, users.c.password_hash == bindparam("expected", type_=Text))
+    .values(password_hash=bindparam("new", type_=Text))
 )
 _REMOVE: Final = delete(users).where(users.c.user_id == bindparam("user_id", type_=Text))
 
@@ -35,35 +36,47 @@ class UserRows:
         self._session = session
 
     async def add(self, user: User) -> None:
-        values = {"user_id": user.user_id, "name": user.name.value, "name_key": user.name.key, **_changeable(user)}
+        values = {
+            "user_id": user.user_id,
+            "name": user.name.value,
+            "name_key": user.name.key,
+            "password_hash": user.password_hash,
+            "role": user.role.value,
+            "created_at": user.created_at,
+            **_profile(user),
+        }
         await self._session.affected(_ADD, values)
 
     async def get(self, user_id: UserId) -> User:
-        rows = await self._find(user_id)
+        rows = await self._session.rows(_GET, {"user_id": user_id})
         if not rows:
             raise NotFound("user", user_id)
         return to_user(rows[0])
 
     async def caller(self, user_id: UserId) -> User:
-        rows = await self._find(user_id)
-        if not rows:
-            raise account_gone()
-        return to_user(rows[0])
+        return _there(await self._session.rows(_GET, {"user_id": user_id}))
+
+    async def locked(self, user_id: UserId) -> User:
+        return _there(await self._session.rows(_LOCKED, {"user_id": user_id}))
 
     async def by_name(self, name: UserName) -> User | None:
         rows = await self._session.rows(_BY_NAME, {"name_key": name.key})
         return to_user(rows[0]) if rows else None
 
-    async def save(self, user: User) -> None:
-        if not await self._session.affected(_SAVE, {"id": user.user_id, **_changeable(user)}):
+    async def save_profile(self, user: User) -> None:
+        if not await self._session.affected(_SAVE_PROFILE, {"id": user.user_id, **_profile(user)}):
             raise NotFound("user", user.user_id)
+
+    async def set_password(self, user_id: UserId, new_hash: str, expected_hash: str) -> bool:
+        values = {"id": user_id, "new": new_hash, "expected": expected_hash}
+        if await self._session.affected(_SET_PASSWORD, values):
+            return True
+        await self.caller(user_id)
+        return False
 
     async def remove(self, user_id: UserId) -> None:
         if not await self._session.affected(_REMOVE, {"user_id": user_id}):
             raise NotFound("user", user_id)
-
-    async def _find(self, user_id: UserId) -> Rows:
-        return await self._session.rows(_GET, {"user_id": user_id})
 
 
 def to_user(row: Any) -> User:
@@ -71,13 +84,16 @@ def to_user(row: Any) -> User:
     return User(user_id, UserName(name), password_hash, Role(role), email, avatar, description, created_at, updated_at)
 
 
-def _changeable(user: User) -> dict[str, Any]:
+def _there(rows: Rows) -> User:
+    if not rows:
+        raise account_gone()
+    return to_user(rows[0])
+
+
+def _profile(user: User) -> dict[str, Any]:
     return {
-        "password_hash": user.password_hash,
-        "role": user.role.value,
         "email": user.email,
         "avatar": user.avatar,
         "description": user.description,
-        "created_at": user.created_at,
         "updated_at": user.updated_at,
     }

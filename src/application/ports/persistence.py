@@ -32,10 +32,21 @@ class Users(Protocol):
         """The caller's own account. Raises Unauthenticated `account_gone`."""
         ...
 
+    async def locked(self, user_id: UserId) -> User:
+        """As `caller`, and to the end of the transaction nobody else begins, renews or ends a login of the account."""
+        ...
+
     async def by_name(self, name: UserName) -> User | None: ...
 
-    async def save(self, user: User) -> None:
-        """Replace everything but the id and name. Raises NotFound."""
+    async def save_profile(self, user: User) -> None:
+        """Replace e-mail address, avatar, description and `updated_at`, and nothing else. Raises NotFound."""
+        ...
+
+    async def set_password(self, user_id: UserId, new_hash: str, expected_hash: str) -> bool:
+        """Replace the hash, and lock as `locked` does. False, and nothing changed, when it is not the expected one.
+
+        Raises Unauthenticated `account_gone`.
+        """
         ...
 
     async def remove(self, user_id: UserId) -> None:
@@ -49,8 +60,12 @@ class RefreshTokens(Protocol):
     async def spend(self, token_hash: str, now: datetime) -> RefreshToken | None:
         """Mark the token as spent and give it as it was before; None when there is none.
 
-        Atomic: of two callers at once exactly one sees `spent_at` None.
+        Atomic: of two callers at once exactly one sees `spent_at` None. Locks the owner as `Users.locked` does.
         """
+        ...
+
+    async def is_live(self, family_id: FamilyId, now: datetime, *, owner: UserId) -> bool:
+        """Whether the login goes on: one of its tokens is neither spent nor expired."""
         ...
 
     async def remove_family(self, family_id: FamilyId) -> None: ...
@@ -82,8 +97,6 @@ class LoginFailures(Protocol):
     async def record(self, failure: FailedLogins) -> None:
         """Insert or replace the count under the failure's key."""
         ...
-
-    async def clear(self, keys: Sequence[str]) -> None: ...
 
     async def remove_before(self, moment: datetime) -> None: ...
 
@@ -159,15 +172,18 @@ class Messages(Protocol):
     ) -> None:
         """Store a question and its open (running) answer, and `dialog` before them if given. Atomic alone.
 
+        In autocommit a connection that broke before the database's word came is no failure if they were stored.
+
         Raises Conflict `dialog_busy` when the dialog has another open answer, even if both come at the same moment,
         Conflict `dialog_exists` when `dialog` does (and is not busy), NotFound when there is no dialog.
         """
         ...
 
     async def close(self, answer: Answer, *, owner: UserId) -> bool:
-        """Replace the open answer by the finished one and touch the dialog, in at most two statements. Atomic alone.
+        """Replace the open answer by the finished one and touch the dialog. Atomic alone.
 
-        False, and nothing changed, when it is no longer open or was removed: exactly one closer wins.
+        Its own run also takes back an answer that `close_abandoned` closed meanwhile. False, and nothing changed, when
+        it was closed otherwise or removed: exactly one closer wins. The same closing again is True and changes nothing.
         """
         ...
 

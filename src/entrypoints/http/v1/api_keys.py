@@ -72,7 +72,7 @@ def _moment(at: datetime | None) -> str | None:
 async def create_api_key(
     data: JSONBody[CreateApiKeyBody], caller: FromDishka[Caller], create: FromDishka[CreateApiKey]
 ) -> Envelope[NewApiKeyView]:
-    return ok(NewApiKeyView.of(*await create(caller.user_id, data.name, data.expires_at)))
+    return ok(NewApiKeyView.of(*await create(caller, data.name, data.expires_at)))
 
 
 @get("/api_key", summary="The caller's keys, newest first", tags=TAGS)
