@@ -59,3 +59,10 @@ def test_every_error_code_is_on_the_page(code: str) -> None:
 @pytest.mark.parametrize(("verb", "path"), sorted(set(addresses())))
 def test_every_address_is_on_the_page(verb: str, path: str) -> None:
     assert re.search(rf"`{verb} (/api/v1|/docs)?{re.escape(path)}[`?]", PAGE), f"{verb} {path}"
+
+
+def test_every_page_is_in_the_navigation_and_every_decision_is_named_by_its_number() -> None:
+    pages = {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
+    assert set(re.findall(r"[\w/-]+\.md", (ROOT / "mkdocs.yml").read_text())) == pages
+    for path in (ROOT / "docs" / "adr").glob("*.md"):
+        assert path.read_text().startswith(f"# {path.name[:4]}: ")
