@@ -36,6 +36,8 @@ class AnthropicEndpoint:
         self._api_key = api_key
         self._http = http
         self._base_url = base_url or ANTHROPIC_URL
+        # Whole, so that the SDK need not put it together for every request.
+        self._address = f"{self._base_url.rstrip('/')}/v1/messages"
         self._max_tokens = max_tokens
         self._thinking_tokens = thinking_tokens
         self._client: AsyncAnthropic | None = None
@@ -50,7 +52,7 @@ class AnthropicEndpoint:
 
         try:
             response = await self._made().post(
-                "/v1/messages",
+                self._address,
                 content=msgspec.json.encode(
                     body_of(request, max_tokens=self._max_tokens, thinking_tokens=self._thinking_tokens)
                 ),

@@ -32,6 +32,8 @@ class OpenAIEndpoint:
         self._api_key = api_key
         self._http = http
         self._base_url = base_url or OPENAI_URL
+        # Whole, so that the SDK need not put it together for every request.
+        self._address = f"{self._base_url.rstrip('/')}/chat/completions"
         self._compatible = compatible
         self._client: AsyncOpenAI | None = None
         self._making = threading.Lock()
@@ -69,7 +71,7 @@ class OpenAIEndpoint:
         with_usage = self._with_usage if with_usage is None else with_usage
         try:
             response = await self._made().post(
-                "/chat/completions",
+                self._address,
                 content=msgspec.json.encode(body_of(request, compatible=self._compatible, with_usage=with_usage)),
                 cast_to=httpx2.Response,
                 stream=True,

@@ -26,15 +26,7 @@ class WebClient:
 
 
 def _client() -> "httpx2.AsyncClient":
-    import httpx2
-
+    from adapters.web.lean import LeanClient
     from adapters.web.transport import AiohttpTransport
 
-    # Redirects are not followed: the SDKs' key headers would go along to the other host.
-    return httpx2.AsyncClient(
-        transport=AiohttpTransport(),
-        headers={"accept-encoding": "identity"},
-        follow_redirects=False,
-        trust_env=False,
-        timeout=None,
-    )
+    return LeanClient(AiohttpTransport())

@@ -4,14 +4,17 @@ import os
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 import aiohttp
 import httpx2
+import yarl
 from aiohttp.http_exceptions import HttpProcessingError
 
 from adapters.web.body import BODY_EXTENSION, ResponseBody
 
 KEEPALIVE_SECONDS = 30.0
+_target = lru_cache(maxsize=64)(yarl.URL)
 PROXY_VARIABLES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 
 
@@ -43,7 +46,7 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
         with _errors_of_httpx():
             response = await self._opened().request(
                 request.method,
-                str(request.url),
+                _target(str(request.url)),
                 headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw],
                 data=await request.aread() or None,
                 allow_redirects=False,
