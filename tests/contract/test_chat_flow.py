@@ -279,7 +279,9 @@ async def test_deleting_a_dialog_stops_the_answer_in_the_making(transactions: Da
     assert desk.model.active == 0
 
 
-async def test_the_lease_of_a_dead_process_frees_the_dialog(transactions: DatabaseTransactions) -> None:
+async def test_the_lease_of_a_dead_process_frees_the_dialog_and_it_may_come_back(
+    transactions: DatabaseTransactions,
+) -> None:
     gate = hold()
     dead = ChatDesk(transactions, ScriptedChatModel([delta("x"), gate]))
     actor = await dead.person()
@@ -293,10 +295,14 @@ async def test_the_lease_of_a_dead_process_frees_the_dialog(transactions: Databa
         assert await tx.messages.close_abandoned(alive.clock.now()) == 1
         assert await tx.messages.close_abandoned(alive.clock.now()) == 0
     assert text_of(await alive.answer(actor)) == "fresh"
+
+    async def answers() -> list[tuple[AnswerStatus, str]]:
+        return [(one.status, one.content) for one in await alive.history(actor) if isinstance(one, Answer)]
+
+    assert await answers() == [(AnswerStatus.INTERRUPTED, ""), (AnswerStatus.COMPLETE, "fresh")]
     gate.release()
     await run.wait()
-    statuses = [one.status for one in await alive.history(actor) if isinstance(one, Answer)]
-    assert statuses == [AnswerStatus.INTERRUPTED, AnswerStatus.COMPLETE]
+    assert await answers() == [(AnswerStatus.COMPLETE, "x"), (AnswerStatus.COMPLETE, "fresh")]
 
 
 turns = st.sampled_from(

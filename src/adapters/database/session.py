@@ -93,11 +93,13 @@ class SingleStatements:
         return await self._attempted(self._reads, partial(_alone, _fetch, self._reads.engine, statement, values))
 
     async def affected(self, statement: Executable, values: Values) -> int:
-        count = partial(_alone, _count, self._writes.engine, statement, values)
+        run = _begun if self._writes.engine.dialect.name == "sqlite" else _alone
+        count = partial(run, _count, self._writes.engine, statement, values)
         return await self._attempted(self._writes, count, repeatable=False)
 
     async def affected_together(self, *writes: Write) -> bool:
-        return await self._attempted(self._writes, partial(_all_or_none, self._writes.engine, writes), repeatable=False)
+        count = partial(_begun, _count_all, self._writes.engine, writes)
+        return await self._attempted(self._writes, count, repeatable=False)
 
     async def _attempted(self, lane: Lane, work: Callable[[], _T], *, repeatable: bool = True) -> _T:
         attempts: Attempts | None = None
@@ -116,22 +118,17 @@ class SingleStatements:
             lane.gate.leave()
 
 
-def _alone(
-    run: Callable[[Connection, Executable, Values], _T], engine: Engine, statement: Executable, values: Values
-) -> _T:
-    """One statement that commits itself. SQLite's reader does so anyway; its writer has to be told to begin."""
-    if engine.dialect.name == "sqlite":
-        with engine.begin() as connection:
-            return run(connection, statement, values)
+def _alone(run: Callable[..., _T], engine: Engine, *given: Any) -> _T:
     with engine.connect() as connection:
-        # Not an engine with this option: its events cost more than the option.
-        connection.execution_options(isolation_level="AUTOCOMMIT")
-        return run(connection, statement, values)
+        if engine.dialect.name != "sqlite":
+            # Not an engine with this option: its events cost more than the option. SQLite's reader has it.
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+        return run(connection, *given)
 
 
-def _all_or_none(engine: Engine, writes: Sequence[Write]) -> bool:
+def _begun(run: Callable[..., _T], engine: Engine, *given: Any) -> _T:
     with engine.begin() as connection:
-        return all(_count(connection, statement, values) for statement, values in writes)
+        return run(connection, *given)
 
 
 class OpenTransaction:
@@ -207,6 +204,10 @@ def _fetch(connection: Connection, statement: Executable, values: Values) -> Row
 
 def _count(connection: Connection, statement: Executable, values: Values) -> int:
     return connection.execute(statement, values).rowcount
+
+
+def _count_all(connection: Connection, writes: Sequence[Write]) -> bool:
+    return all(_count(connection, statement, values) for statement, values in writes)
 
 
 def _commit(connection: Connection) -> None:
