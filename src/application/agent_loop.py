@@ -25,8 +25,6 @@ from domain.errors import ModelError
 from domain.messages import StepStatus, ToolStep
 from domain.tools import JsonValue, ToolCall, ToolResult, ToolRound, ToolType
 
-__all__ = ["AgentLoop", "request_tokens"]
-
 MAX_CALLS_PER_TURN = 32
 MAX_RESULT_CHARS = 40_000
 MAX_SHOWN_CHARS = 2_000

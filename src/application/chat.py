@@ -6,7 +6,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Final
 
-from application.agent_loop import AgentLoop, request_tokens
+from application.agent_loop import AgentLoop
 from application.models import ModelCatalogue
 from application.ports.chat_model import ChatModels
 from application.ports.clock import Clock
@@ -16,7 +16,7 @@ from application.run_registry import RunRegistry
 from application.runs import OnCrash, Run, RunKey
 from domain.agents import DEFAULT_AGENT, Agent
 from domain.chat_events import ChatEvent, LoopEvent, RunFailed, RunFinished
-from domain.conversation import FinishReason, ModelRequest, UserTurn
+from domain.conversation import FinishReason, ModelRequest, UserTurn, request_tokens
 from domain.dialogs import Dialog, name_from_question, parse_dialog_id
 from domain.errors import Conflict, DomainError, InvalidValue, NotFound, TooLarge
 from domain.history import prompt_budget, window
