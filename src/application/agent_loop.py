@@ -16,6 +16,7 @@ from domain.conversation import (
     ModelRequest,
     ReasoningDelta,
     TextDelta,
+    ToolCallDelta,
     ToolTurn,
     Usage,
     request_tokens,
@@ -26,6 +27,7 @@ from domain.messages import StepStatus, ToolStep
 from domain.tools import JsonValue, ToolCall, ToolResult, ToolRound, ToolType
 
 MAX_CALLS_PER_TURN = 32
+MAX_ARGUMENT_CHARS = 1_000_000
 MAX_RESULT_CHARS = 40_000
 MAX_SHOWN_CHARS = 2_000
 
@@ -53,13 +55,11 @@ class AgentLoop:
                             yield ReasoningText(text)
                         case ModelFinished():
                             yield _turn_finished(delta, assembler, request)
-                        case _:
-                            pass
+                        case ToolCallDelta():
+                            _refuse_endless(assembler)
             turn = assembler.turn()
             if not turn.tool_calls:
                 return
-            if len(turn.tool_calls) > MAX_CALLS_PER_TURN:
-                raise ModelError("too_many_tool_calls", f"The model made more than {MAX_CALLS_PER_TURN} calls at once.")
             results: dict[str, ToolResult] = {}
             async with aclosing(self._call_all(turn.tool_calls, tools, results)) as steps:
                 async for step in steps:
@@ -76,7 +76,13 @@ class AgentLoop:
         running: set[asyncio.Task[tuple[ToolResult, ToolStep]]] = set()
         try:
             for call in calls:
-                yield _step(StepStatus.START, call, tools.get(call.name), "", arguments=call.arguments)
+                yield _step(
+                    StepStatus.START,
+                    call,
+                    tools.get(call.name),
+                    "",
+                    arguments=_shorten(call.arguments, MAX_SHOWN_CHARS),
+                )
                 running.add(asyncio.create_task(self._call(call, tools.get(call.name), sorted(tools))))
             while running:
                 done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -101,6 +107,13 @@ class AgentLoop:
         spent = round((time.monotonic() - began) * 1000)
         step = _step(status, call, tool, _shorten(content, MAX_SHOWN_CHARS), duration_ms=spent)
         return ToolResult(call.call_id, call.name, content, failed), step
+
+
+def _refuse_endless(assembler: AnswerAssembler) -> None:
+    if assembler.calls > MAX_CALLS_PER_TURN:
+        raise ModelError("too_many_tool_calls", f"The model made more than {MAX_CALLS_PER_TURN} calls at once.")
+    if assembler.argument_chars > MAX_ARGUMENT_CHARS:
+        raise ModelError("answer_too_long", "The model did not stop: its tool call was cut off.")
 
 
 async def _result(call: ToolCall, tool: ToolRunner | None, known: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """The runs of this process: found by id or dialog, kept alive in the database, ended together on shutdown."""
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ class RunRegistry:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _places: Counter[UserId] = field(default_factory=Counter)
     _taken: int = 0
-    _kept: deque[Run] = field(default_factory=deque)
+    _kept: dict[RunId, Run] = field(default_factory=dict)
     _kept_chars: int = 0
 
     @contextmanager
@@ -116,19 +116,17 @@ class RunRegistry:
         self._tasks.discard(task)
         self._live.pop(run.key.run_id, None)
         self._leave_place(run.key.user_id)
-        self._kept.append(run)
+        self._kept[run.key.run_id] = run
         self._kept_chars += run.size
         while self._kept_chars > MAX_KEPT_CHARS or len(self._kept) > MAX_KEPT_RUNS:
-            self._forget_oldest()
+            self._forget(next(iter(self._kept)))
         with suppress(RuntimeError):  # the loop is closing: nothing is left to follow
-            asyncio.get_running_loop().call_later(self.kept_seconds, self._forget, run)
+            asyncio.get_running_loop().call_later(self.kept_seconds, self._forget, run.key.run_id)
 
-    def _forget_oldest(self) -> None:
-        self._forget(self._kept[0])
-
-    def _forget(self, run: Run) -> None:
-        if self._runs.pop(run.key.run_id, None) is not None:
-            self._kept.remove(run)
+    def _forget(self, run_id: RunId) -> None:
+        run = self._kept.pop(run_id, None)
+        if run is not None:
+            del self._runs[run_id]
             self._kept_chars -= run.size
 
 

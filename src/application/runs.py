@@ -9,13 +9,17 @@ from typing import Final
 
 from domain.chat_events import ChatEvent, LoopEvent, RoundFinished, RunFailed, RunFinished, TurnFinished
 from domain.conversation import Usage
-from domain.errors import DomainError, ModelError
+from domain.errors import DomainError, ModelError, TooManyRequests
 from domain.ids import DialogId, MessageId, RunId, UserId
 from domain.messages import AnswerStatus
 from domain.transcript import Transcript
 
 MAX_ANSWER_CHARS: Final = 2_000_000
 """Of text and reasoning together: a model that never stops must not fill the memory."""
+
+SLICE: Final = 64
+"""Events that a reader takes at a time: what one that is far behind holds in memory."""
+MAX_READERS: Final = 16
 
 OnCrash = Callable[[RunId, BaseException], None]
 """Told of an exception that no rule foresaw."""
@@ -99,7 +103,13 @@ class Run:
             await asyncio.wait({self._task})
 
     def attach(self, after: int, heartbeat: float) -> "Reader":
-        """A reader of what the log holds beyond `after`, and of what comes. Give it back to `detach`."""
+        """A reader of what the log holds beyond `after`, and of what comes. Give it back to `detach`.
+
+        Raises TooManyRequests `too_many_readers`.
+        """
+        if len(self._readers) >= MAX_READERS:
+            message = f"At most {MAX_READERS} readers can follow one answer."
+            raise TooManyRequests("too_many_readers", message, retry_after=2)
         reader = Reader(self._log, after, heartbeat)
         self._readers.add(reader)
         if self._leave_timer:
@@ -190,14 +200,16 @@ class Run:
 class Reader:
     """Follows a run's log from a cursor. It holds no events of its own, so a slow one costs nothing."""
 
-    __slots__ = ("_cursor", "_heartbeat", "_log", "_spoke_at", "_waiter")
+    __slots__ = ("_heartbeat", "_log", "_spoke_at", "_waiter", "cursor", "listening")
 
     def __init__(self, log: Sequence[Recorded], after: int, heartbeat: float) -> None:
         self._log = log
-        self._cursor = after
+        self.cursor = after
         self._heartbeat = heartbeat
         self._spoke_at = 0.0
         self._waiter: asyncio.Future[None] | None = None
+        self.listening = False
+        """Whether it has taken all there is, and waits for more."""
 
     def wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -211,17 +223,19 @@ class Reader:
         timer = Heartbeat(self, loop)
         try:
             while True:
-                batch = self._log[self._cursor :]
+                batch = self._log[self.cursor : self.cursor + SLICE]
                 if batch:
-                    self._cursor += len(batch)
+                    self.cursor += len(batch)
                     yield batch
                     self._spoke_at = loop.time()
                 elif _ended(self._log):
                     return
                 else:
                     self._waiter = loop.create_future()
+                    self.listening = True
                     await self._waiter
-                    if len(self._log) == self._cursor:
+                    self.listening = False
+                    if len(self._log) == self.cursor:
                         yield ()
         finally:
             timer.cancel()

@@ -28,6 +28,12 @@ class AnswerAssembler:
         self._text: list[str] = []
         self._calls: dict[int, _CallPieces] = {}
         self._reasoning: tuple[ReasoningBlock, ...] = ()
+        self.argument_chars = 0
+        """Characters of the arguments of all calls so far."""
+
+    @property
+    def calls(self) -> int:
+        return len(self._calls)
 
     def add(self, event: ModelEvent) -> None:
         match event:
@@ -54,6 +60,7 @@ class AnswerAssembler:
         pieces.call_id = pieces.call_id or delta.call_id
         pieces.name = pieces.name or delta.name
         pieces.arguments.append(delta.arguments)
+        self.argument_chars += len(delta.arguments)
 
 
 def _unique(call_id: str, taken: set[str]) -> str:

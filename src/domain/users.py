@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from domain.errors import Forbidden, InvalidValue
@@ -20,6 +20,10 @@ KEYS_MAX = 100
 
 _EMAIL_WORD = r"[^@\s.\"(),:;<>\[\\\]]+"
 _EMAIL = re.compile(rf"(?=[^@]{{1,64}}@){_EMAIL_WORD}(\.{_EMAIL_WORD})*@{_EMAIL_WORD}(\.{_EMAIL_WORD})*")
+LONGEST_KEY_LIFE = timedelta(days=36_525)
+
+_FILLERS = frozenset("\u115f\u1160\u3164\uffa0\u034f\u17b4\u17b5\u2800")
+"""Letters and signs that show nothing."""
 _BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -50,7 +54,7 @@ class UserName:
 
 
 def _is_invisible(char: str) -> bool:
-    return char >= "\x7f" and (unicodedata.category(char) == "Cf" or "\ufe00" <= char <= "\ufe0f")
+    return char >= "\x7f" and (unicodedata.category(char) == "Cf" or "\ufe00" <= char <= "\ufe0f" or char in _FILLERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +188,8 @@ class ApiKey:
     ) -> "ApiKey":
         if expires_at is not None and expires_at <= now:
             raise InvalidValue("expires_at", "must be in the future")
+        if expires_at is not None and expires_at > now + LONGEST_KEY_LIFE:
+            raise InvalidValue("expires_at", "must be within 100 years, or left out for a key that does not expire")
         name = line("name", name, minimum=1, maximum=KEY_NAME_MAX)
         return cls(api_key_id, user_id, name, key_hash, hint, now, expires_at)
 

@@ -127,6 +127,29 @@ def test_a_model_that_never_stops_calling_is_stopped() -> None:
     assert len(model.requests) == 3
 
 
+@pytest.mark.parametrize(
+    ("made", "code"),
+    [
+        ([call("echo", text=str(number)) for number in range(40)], "too_many_tool_calls"),
+        ([call_piece(0, name="echo", arguments="x" * 300_000)] * 4, "answer_too_long"),
+    ],
+)
+def test_a_turn_of_endless_calls_is_cut_off(made: list[Step], code: str) -> None:
+    async def scene() -> None:
+        await events_of(ScriptedChatModel(turns=[[*made, finished()]]), Echo())
+
+    with pytest.raises(ModelError) as failure:
+        asyncio.run(scene())
+    assert failure.value.code == code
+
+
+def test_what_is_shown_of_a_call_is_short() -> None:
+    model = ScriptedChatModel([call("echo", text="x" * 50_000), delta("done")])
+    events = asyncio.run(events_of(model, Echo()))
+    shown = [one.step for one in events if isinstance(one, ToolProgress)]
+    assert all(len(one.message) <= 2000 and len(one.arguments or "") <= 2000 for one in shown)
+
+
 def test_closing_the_loop_stops_the_tools_that_work() -> None:
     async def scene() -> int:
         tool = Echo(together=99)

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from application.runs import Recorded, Run, RunKey
+from application.runs import MAX_READERS, SLICE, Recorded, Run, RunKey
 from domain.chat_events import AnswerDelta, ChatEvent, LoopEvent, RunFailed, RunFinished
 from domain.conversation import Usage
-from domain.errors import ModelError
+from domain.errors import ModelError, TooManyRequests
 from domain.ids import DialogId, MessageId, RunId, UserId
 from domain.messages import AnswerStatus
 from domain.transcript import Transcript
@@ -196,6 +197,22 @@ def test_a_run_out_of_time_says_so_and_keeps_what_it_has() -> None:
         assert isinstance(failed, RunFailed)
         assert failed.code == "run_time_limit"
         assert kept.answers == [("begun", AnswerStatus.INTERRUPTED)]
+
+    asyncio.run(scene())
+
+
+def test_a_reader_far_behind_holds_little_and_there_is_a_limit_of_readers() -> None:
+    async def scene() -> None:
+        run = Kept().run(speak(["x"] * 500))
+        run.start()
+        await run.wait()
+        sizes = [len(batch) async for batch in run.attach(0, 60).batches()]
+        assert sum(sizes) == 501
+        assert max(sizes) <= SLICE
+        for _ in range(MAX_READERS - 1):
+            run.attach(0, 60)
+        with pytest.raises(TooManyRequests):
+            run.attach(0, 60)
 
     asyncio.run(scene())
 

@@ -239,3 +239,24 @@ def test_an_api_key_has_a_name_and_expires_in_the_future_only(name: str, seconds
         return
     assert seconds > 0
     assert 1 <= len(key.name) <= 64
+
+
+@pytest.mark.parametrize(
+    "written", ["9999-12-31T23:59:59-14:00", "9999-12-31T23:59:59+00:00", "2500-01-01T00:00:00+00:00"]
+)
+def test_a_key_lives_a_hundred_years_at_most(written: str) -> None:
+    with pytest.raises(InvalidValue):
+        ApiKey.new(
+            ApiKeyId("k"),
+            UserId("u"),
+            "laptop",
+            NOW,
+            key_hash="h",
+            hint="abcd",
+            expires_at=datetime.fromisoformat(written),
+        )
+
+
+@pytest.mark.parametrize("filler", ["\u115f", "\u1160", "\u3164", "\uffa0", "\u200b", "\u00ad", "\u2800"])
+def test_a_name_with_something_invisible_in_it_is_the_same_name(filler: str) -> None:
+    assert UserName.parse(f"al{filler}ice").key == UserName.parse("alice").key

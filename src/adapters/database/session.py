@@ -1,6 +1,7 @@
 """How repositories run statements: inside a transaction, or each on its own."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +14,9 @@ from sqlalchemy.sql import Executable
 
 from adapters.database.engine import Gate, Runner
 from adapters.database.errors import FAILURES, LostAcknowledgement, is_locked, is_stale_plan, translate, was_not_sent
+from domain.errors import Unavailable
+
+log = logging.getLogger("agentchat.database")
 
 Values = Mapping[str, Any]
 Rows = Sequence[Any]
@@ -195,6 +199,9 @@ def refuse(error: Exception) -> NoReturn:
     known = translate(error)
     if known is None:
         raise error
+    if isinstance(known, Unavailable):
+        # The client is told to come again; the operator, what is wrong.
+        log.warning("database_unavailable", extra={"cause": str(getattr(error, "orig", error))[:300]})
     raise known from error
 
 

@@ -8,6 +8,8 @@ from litestar.types import Receive, Scope, Send
 from application.runs import Reader, Run
 from entrypoints.http.sse import frames
 
+STALLED_SECONDS: Final = 60.0
+"""A client that takes nothing for so long is let go; it may come back with Last-Event-ID."""
 _HEADERS: Final = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
@@ -22,19 +24,26 @@ class EventStream:
         self._run = run
         self._after = after
         self._heartbeat = heartbeat
+        self._seen = -1
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         reader = self._run.attach(self._after, self._heartbeat)
         body = asyncio.ensure_future(self._write(reader, send))
         gone = asyncio.ensure_future(_disconnected(receive))
         try:
-            await asyncio.wait({body, gone}, return_when=asyncio.FIRST_COMPLETED)
+            while not await _first_of(body, gone) and self._goes_on(reader):
+                pass
         finally:
             body.cancel()
             gone.cancel()
             self._run.detach(reader)
         if body.done() and not body.cancelled():
             body.result()
+
+    def _goes_on(self, reader: Reader) -> bool:
+        """Whether the client took anything, or had nothing to take, since the last look."""
+        before, self._seen = self._seen, reader.cursor
+        return reader.listening or reader.cursor != before
 
     async def _write(self, reader: Reader, send: Send) -> None:
         run_id = self._run.key.run_id
@@ -43,6 +52,12 @@ class EventStream:
         async for batch in reader.batches():
             await send({"type": "http.response.body", "body": frames(run_id, batch), "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _first_of(*tasks: asyncio.Future[None]) -> bool:
+    """Whether one of them ended before it is time to look after the client."""
+    done, _ = await asyncio.wait(tasks, timeout=STALLED_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    return bool(done)
 
 
 async def _disconnected(receive: Receive) -> None:
