@@ -14,6 +14,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from adapters.web.body import BODY_EXTENSION, ResponseBody
 
 KEEPALIVE_SECONDS = 30.0
+READ_BUFFER = 1 << 18
+"""Bytes that wait for a slow reader before the provider is made to wait; a small buffer pauses fast ones all the time."""
 _target = lru_cache(maxsize=64)(yarl.URL)
 PROXY_VARIABLES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 
@@ -63,7 +65,7 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
             connector = aiohttp.TCPConnector(limit=0, ssl=self._tls, keepalive_timeout=KEEPALIVE_SECONDS)
             proxied = any(name.lower() in PROXY_VARIABLES for name in os.environ)
             self._session = aiohttp.ClientSession(
-                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=proxied
+                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=proxied, read_bufsize=READ_BUFFER
             )
         return self._session
 
