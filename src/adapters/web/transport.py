@@ -15,7 +15,7 @@ from adapters.web.body import BODY_EXTENSION, ResponseBody
 
 KEEPALIVE_SECONDS = 30.0
 READ_BUFFER = 1 << 18
-"""Bytes that wait for a slow reader before the provider is made to wait; a small buffer pauses fast ones all the time."""
+"""Bytes that wait for us before a provider is made to wait: with few, fast ones are paused all the time."""
 _target = lru_cache(maxsize=64)(yarl.URL)
 PROXY_VARIABLES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 

@@ -20,10 +20,11 @@ _HEADERS: Final = (
 class EventStream:
     """Follows `run` from the event after `after`. A client that goes away is noticed at once, also in silence."""
 
-    def __init__(self, run: Run, *, after: int, heartbeat: float) -> None:
+    def __init__(self, run: Run, *, after: int, heartbeat: float, patience: float = STALLED_SECONDS) -> None:
         self._run = run
         self._after = after
         self._heartbeat = heartbeat
+        self._patience = patience
         self._seen = -1
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
@@ -31,7 +32,7 @@ class EventStream:
         body = asyncio.ensure_future(self._write(reader, send))
         gone = asyncio.ensure_future(_disconnected(receive))
         try:
-            while not await _first_of(body, gone) and self._goes_on(reader):
+            while not await _first_of(body, gone, self._patience) and self._goes_on(reader):
                 pass
         finally:
             body.cancel()
@@ -54,9 +55,9 @@ class EventStream:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _first_of(*tasks: asyncio.Future[None]) -> bool:
+async def _first_of(body: asyncio.Future[None], gone: asyncio.Future[None], patience: float) -> bool:
     """Whether one of them ended before it is time to look after the client."""
-    done, _ = await asyncio.wait(tasks, timeout=STALLED_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    done, _ = await asyncio.wait({body, gone}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
     return bool(done)
 
 
