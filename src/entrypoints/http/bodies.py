@@ -1,5 +1,6 @@
 """JSON bodies: decoded in one strict pass into the handler's Struct, so that a wrong type names its field."""
 
+import asyncio
 import re
 from typing import Any, Final
 
@@ -10,6 +11,9 @@ from litestar.types import Empty
 from domain.errors import FieldProblem
 from entrypoints.http.errors import FRAMEWORK, Refusal, Refused
 from entrypoints.http.wording import plain
+
+BODY_SECONDS: Final = 30.0
+"""For the whole body: a client that announces one and falls silent would hold its memory and connection for ever."""
 
 _MISSING: Final = re.compile(r"Object missing required field `(.+?)`")
 _PATH: Final = re.compile(r" - at `\$\.?(.*)`$")
@@ -26,6 +30,13 @@ class JsonRequest(Request[Any, Any, Any]):
             _check_media_type(self.headers.get("content-type", ""))
             self._json = _decode(body, self.route_handler.parsed_fn_signature.parameters["data"].annotation)
         return self._json
+
+    async def body(self) -> bytes:
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                return await super().body()
+        except TimeoutError as error:
+            raise Refused(Refusal(408, *FRAMEWORK[408], headers={"Connection": "close"})) from error
 
 
 def _check_media_type(value: str) -> None:

@@ -59,6 +59,7 @@ FRAMEWORK: Final[Mapping[int, tuple[str, str]]] = {
     403: ("forbidden", "The caller may not do this."),
     404: ("route_not_found", "There is nothing at this address; /docs lists what there is."),
     405: ("method_not_allowed", "This address does not take this method; the Allow header lists those that it takes."),
+    408: ("body_timeout", "The body took too long to arrive."),
     413: ("body_too_large", "The body is too large."),
     415: ("unsupported_media_type", "Send the body as application/json."),
     422: ("invalid_value", "The request holds an invalid value."),
