@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import httpx
 
-from servers.byte_server import ByteServer, Script
+from servers.byte_server import ByteServer, Exchange, Script
 
 PASSWORD = "correct horse"
 UNLIMITED = httpx.Limits(max_connections=None)
@@ -166,6 +166,18 @@ def chunk(text: str) -> dict[str, object]:
 
 
 STOP = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+
+
+async def begin_and_hang(exchange: Exchange) -> None:
+    await exchange.head()
+    await exchange.events(chunk("half"))
+    await exchange.closed.wait()
+
+
+async def hello(exchange: Exchange) -> None:
+    await exchange.head()
+    await exchange.events(chunk("Hel"), chunk("lo"), STOP, b"[DONE]")
+    await exchange.end()
 
 
 def settings_for(upstream_port: int, **more: object) -> dict[str, object]:

@@ -9,20 +9,20 @@ from pathlib import Path
 import httpx
 import pytest
 
-from live.live_server import SECRETS, STOP, Frame, LiveServer, Person, Stream, chunk, served, text_of
+from live.live_server import (
+    SECRETS,
+    STOP,
+    Frame,
+    LiveServer,
+    Person,
+    Stream,
+    begin_and_hang,
+    chunk,
+    hello,
+    served,
+    text_of,
+)
 from servers.byte_server import Exchange
-
-
-async def begin_and_hang(exchange: Exchange) -> None:
-    await exchange.head()
-    await exchange.events(chunk("half"))
-    await exchange.closed.wait()
-
-
-async def hello(exchange: Exchange) -> None:
-    await exchange.head()
-    await exchange.events(chunk("Hel"), chunk("lo"), STOP, b"[DONE]")
-    await exchange.end()
 
 
 async def drained(stream: Stream) -> list[Frame]:

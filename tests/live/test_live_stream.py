@@ -5,23 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from live.live_server import STOP, Live, chunk, served, text_of
+from live.live_server import STOP, Live, begin_and_hang, chunk, hello, served, text_of
 from servers.byte_server import Exchange, Script
 
 
-async def hello(exchange: Exchange) -> None:
-    await exchange.head()
-    await exchange.events(chunk("Hel"), chunk("lo"), STOP, b"[DONE]")
-    await exchange.end()
-
-
 async def hang(exchange: Exchange) -> None:
-    await exchange.closed.wait()
-
-
-async def begin_and_hang(exchange: Exchange) -> None:
-    await exchange.head()
-    await exchange.events(chunk("half"))
     await exchange.closed.wait()
 
 
