@@ -73,3 +73,15 @@ LoopEvent = AnswerDelta | ReasoningText | ToolProgress | Retrieved | TurnFinishe
 
 ChatEvent = AnswerDelta | ReasoningText | ToolProgress | Retrieved | RunFailed | RunFinished
 """What readers are shown."""
+
+LogEvent = LoopEvent | RunFailed | RunFinished
+"""What a run's log holds: from it the answer can be put together again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event in the log: `seq` counts from 1, `at` is whole milliseconds since 1970."""
+
+    seq: int
+    at: int
+    event: LogEvent

@@ -12,10 +12,11 @@ from datetime import datetime
 from typing import Protocol
 
 from application.paging import Window
+from application.ports.runs import Runs
 from domain.agents import Agent
 from domain.dialogs import Dialog
 from domain.ids import AgentId, ApiKeyId, DialogId, FamilyId, MessageId, UserId
-from domain.messages import Answer, Exchange, Feedback, Message, Question
+from domain.messages import Exchange, Feedback, Message
 from domain.users import ApiKey, FailedLogins, RefreshToken, User, UserName
 
 
@@ -131,11 +132,12 @@ class Scene:
     """What a chat begins from. `dialog` is None when the caller has none of that id yet.
 
     `agent` is the one asked for, else the dialog's, else the default one; None when it was asked for and is not to
-    be found, or when the dialog's agent was deleted.
+    be found, or when the dialog's agent was deleted. `open_runs` counts the caller's, at all processes.
     """
 
     dialog: Dialog | None
     agent: Agent | None
+    open_runs: int = 0
 
 
 class Dialogs(Protocol):
@@ -150,43 +152,17 @@ class Dialogs(Protocol):
         ...
 
     async def scene(self, dialog_id: DialogId, agent_id: AgentId | None, *, owner: UserId) -> Scene:
-        """Account, dialog and agent in one statement."""
+        """Account, dialog, agent and the number of open runs in one statement."""
         ...
 
     async def save(self, dialog: Dialog) -> None: ...
 
     async def remove(self, dialog_id: DialogId, *, owner: UserId) -> None:
-        """With its messages. Raises NotFound."""
+        """With its messages and its runs. Raises NotFound."""
         ...
 
 
 class Messages(Protocol):
-    async def open(
-        self,
-        question: Question,
-        answer: Answer,
-        *,
-        owner: UserId,
-        lease_until: datetime,
-        dialog: Dialog | None = None,
-    ) -> None:
-        """Store a question and its open (running) answer, and `dialog` before them if given. Atomic alone.
-
-        In autocommit a connection that broke before the database's word came is no failure if they were stored.
-
-        Raises Conflict `dialog_busy` when the dialog has another open answer, even if both come at the same moment,
-        Conflict `dialog_exists` when `dialog` does (and is not busy), NotFound when there is no dialog.
-        """
-        ...
-
-    async def close(self, answer: Answer, *, owner: UserId) -> bool:
-        """Replace the open answer by the finished one and touch the dialog. Atomic alone.
-
-        Its own run also takes back an answer that `close_abandoned` closed meanwhile. False, and nothing changed, when
-        it was closed otherwise or removed: exactly one closer wins. The same closing again is True and changes nothing.
-        """
-        ...
-
     async def history(self, dialog_id: DialogId, window: Window, *, owner: UserId) -> Sequence[Message]:
         """Oldest first, each question directly before its answer, in one statement. Raises NotFound for no dialog."""
         ...
@@ -201,12 +177,6 @@ class Messages(Protocol):
         """Raises NotFound."""
         ...
 
-    async def renew_leases(self, message_ids: Sequence[MessageId], lease_until: datetime) -> None: ...
-
-    async def close_abandoned(self, now: datetime) -> int:
-        """Close open answers whose lease ran out as interrupted; how many. Every process may call it at any time."""
-        ...
-
 
 class Transaction(Protocol):
     users: Users
@@ -216,6 +186,7 @@ class Transaction(Protocol):
     agents: Agents
     dialogs: Dialogs
     messages: Messages
+    runs: Runs
 
 
 class Transactions(Protocol):
