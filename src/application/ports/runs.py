@@ -73,7 +73,7 @@ class Runs(Protocol):
         ...
 
     async def log(self, run_id: RunId, after: int, limit: int) -> Sequence[Recorded]:
-        """Events numbered above `after`, in order, as they were appended: of at most `limit` pieces, and none cut short.
+        """Events numbered above `after`, in order, as they were appended: of at most `limit` pieces, each to its end.
 
         `after` may lie inside of a piece. The caller has proved that the run is theirs. Nothing when there is no log.
         """
