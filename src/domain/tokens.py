@@ -1,6 +1,7 @@
 """How many tokens a text is, roughly: enough to budget a prompt without any vendor's tables."""
 
 import re
+from bisect import bisect_right
 from typing import Final
 
 MOST_TOKENS: Final = (2**31 - 1) // 100
@@ -22,8 +23,31 @@ _WIDE: Final = re.compile(
 
 def estimate(text: str) -> int:
     """About one token for each CJK, kana, hangul or fullwidth character, and for each four others."""
-    wide = 0 if text.isascii() else sum(map(len, _WIDE.findall(text)))
-    return wide - (wide - len(text)) // _CHARACTERS_A_TOKEN
+    return _tokens(len(text), _wide_characters(text))
+
+
+class RunningEstimate:
+    """The estimate of a text that comes in pieces: that of the whole, for the work of looking at each piece once."""
+
+    __slots__ = ("_characters", "_wide")
+
+    def __init__(self) -> None:
+        self._characters = 0
+        self._wide = 0
+
+    def add(self, text: str) -> None:
+        self._characters += len(text)
+        self._wide += _wide_characters(text)
+
+    @property
+    def tokens(self) -> int:
+        return _tokens(self._characters, self._wide)
+
+
+def beginning(text: str, tokens: int) -> str:
+    """As much of the text as is at most so many tokens: exactly so many, where the text has more."""
+    ends = range(len(text) + 1)
+    return text[: bisect_right(ends, max(tokens, 0), key=lambda end: estimate(text[:end])) - 1]
 
 
 def reported(value: object) -> int | None:
@@ -31,3 +55,11 @@ def reported(value: object) -> int | None:
     if not isinstance(value, int) or isinstance(value, bool):
         return None
     return max(0, min(value, MOST_TOKENS))
+
+
+def _wide_characters(text: str) -> int:
+    return 0 if text.isascii() else sum(map(len, _WIDE.findall(text)))
+
+
+def _tokens(characters: int, wide: int) -> int:
+    return wide - (wide - characters) // _CHARACTERS_A_TOKEN

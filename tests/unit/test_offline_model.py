@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from adapters.offline import OfflineChatModel
 from application.builtin_tools import builtin_tools
@@ -21,6 +24,7 @@ from domain.conversation import (
     ToolTurn,
     Turn,
     UserTurn,
+    tokens_of,
 )
 from domain.tools import ToolCall, ToolResult
 from unit.conversation_strategies import requests
@@ -138,6 +142,7 @@ def test_an_image_is_admitted_not_to_be_seen() -> None:
 @settings(deadline=None)
 @given(requests())
 def test_any_request_gets_the_same_answer_twice_and_never_none(request_: ModelRequest) -> None:
+    request_ = replace(request_, max_output_tokens=None)
     events = answer_to(request_)
     assert events == answer_to(request_)
     *said, last = events
@@ -152,3 +157,73 @@ def test_any_request_gets_the_same_answer_twice_and_never_none(request_: ModelRe
 def test_words_come_one_by_one() -> None:
     assert len([event for event in ask("你好") if isinstance(event, TextDelta)]) > 30
     assert len([event for event in ask("hello") if isinstance(event, TextDelta)]) > 20
+
+
+@settings(deadline=None)
+@given(requests(), st.integers(1, 120))
+def test_an_answer_is_the_longest_that_the_limit_allows(request_: ModelRequest, limit: int) -> None:
+    whole = answer_to(replace(request_, max_output_tokens=None))
+    events = answer_to(replace(request_, max_output_tokens=limit))
+    last = events[-1]
+    assert isinstance(last, ModelFinished)
+    assert last.usage is not None
+    assert last.usage.output_tokens <= limit
+    if events == whole:
+        return
+    assert last.reason is FinishReason.LENGTH
+    assert text_of(whole).startswith(text_of(events))
+    assert calls_of(events) == calls_of(whole)[: len(calls_of(events))]
+    if not calls_of(whole):
+        assert last.usage.output_tokens == limit
+        assert limit <= 4 or tokens_of(AssistantTurn(text_of(events))) == limit
+
+
+@pytest.mark.parametrize("question", ["wait 0.05", " Wait  0.05\n", "等待 0.05 秒", "等待0.05秒"])
+def test_it_is_silent_as_long_as_it_is_told_to_and_says_so(question: str) -> None:
+    began = time.monotonic()
+    said = text_of(ask(question))
+    assert time.monotonic() - began >= 0.05
+    assert "0.05" in said
+    assert ("等待" in said) == ("等待" in question)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "wait",
+        "wait 0",
+        "wait 121",
+        "wait 120.5",
+        "wait 9e1",
+        "wait 5 s",
+        "please wait 5",
+        "等待 5",
+        "wait 5秒",
+        "wait 1\n2",
+    ],
+)
+def test_anything_else_is_answered_at_once(question: str) -> None:
+    began = time.monotonic()
+    assert "离线模型" in text_of(ask(question)) or "offline model" in text_of(ask(question))
+    assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize("question", ["count to {}", "Count to {} ", "数到 {}", "数到{}"])
+@pytest.mark.parametrize("last", [1, 12, 3000])
+def test_it_counts_one_by_one(question: str, last: int) -> None:
+    events = ask(question.format(last))
+    assert text_of(events) == " ".join(str(number) for number in range(1, last + 1))
+    assert len(events) == last + 1
+    assert isinstance(events[-1], ModelFinished)
+    assert events[-1].reason is FinishReason.STOP
+
+
+@pytest.mark.parametrize("question", ["count to 0", "count to 100001", "count to ten", "count to 5 and stop", "数到"])
+def test_it_counts_nothing_else(question: str) -> None:
+    assert "离线模型" in text_of(ask(question)) or "offline model" in text_of(ask(question))
+
+
+def test_a_result_of_a_tool_sets_nothing_off() -> None:
+    turn = AssistantTurn("", (ToolCall("a", "fetch", "{}"),))
+    said = text_of(ask("count to 3", turn, ToolTurn((ToolResult("a", "fetch", "The town is old."),))))
+    assert said != "1 2 3"

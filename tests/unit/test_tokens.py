@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from domain.conversation import AssistantTurn, ModelRequest, ToolTurn, Turn, UserTurn, request_tokens, tokens_of
 from domain.ids import ToolId
-from domain.tokens import MOST_TOKENS, estimate, reported
+from domain.tokens import MOST_TOKENS, RunningEstimate, beginning, estimate, reported
 from domain.tools import ToolCall, ToolResult, ToolSpec
 
 texts = st.text() | st.text(alphabet="ab 中文かな한글！🙂é")
@@ -46,6 +46,22 @@ def test_a_text_costs_between_a_quarter_of_its_characters_and_all_of_them(text: 
 @given(st.text(alphabet=st.characters(max_codepoint=127)))
 def test_ascii_takes_the_same_way_as_the_rest(text: str) -> None:
     assert estimate(text) == estimate(text + "中") - 1
+
+
+@given(st.lists(texts))
+def test_a_text_in_pieces_is_estimated_like_the_whole(pieces: list[str]) -> None:
+    running = RunningEstimate()
+    for piece in pieces:
+        running.add(piece)
+    assert running.tokens == estimate("".join(pieces))
+
+
+@given(texts, st.integers(-3, 12))
+def test_a_beginning_is_the_longest_that_fits(text: str, tokens: int) -> None:
+    start = beginning(text, tokens)
+    assert text.startswith(start)
+    assert estimate(start) == min(max(tokens, 0), estimate(text))
+    assert start == text or estimate(text[: len(start) + 1]) > max(tokens, 0)
 
 
 @given(st.one_of(st.integers(), st.booleans(), st.none(), st.text(), st.floats()))

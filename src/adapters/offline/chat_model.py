@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import AsyncGenerator, Iterator
 
+from adapters.offline.drills import drill_in
 from adapters.offline.extract import best_sentences
 from adapters.offline.rules import calls_for
 from adapters.offline.words import Wording, wording_for
@@ -22,6 +23,7 @@ from domain.conversation import (
     request_tokens,
     tokens_of,
 )
+from domain.tokens import beginning
 from domain.tools import ToolCall, ToolResult
 
 _GREETING = re.compile(
@@ -40,24 +42,40 @@ class OfflineChatModel:
         self._delay_seconds = delay_seconds
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
-        calls = _tool_calls(request)
-        for call in calls:
-            yield call
+        drill = drill_in(request.turns[-1])
+        if drill is not None:
+            await asyncio.sleep(drill.silence)
+        whole = AssistantTurn(drill.answer) if drill else _turn(request)
+        limit = request.max_output_tokens
+        said = whole if limit is None else _within(limit, whole)
+        for index, call in enumerate(said.tool_calls):
+            yield ToolCallDelta(index, call.call_id, call.name, call.arguments)
             await asyncio.sleep(self._delay_seconds)
-        text = "" if calls else _answer(request)
-        for piece in _PIECE.findall(text):
-            yield TextDelta(piece)
+        for piece in _PIECE.finditer(said.text):
+            yield TextDelta(piece[0])
             await asyncio.sleep(self._delay_seconds)
-        made = tuple(ToolCall(call.call_id, call.name, call.arguments) for call in calls)
-        usage = Usage(request_tokens(request), tokens_of(AssistantTurn(text, made)), estimated=True)
-        yield ModelFinished(FinishReason.TOOL_CALLS if calls else FinishReason.STOP, usage)
+        written = tokens_of(said)
+        usage = Usage(request_tokens(request), written if limit is None else min(written, limit), estimated=True)
+        done = FinishReason.TOOL_CALLS if said.tool_calls else FinishReason.STOP
+        yield ModelFinished(done if said == whole else FinishReason.LENGTH, usage)
 
 
-def _tool_calls(request: ModelRequest) -> list[ToolCallDelta]:
+def _turn(request: ModelRequest) -> AssistantTurn:
+    """Either calls or text."""
     last = request.turns[-1]
-    if not isinstance(last, UserTurn):
-        return []
-    return calls_for(_question(last), request.tools, turn=len(request.turns))
+    asked = calls_for(_question(last), request.tools, turn=len(request.turns)) if isinstance(last, UserTurn) else []
+    calls = tuple(ToolCall(call.call_id, call.name, call.arguments) for call in asked)
+    return AssistantTurn("" if calls else _answer(request), calls)
+
+
+def _within(limit: int, turn: AssistantTurn) -> AssistantTurn:
+    """As much of the turn as the limit allows by our own count, which takes some tokens for the turn's frame."""
+    if tokens_of(turn) <= limit:
+        return turn
+    calls = turn.tool_calls
+    while calls and tokens_of(AssistantTurn("", calls)) > limit:
+        calls = calls[:-1]
+    return AssistantTurn(beginning(turn.text, limit - tokens_of(AssistantTurn(""))), calls)
 
 
 def _answer(request: ModelRequest) -> str:

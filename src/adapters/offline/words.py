@@ -14,6 +14,7 @@ class Wording:
     seen_image: str
     tool_failed: str
     time: str
+    waited: str
 
 
 ENGLISH = Wording(
@@ -29,6 +30,7 @@ ENGLISH = Wording(
     seen_image="I am the built-in offline model, without a key: I received your {count} image(s), but I can't see.",
     tool_failed="The tool {name} failed: {content}",
     time="It is now {content}.",
+    waited="I am the built-in offline model, without a key: as you asked, I waited {seconds} seconds.",
 )
 CHINESE = Wording(
     greeting="你好！我是内置的离线模型：还没有配置任何模型的密钥。我可以从你给的资料里查找、做计算、报时间，但不会思考。有什么可以帮你？",
@@ -37,6 +39,7 @@ CHINESE = Wording(
     seen_image="我是内置的离线模型，没有密钥：收到了你的 {count} 张图片，但我看不见图片。",
     tool_failed="工具 {name} 失败了：{content}",
     time="现在是 {content}。",
+    waited="我是内置的离线模型，没有密钥：我按你的要求等待了 {seconds} 秒。",
 )
 
 
