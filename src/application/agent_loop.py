@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
+from application.output_limit import LimitedOutput
 from application.ports.chat_model import ChatModel
 from application.ports.tool_runner import ToolFailed, ToolRunner
 from domain.assembly import AnswerAssembler
@@ -40,12 +41,22 @@ class AgentLoop:
     tool_timeout: float
 
     async def run(
-        self, model: ChatModel, request: ModelRequest, tools: Mapping[str, ToolRunner]
+        self,
+        model: ChatModel,
+        request: ModelRequest,
+        tools: Mapping[str, ToolRunner],
+        *,
+        max_output_tokens: int | None = None,
     ) -> AsyncGenerator[LoopEvent, None]:
-        """Yield what happens, in order. Raises ModelError; closing it closes the model's stream and stops the tools."""
+        """Yield what happens, in order. Raises ModelError; closing it closes the model's stream and stops the tools.
+
+        `max_output_tokens`, 1 or more, is for all turns together. A run that has used it up ends with LENGTH, and the
+        calls of its last turn are not made.
+        """
+        limited = None if max_output_tokens is None else LimitedOutput(model, max_output_tokens)
         for _ in range(self.max_turns):
             assembler = AnswerAssembler()
-            async with aclosing(model.stream(request)) as deltas:
+            async with aclosing((limited or model).stream(request)) as deltas:
                 async for delta in deltas:
                     assembler.add(delta)
                     match delta:
@@ -58,7 +69,7 @@ class AgentLoop:
                         case ToolCallDelta():
                             _refuse_endless(assembler)
             turn = assembler.turn()
-            if not turn.tool_calls:
+            if not turn.tool_calls or (limited is not None and limited.left <= 0):
                 return
             results: dict[str, ToolResult] = {}
             async with aclosing(self._call_all(turn.tool_calls, tools, results)) as steps:

@@ -102,13 +102,18 @@ def tokens_of(turn: Turn) -> int:
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """`system` may be empty. The turns begin with a user's, end with a user's or a tool's, and alternate."""
+    """`system` may be empty. The turns begin with a user's, end with a user's or a tool's, and alternate.
+
+    `max_output_tokens` is for the answer: a vendor's reasoning may come on top. `output_left` is for both together:
+    what the run's own limit leaves, None without one.
+    """
 
     model: str
     system: str
     turns: tuple[Turn, ...]
     tools: tuple[ToolSpec, ...] = ()
     max_output_tokens: int | None = None
+    output_left: int | None = None
 
 
 def request_tokens(request: ModelRequest) -> int:

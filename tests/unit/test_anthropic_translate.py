@@ -102,6 +102,31 @@ def test_thinking_comes_on_top_of_the_answer() -> None:
     assert body["messages"] == [{"role": "user", "content": [{"type": "text", "text": NOTHING_SAID}]}]
 
 
+@given(st.integers(1, 30_000), st.none() | st.integers(1, 20_000), st.none() | st.integers(1024, 20_000))
+def test_thinking_and_answer_fit_what_is_left_to_the_run(left: int, own: int | None, thinking: int | None) -> None:
+    request = ModelRequest("m", "", (UserTurn("x"),), max_output_tokens=min(left, own or left), output_left=left)
+    body: Any = body_of(request, max_tokens=8192, thinking_tokens=thinking)
+    assert 1 <= body["max_tokens"] <= left
+    if "thinking" in body:
+        budget = body["thinking"]["budget_tokens"]
+        assert 1024 <= budget < body["max_tokens"]
+        assert thinking is not None
+        assert budget <= thinking
+        assert body["max_tokens"] - budget >= min(own or left, left // 2)
+    else:
+        assert thinking is None or left < 2 * 1024
+
+
+def test_thoughts_are_left_out_once_too_little_is_left_to_think() -> None:
+    turn = AssistantTurn("", (ToolCall("a", "f", "{}"),), (ReasoningBlock("hm", "sig"),))
+    turns = (UserTurn("x"), turn, ToolTurn((ToolResult("a", "f", "y"),)))
+    request = ModelRequest("m", "", turns, max_output_tokens=1500, output_left=1500)
+    body: Any = body_of(request, max_tokens=1, thinking_tokens=4000)
+    assert "thinking" not in body
+    assert body["max_tokens"] == 1500
+    assert [block["type"] for block in body["messages"][1]["content"]] == ["tool_use"]
+
+
 def start(index: int, **block: object) -> dict[str, object]:
     return {"type": "content_block_start", "index": index, "content_block": block}
 

@@ -2,6 +2,8 @@
 
 from base64 import b64encode
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
 
 import msgspec
 
@@ -13,23 +15,45 @@ Json = dict[str, JsonValue]
 NOTHING_SAID = "(nothing)"
 """The protocol refuses empty text."""
 
+LEAST_THINKING: Final = 1024
+"""The protocol refuses a smaller budget, and one that is not below `max_tokens`."""
+
 
 def body_of(request: ModelRequest, *, max_tokens: int, thinking_tokens: int | None = None) -> Json:
-    """`max_tokens` is for a request that names no limit; what the model may think comes on top of the answer."""
-    limit = request.max_output_tokens or max_tokens
+    """`max_tokens` is for a request that names no limit; what the model may think comes on top of the answer.
+
+    Where what is left to the run is less than both, the model thinks less, and not at all when too little is left.
+    """
+    limit, budget = _room(request, max_tokens, thinking_tokens or 0)
+    # Thoughts of earlier turns are refused by the protocol once thinking is switched off.
+    forgotten = thinking_tokens is not None and not budget
     body: Json = {
         "model": request.model,
-        "max_tokens": limit + (thinking_tokens or 0),
-        "messages": list(_messages(request.turns)),
+        "max_tokens": limit,
+        "messages": list(_messages(tuple(map(_thoughtless, request.turns)) if forgotten else request.turns)),
         "stream": True,
     }
     if request.system.strip():
         body["system"] = request.system
     if request.tools:
         body["tools"] = [_tool(spec) for spec in request.tools]
-    if thinking_tokens:
-        body["thinking"] = {"type": "enabled", "budget_tokens": thinking_tokens}
+    if budget:
+        body["thinking"] = {"type": "enabled", "budget_tokens": budget}
     return body
+
+
+def _room(request: ModelRequest, max_tokens: int, thinking_tokens: int) -> tuple[int, int]:
+    """Tokens for everything, and those of them to think with. Half at least of what is short is for the answer."""
+    answer = request.max_output_tokens or max_tokens
+    left = request.output_left
+    if left is None or left >= answer + thinking_tokens:
+        return answer + thinking_tokens, thinking_tokens
+    budget = min(thinking_tokens, max(left - answer, left // 2))
+    return (left, budget) if budget >= LEAST_THINKING else (min(answer, left), 0)
+
+
+def _thoughtless(turn: Turn) -> Turn:
+    return replace(turn, reasoning=()) if isinstance(turn, AssistantTurn) else turn
 
 
 def _messages(turns: tuple[Turn, ...]) -> Iterator[Json]:
