@@ -46,6 +46,8 @@ class ModelSpec:
     fallbacks: tuple[ModelId, ...] = ()
     unavailable_reason: str | None = None
     """What to set so that the model can be used; None when it can."""
+    max_concurrent: int | None = None
+    """Calls that go on at once, in each process; None without limit."""
 
     @property
     def available(self) -> bool:

@@ -111,6 +111,7 @@ def model_spec(name: str, model: ModelSettings) -> ModelSpec:
         prices=prices(model.prices),
         fallbacks=tuple(map(ModelId, model.fallbacks)),
         unavailable_reason=missing(name, model),
+        max_concurrent=model.max_concurrent,
     )
 
 

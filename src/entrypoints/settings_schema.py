@@ -40,6 +40,7 @@ class ModelSettings(Struct, frozen=True, kw_only=True):
     context_window: Tokens = 8192
     max_output_tokens: Tokens | None = None
     thinking_tokens: Tokens | None = None
+    max_concurrent: Count | None = None
     vision: bool = False
     tools: bool = True
     prices: PriceSettings | None = None

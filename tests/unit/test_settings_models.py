@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from domain.ids import ModelId
 from domain.models import Provider
-from entrypoints.settings import Secret, Settings, load_settings, model_specs
+from entrypoints.settings import Secret, Settings, SettingsError, load_settings, model_specs
 
 OPENAI = {"OPENAI_API_KEY": "sk-vendor"}
 
@@ -94,6 +95,13 @@ def test_prices_and_fallbacks_reach_the_domain(tmp_path: Path) -> None:
     assert spec.fallbacks == ("offline",)
     assert spec.prices is not None
     assert (spec.prices.input, spec.prices.output, spec.prices.currency) == (30, 60, "EUR")
+
+
+def test_the_places_of_a_model_reach_the_domain(tmp_path: Path) -> None:
+    specs = {s.llm_id: s for s in model_specs(settings_of(tmp_path, document="[models.gpt-4]\nmax_concurrent = 3"))}
+    assert [specs[name].max_concurrent for name in map(ModelId, ("gpt-4", "offline"))] == [3, None]
+    with pytest.raises(SettingsError, match="max_concurrent"):
+        settings_of(tmp_path, document="[models.gpt-4]\nmax_concurrent = 0")
 
 
 def test_the_databases_kind_follows_its_address(tmp_path: Path) -> None:

@@ -1,0 +1,174 @@
+"""Places at a model: never more streams than places, first come first served, and no place is ever lost."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from enum import Enum
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from application.model_places import QUEUE_FACTOR, ModelPlaces
+from domain.conversation import FinishReason, ModelEvent, ModelFinished, ModelRequest, TextDelta, UserTurn
+from domain.errors import ModelError, TooManyRequests
+from domain.ids import ModelId
+from domain.models import ModelSpec, Provider
+
+
+def spec(places: int | None, name: str = "slow") -> ModelSpec:
+    return ModelSpec(ModelId(name), Provider.OFFLINE, name, max_concurrent=places)
+
+
+@dataclass
+class Held:
+    """Says one word and waits for its gate; remembers who came in, in order, and how many were in at once."""
+
+    gates: dict[int, asyncio.Event] = field(default_factory=dict)
+    came: list[int] = field(default_factory=list)
+    now: int = 0
+    most: int = 0
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+        number = int(request.model)
+        self.came.append(number)
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            yield TextDelta("hm")
+            await self.gates.setdefault(number, asyncio.Event()).wait()
+            if request.system:
+                raise ModelError("model_unavailable", "as wanted")
+            yield ModelFinished(FinishReason.STOP)
+        finally:
+            self.now -= 1
+
+    def end(self, number: int) -> None:
+        self.gates.setdefault(number, asyncio.Event()).set()
+
+
+async def read(places: ModelPlaces, of: ModelSpec, model: Held, number: int, *, fails: bool = False) -> int:
+    said = 0
+    request = ModelRequest(str(number), "fail" if fails else "", (UserTurn("x"),))
+    async with aclosing(places.limited(of, model).stream(request)) as events:
+        async for _ in events:
+            said += 1
+    return said
+
+
+async def settle() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def scene(act: Callable[[ModelPlaces, Held], Coroutine[object, object, None]]) -> None:
+    asyncio.run(asyncio.wait_for(act(ModelPlaces(), Held()), 10))
+
+
+def test_a_model_without_a_limit_is_itself_and_admits_everybody() -> None:
+    places, model = ModelPlaces(), Held()
+    assert places.limited(spec(None), model) is model
+    places.admit(spec(None))
+
+
+def test_the_next_waits_until_a_place_is_free_and_other_models_do_not() -> None:
+    async def act(places: ModelPlaces, model: Held) -> None:
+        other = Held()
+        reads = [asyncio.create_task(read(places, spec(1), model, number)) for number in range(2)]
+        aside = [asyncio.create_task(read(places, spec(1, "quick"), other, number)) for number in range(1)]
+        await settle()
+        assert (model.came, other.came) == ([0], [0])
+        model.end(0)
+        await settle()
+        assert model.came == [0, 1]
+        model.end(1)
+        other.end(0)
+        assert await asyncio.gather(*reads, *aside) == [2, 2, 2]
+
+    scene(act)
+
+
+def test_a_stream_that_is_closed_half_way_gives_its_place_back() -> None:
+    async def act(places: ModelPlaces, model: Held) -> None:
+        limited = places.limited(spec(1), model)
+        for number in range(3):
+            async with aclosing(limited.stream(ModelRequest(str(number), "", (UserTurn("x"),)))) as events:
+                await anext(events)
+        assert (model.now, model.came) == (0, [0, 1, 2])
+
+    scene(act)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_long_line_admits_nobody_until_it_is_shorter(size: int) -> None:
+    async def act(places: ModelPlaces, model: Held) -> None:
+        tasks = []
+        for number in range(size * (1 + QUEUE_FACTOR)):
+            places.admit(spec(size))
+            tasks.append(asyncio.create_task(read(places, spec(size), model, number)))
+            await settle()
+        with pytest.raises(TooManyRequests) as refusal:
+            places.admit(spec(size))
+        assert (refusal.value.code, refusal.value.retry_after) == ("model_busy", 2)
+        places.admit(spec(size, "quick"))
+        tasks[-1].cancel()
+        await settle()
+        places.admit(spec(size))
+        for number in range(len(tasks)):
+            model.end(number)
+        await asyncio.wait(tasks)
+
+    scene(act)
+
+
+class Do(Enum):
+    COME = "come"
+    COME_TO_FAIL = "come to fail"
+    END = "end"
+    CANCEL = "cancel"
+    CANCEL_AND_END = "cancel and end"
+
+
+@settings(deadline=None)
+@given(st.integers(1, 3), st.lists(st.tuples(st.sampled_from(Do), st.integers(0, 30), st.booleans()), max_size=30))
+def test_no_mix_of_ends_cancels_and_failures_loses_a_place_or_the_order(
+    size: int, history: list[tuple[Do, int, bool]]
+) -> None:
+    async def act(places: ModelPlaces, model: Held) -> None:
+        tasks: list[asyncio.Task[int]] = []
+        cancelled: set[int] = set()
+        for do, chosen, settles in history:
+            number = chosen % len(tasks) if tasks else 0
+            if do in {Do.COME, Do.COME_TO_FAIL}:
+                fails = do is Do.COME_TO_FAIL
+                tasks.append(asyncio.create_task(read(places, spec(size), model, len(tasks), fails=fails)))
+            elif tasks:
+                if do is not Do.END:
+                    tasks[number].cancel()
+                    cancelled.add(number)
+                if do is not Do.CANCEL:
+                    model.end(number)
+            if settles:
+                await settle()
+                assert model.now <= size
+                # Nobody waits beside a free place.
+                alive = sum(not task.done() for task in tasks)
+                assert model.now == min(alive, size)
+        await settle()
+        for number in range(len(tasks)):
+            model.end(number)
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+        assert model.most <= size
+        assert model.came == sorted(model.came)
+        assert set(range(len(tasks))) - cancelled <= set(model.came)
+        assert all(end == 2 or isinstance(end, ModelError | asyncio.CancelledError) for end in ends)
+        line = places.lines.get(ModelId("slow"))
+        if line is not None:
+            assert line.waiting == 0
+            for _ in range(size):
+                assert not line.places.locked()
+                await line.places.acquire()
+            assert line.places.locked()
+
+    scene(act)
