@@ -1,35 +1,37 @@
 """The main job: a question in, a run out. All that can be refused is refused before the run begins."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
 from application.agent_loop import AgentLoop
+from application.live_runs import Elsewhere, LiveRun, OnCrash, RunLimits
+from application.model_places import ModelPlaces
 from application.models import ModelCatalogue
 from application.ports.chat_model import ChatModels
 from application.ports.clock import Clock
 from application.ports.persistence import Scene, Transactions
 from application.ports.tool_runner import ToolRunner
+from application.run_closing import KeepAnswer
+from application.run_log import RunLog
+from application.run_readers import RunKey
 from application.run_registry import RunRegistry
-from application.runs import OnCrash, Run, RunKey
 from domain.agents import DEFAULT_AGENT, Agent
-from domain.chat_events import ChatEvent, LoopEvent, RunFailed, RunFinished
-from domain.conversation import FinishReason, ModelRequest, UserTurn, request_tokens
+from domain.chat_events import LoopEvent, Recorded
+from domain.conversation import ModelRequest, UserTurn, request_tokens
 from domain.dialogs import Dialog, name_from_question, parse_dialog_id
 from domain.errors import Conflict, DomainError, InvalidValue, NotFound, TooLarge
 from domain.history import prompt_budget, window
 from domain.ids import AgentId, DialogId, MessageId, RunId, ToolId, UserId, new_id
 from domain.messages import Answer, AnswerStatus, Exchange, Question
 from domain.models import ModelSpec
+from domain.runs import Idempotency, Run, RunStatus
 from domain.text import storable
 from domain.transcript import Transcript
 
 HISTORY_EXCHANGES: Final = 50
-STORE_ATTEMPTS: Final = 6
-
-OnStoreTrouble = Callable[[RunId, DomainError], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class ChatRequest:
     agent_id: AgentId | None = None
     file_urls: tuple[str, ...] = ()
     background: bool = False
+    max_output_tokens: int | None = None
+    """Of the whole answer, over all its turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,32 +54,6 @@ class ChatLimits:
     max_input_chars: int
     max_run_seconds: float
     disconnect_grace_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class KeepAnswer:
-    """Stores a run's answer. Tried again while the database is away; exactly one closer wins."""
-
-    transactions: Transactions
-    clock: Clock
-    on_trouble: OnStoreTrouble
-    first_pause: float = 0.2
-
-    async def __call__(self, answer: Answer, *, owner: UserId) -> tuple[ChatEvent, ...]:
-        """The run's last events. An answer that could not be kept is told as failed, never as complete."""
-        for attempt in range(STORE_ATTEMPTS):
-            try:
-                async with self.transactions.autocommit() as tx:
-                    # Nobody misses a stopped answer whose dialog was deleted: that is why it was stopped.
-                    if await tx.messages.close(answer, owner=owner) or answer.status is AnswerStatus.STOPPED:
-                        return (_finished(answer),)
-                return _lost(answer, "The answer could not be stored: its dialog is gone.", retryable=False)
-            except DomainError as trouble:
-                self.on_trouble(answer.run_id, trouble)
-                if trouble.retry_after is None:
-                    break
-            await asyncio.sleep(self.first_pause * 2**attempt)
-        return _lost(answer, "The answer could not be stored: the database is away.", retryable=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +68,22 @@ class StartChat:
     loop: AgentLoop
     runs: RunRegistry
     keep: KeepAnswer
+    places: ModelPlaces
+    elsewhere: Elsewhere
     limits: ChatLimits
     on_crash: OnCrash
 
-    async def __call__(self, actor: UserId, asked: ChatRequest) -> Run:
+    async def __call__(self, actor: UserId, asked: ChatRequest, idempotency: Idempotency | None = None) -> LiveRun:
+        """Raises Conflict `idempotency_key_taken` for a key that started a run before."""
         dialog_id = self._checked(asked)
         with self.runs.admitted(actor):
             try:
-                agent, exchanges, answer = await self._take(actor, dialog_id, asked)
+                agent, exchanges, answer = await self._take(actor, dialog_id, asked, idempotency)
             except (Conflict, NotFound) as refusal:
                 if refusal.code not in {"dialog_exists", "dialog_not_found"}:
                     raise
                 # The dialog came or went between the look at it and the question: look again.
-                agent, exchanges, answer = await self._take(actor, dialog_id, asked)
+                agent, exchanges, answer = await self._take(actor, dialog_id, asked, idempotency)
             run = self._run(actor, asked, agent, exchanges, answer)
             self.runs.start(run)
         return run
@@ -119,18 +100,20 @@ class StartChat:
         return parse_dialog_id(asked.dialog_id)
 
     async def _take(
-        self, actor: UserId, dialog_id: DialogId, asked: ChatRequest
+        self, actor: UserId, dialog_id: DialogId, asked: ChatRequest, idempotency: Idempotency | None
     ) -> tuple[Agent, tuple[Exchange, ...], Answer]:
         now = self.clock.now()
         question = Question(MessageId(new_id()), dialog_id, asked.user_input, now)
-        answer = Answer(MessageId(new_id()), dialog_id, RunId(new_id()), AnswerStatus.RUNNING, now)
         async with self.transactions.autocommit() as tx:
             scene = await tx.dialogs.scene(dialog_id, asked.agent_id, owner=actor)
+            self.runs.admit_another(scene.open_runs)
             agent = _agent_of(scene, asked)
-            self._model_of(agent)
+            spec = self._model_of(agent)
+            self.places.admit(spec)
             dialog = None if scene.dialog else _new_dialog(actor, question, agent)
-            lease_until = self.runs.lease_until(now)
-            await tx.messages.open(question, answer, owner=actor, lease_until=lease_until, dialog=dialog)
+            answer = _open_answer(question, spec)
+            run = _queued(actor, answer, self.runs.lease_until(now), idempotency)
+            await tx.runs.open(run, question, answer, dialog=dialog)
         return agent, () if dialog else await self._before(actor, answer), answer
 
     def _model_of(self, agent: Agent) -> ModelSpec:
@@ -143,34 +126,41 @@ class StartChat:
                 return tuple(await tx.messages.recent(opened.dialog_id, HISTORY_EXCHANGES, owner=actor))
         except DomainError as error:
             failed = replace(opened, status=AnswerStatus.FAILED, failure=error.code, closed_at=self.clock.now())
-            await self.keep(failed, owner=actor)
+            self.runs.beside(self.keep(failed, RunLog(opened.run_id), owner=actor))
             raise
 
     def _run(
         self, actor: UserId, asked: ChatRequest, agent: Agent, exchanges: tuple[Exchange, ...], opened: Answer
-    ) -> Run:
+    ) -> LiveRun:
         spec = self._model_of(agent)
         runners = [self.tools[tool_id] for tool_id in agent.tool_ids if tool_id in self.tools] if spec.tools else []
         request = _prompt(spec, agent, exchanges, asked.user_input, runners)
 
-        async def store(transcript: Transcript, status: AnswerStatus) -> Sequence[ChatEvent]:
+        async def store(transcript: Transcript, status: AnswerStatus, log: RunLog) -> Sequence[Recorded]:
             now = self.clock.now()
             answer = transcript.close(opened, status, spec.llm_id, lambda: request_tokens(request), now)
-            return await self.keep(answer, owner=actor)
+            return await self.keep(answer, log, owner=actor)
 
-        return Run(
+        return LiveRun(
             RunKey(opened.run_id, actor, opened.dialog_id, opened.message_id),
-            self._answer(spec, request, {runner.spec.name: runner for runner in runners}),
+            self._answer(
+                spec, request, {runner.spec.name: runner for runner in runners}, _output_limit(asked, spec, request)
+            ),
             store,
             self.on_crash,
-            grace_seconds=None if asked.background else self.limits.disconnect_grace_seconds,
-            time_limit=self.limits.max_run_seconds,
+            self.elsewhere,
+            RunLimits(
+                self.limits.max_run_seconds,
+                None if asked.background else self.limits.disconnect_grace_seconds,
+            ),
         )
 
     async def _answer(
-        self, spec: ModelSpec, request: ModelRequest, tools: Mapping[str, ToolRunner]
+        self, spec: ModelSpec, request: ModelRequest, tools: Mapping[str, ToolRunner], max_output_tokens: int | None
     ) -> AsyncGenerator[LoopEvent, None]:
-        async with aclosing(self.loop.run(self.providers.open(spec), request, tools)) as events:
+        model = self.places.limited(spec, self.providers.open(spec))
+        answer = self.loop.run(model, request, tools, max_output_tokens=max_output_tokens)
+        async with aclosing(answer) as events:
             async for event in events:
                 yield event
 
@@ -181,12 +171,44 @@ def _new_dialog(actor: UserId, question: Question, agent: Agent) -> Dialog:
     return Dialog(question.dialog_id, actor, name, agent.agent_id, agent.name, agent.logo_url, now, now)
 
 
+def _open_answer(question: Question, spec: ModelSpec) -> Answer:
+    return Answer(
+        MessageId(new_id()),
+        question.dialog_id,
+        RunId(new_id()),
+        AnswerStatus.RUNNING,
+        question.created_at,
+        model=spec.llm_id,
+    )
+
+
+def _queued(actor: UserId, answer: Answer, lease_until: datetime, idempotency: Idempotency | None) -> Run:
+    return Run(
+        answer.run_id,
+        actor,
+        answer.dialog_id,
+        answer.message_id,
+        RunStatus.QUEUED,
+        answer.created_at,
+        lease_until,
+        idempotency,
+    )
+
+
 def _agent_of(scene: Scene, asked: ChatRequest) -> Agent:
     if scene.agent is not None:
         return scene.agent
     if asked.agent_id is not None or scene.dialog is None:
         raise NotFound("agent", asked.agent_id or DEFAULT_AGENT)
     raise NotFound("agent", scene.dialog.agent_id)
+
+
+def _output_limit(asked: ChatRequest, spec: ModelSpec, request: ModelRequest) -> int | None:
+    """Providers refuse to be asked for more than a model can write at all."""
+    if asked.max_output_tokens is None:
+        return None
+    possible = spec.max_output_tokens or spec.context_window - request_tokens(request)
+    return max(1, min(asked.max_output_tokens, possible))
 
 
 def _prompt(
@@ -197,21 +219,3 @@ def _prompt(
     fixed = request_tokens(bare)
     turns = window(exchanges, prompt_budget(spec.context_window, spec.max_output_tokens, fixed))
     return ModelRequest(spec.model, agent.system_prompt, (*turns, UserTurn(question)), tools, spec.max_output_tokens)
-
-
-def _lost(answer: Answer, why: str, *, retryable: bool) -> tuple[ChatEvent, ...]:
-    return RunFailed("answer_not_stored", why, retryable), _finished(replace(answer, status=AnswerStatus.FAILED))
-
-
-def _finished(answer: Answer) -> RunFinished:
-    return RunFinished(
-        status=answer.status,
-        content=answer.content,
-        message_id=answer.message_id,
-        run_id=answer.run_id,
-        dialog_id=answer.dialog_id,
-        model=answer.model,
-        usage=answer.usage,
-        citations=answer.citations,
-        finish_reason=None if answer.finish_reason is None else FinishReason(answer.finish_reason),
-    )

@@ -1,27 +1,84 @@
-"""What a person does with a run that is there: look at it, follow it again, stop it."""
+"""What a person does with a run that is there: look at it, follow it again, stop it. At any process."""
 
+import asyncio
 from dataclasses import dataclass
+from typing import Final
 
+from application.live_runs import LiveRun
+from application.ports.clock import Clock
 from application.ports.persistence import Transactions
+from application.run_closing import CloseAbandoned
+from application.run_readers import Followed
 from application.run_registry import RunRegistry
-from application.runs import Run
+from application.stored_runs import StoredRuns
 from domain.dialogs import parse_dialog_id
 from domain.errors import InvalidValue
-from domain.ids import RunId, UserId
+from domain.ids import DialogId, MessageId, RunId, UserId
 from domain.messages import AnswerStatus
+from domain.runs import LOST_NUMBERS, Run, RunStatus, parse_event_id, refuse_beyond
+
+STOP_PATIENCE_SECONDS: Final = 5.0
+"""How long the one who stops a run waits for the process that makes it."""
+LOOK_SECONDS: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class FindRun:
-    """A run of the caller's that is in the making, or ended a short while ago. Raises NotFound."""
+class RunState:
+    """`last_seq` numbers the last event that can be followed; a run that is made elsewhere may be further."""
+
+    run_id: RunId
+    dialog_id: DialogId
+    message_id: MessageId
+    status: RunStatus
+    last_seq: int
+
+    @classmethod
+    def of_live(cls, run: LiveRun) -> "RunState":
+        key = run.key
+        return cls(key.run_id, key.dialog_id, key.message_id, run.status, run.log.last_seq)
+
+    @classmethod
+    def of_stored(cls, run: Run) -> "RunState":
+        return cls(run.run_id, run.dialog_id, run.message_id, run.status, run.last_seq)
+
+
+@dataclass(frozen=True, slots=True)
+class ShowRun:
+    """Raises NotFound."""
 
     transactions: Transactions
-    runs: RunRegistry
+    registry: RunRegistry
+    stored: StoredRuns
 
-    async def __call__(self, actor: UserId, run_id: RunId) -> Run:
-        async with self.transactions.autocommit() as tx:
-            await tx.users.caller(actor)
-        return self.runs.get(run_id, owner=actor)
+    async def __call__(self, actor: UserId, run_id: RunId) -> RunState:
+        if live := self.registry.find(run_id, owner=actor):
+            async with self.transactions.autocommit() as tx:
+                await tx.users.caller(actor)
+            return RunState.of_live(live)
+        return RunState.of_stored(await self.stored.find(run_id, owner=actor))
+
+
+@dataclass(frozen=True, slots=True)
+class FollowRun:
+    """The run and the number after which it is to be read. Raises NotFound, InvalidValue."""
+
+    transactions: Transactions
+    registry: RunRegistry
+    stored: StoredRuns
+
+    async def __call__(self, actor: UserId, run_id: RunId, last_event_id: str | None) -> tuple[Followed, int]:
+        live = self.registry.find(run_id, owner=actor)
+        if live is not None:
+            async with self.transactions.autocommit() as tx:
+                await tx.users.caller(actor)
+            after = parse_event_id(run_id, last_event_id)
+            refuse_beyond(after, live.log.last_seq)
+            return live, after
+        run = await self.stored.find(run_id, owner=actor)
+        after = parse_event_id(run_id, last_event_id)
+        # Its process shows events before they are stored.
+        refuse_beyond(after, run.last_seq + LOST_NUMBERS - 1 if run.is_open else run.last_seq)
+        return await self.stored.follow(run), after
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +86,55 @@ class StopRun:
     """Ends a run at once, named by itself or by its dialog; back when its answer is kept."""
 
     transactions: Transactions
-    runs: RunRegistry
+    clock: Clock
+    registry: RunRegistry
+    stored: StoredRuns
+    close_abandoned: CloseAbandoned
+    patience: float = STOP_PATIENCE_SECONDS
 
-    async def __call__(self, actor: UserId, *, run_id: RunId | None, dialog_id: str | None) -> Run:
-        async with self.transactions.autocommit() as tx:
-            await tx.users.caller(actor)
+    async def __call__(self, actor: UserId, *, run_id: RunId | None, dialog_id: str | None) -> RunState:
         if run_id:
-            run = self.runs.get(run_id, owner=actor)
+            live = self.registry.find(run_id, owner=actor)
         elif dialog_id:
-            run = self.runs.in_dialog(parse_dialog_id(dialog_id), owner=actor)
+            live = self.registry.in_dialog(parse_dialog_id(dialog_id), owner=actor)
         else:
             raise InvalidValue("dialog_id", "give dialog_id or run_id")
-        run.end(AnswerStatus.STOPPED)
-        await run.wait()
+        if live is not None:
+            async with self.transactions.autocommit() as tx:
+                await tx.users.caller(actor)
+            live.end(AnswerStatus.STOPPED)
+            await live.wait()
+            return RunState.of_live(live)
+        return RunState.of_stored(await self._stop_elsewhere(await self._stored(actor, run_id, dialog_id)))
+
+    async def _stored(self, actor: UserId, run_id: RunId | None, dialog_id: str | None) -> Run:
+        if run_id:
+            return await self.stored.find(run_id, owner=actor)
+        async with self.transactions.autocommit() as tx:
+            return await tx.runs.open_in(parse_dialog_id(dialog_id or ""), owner=actor)
+
+    async def _stop_elsewhere(self, run: Run) -> Run:
+        """The run when it was closed, or when the patience ran out: then it is stopped when its process can."""
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + self.patience
+        with self.stored.signals.watch(run.run_id) as news:
+            if run.is_open:
+                async with self.transactions.autocommit() as tx:
+                    await tx.runs.request_stop(run.run_id)
+                run = run.ask_to_stop()
+            while run.is_open and loop.time() < give_up:
+                if run.is_abandoned(self.clock.now()):
+                    await self.close_abandoned.one(run, self.clock.now())
+                else:
+                    await _wait(news, LOOK_SECONDS)
+                news.clear()
+                run = await self.stored.find(run.run_id, owner=run.user_id)
         return run
+
+
+async def _wait(news: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await news.wait()
+    except TimeoutError:
+        pass

@@ -1,17 +1,15 @@
-"""The runs of this process: found by id or dialog, kept alive in the database, ended together on shutdown."""
+"""The runs of this process: found by id or dialog, admitted within limits, ended together on shutdown."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from application.ports.clock import Clock
-from application.ports.persistence import Transactions
-from application.runs import Run
-from domain.errors import NotFound, TooManyRequests, Unavailable
+from application.live_runs import LiveRun
+from domain.errors import TooManyRequests, Unavailable
 from domain.ids import DialogId, RunId, UserId
 from domain.messages import AnswerStatus
 
@@ -30,12 +28,12 @@ class RunRegistry:
     lease_seconds: float
     kept_seconds: float = KEPT_SECONDS
     draining: bool = False
-    _runs: dict[RunId, Run] = field(default_factory=dict)
-    _live: dict[RunId, Run] = field(default_factory=dict)
+    _runs: dict[RunId, LiveRun] = field(default_factory=dict)
+    _live: dict[RunId, LiveRun] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _places: Counter[UserId] = field(default_factory=Counter)
     _taken: int = 0
-    _kept: dict[RunId, Run] = field(default_factory=dict)
+    _kept: dict[RunId, LiveRun] = field(default_factory=dict)
     _kept_chars: int = 0
 
     @contextmanager
@@ -48,16 +46,20 @@ class RunRegistry:
             raise Unavailable("shutting_down", "The server is shutting down; try again.", retry_after=5)
         if self._taken >= self.max_runs:
             raise TooManyRequests("too_many_runs", "The server is at its limit of answers at once.", retry_after=2)
-        if self._places[user_id] >= self.max_runs_per_user:
-            message = f"At most {self.max_runs_per_user} answers can be in the making for one user."
-            raise TooManyRequests("too_many_runs", message, retry_after=2)
+        self.admit_another(self._places[user_id])
         self._take_place(user_id)
         try:
             yield
         finally:
             self._leave_place(user_id)
 
-    def start(self, run: Run) -> None:
+    def admit_another(self, open_runs: int) -> None:
+        """Raises TooManyRequests `too_many_runs` for a user who has that many already."""
+        if open_runs >= self.max_runs_per_user:
+            message = f"At most {self.max_runs_per_user} answers can be in the making for one user."
+            raise TooManyRequests("too_many_runs", message, retry_after=2)
+
+    def start(self, run: LiveRun) -> None:
         run_id = run.key.run_id
         self._runs[run_id] = self._live[run_id] = run
         self._take_place(run.key.user_id)
@@ -67,20 +69,29 @@ class RunRegistry:
         if self.draining:
             run.end(AnswerStatus.INTERRUPTED)
 
-    def get(self, run_id: RunId, *, owner: UserId) -> Run:
+    def find(self, run_id: RunId, *, owner: UserId) -> LiveRun | None:
+        """A run that this process makes, or made a short while ago."""
         run = self._runs.get(run_id)
-        if run is None or run.key.user_id != owner:
-            raise NotFound("run", run_id)
-        return run
+        return run if run is not None and run.key.user_id == owner else None
 
-    def in_dialog(self, dialog_id: DialogId, *, owner: UserId) -> Run:
-        """The live run of a dialog. Raises NotFound."""
+    def in_dialog(self, dialog_id: DialogId, *, owner: UserId) -> LiveRun | None:
         for run in self._live.values():
             if run.key.dialog_id == dialog_id and run.key.user_id == owner:
                 return run
-        raise NotFound("run", dialog_id)
+        return None
 
-    def live(self) -> tuple[Run, ...]:
+    def stop(self, run_id: RunId) -> None:
+        """For whoever was allowed to ask, at whichever process."""
+        if run := self._live.get(run_id):
+            run.end(AnswerStatus.STOPPED)
+
+    def beside(self, work: Coroutine[Any, Any, object]) -> None:
+        """Do it beside the runs; shutting down waits for it."""
+        task = asyncio.ensure_future(_silently(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def live(self) -> tuple[LiveRun, ...]:
         return tuple(self._live.values())
 
     def lease_until(self, now: datetime) -> datetime:
@@ -112,10 +123,14 @@ class RunRegistry:
         if not self._places[user_id]:
             del self._places[user_id]
 
-    def _finished(self, run: Run, task: asyncio.Task[None]) -> None:
+    def _finished(self, run: LiveRun, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._live.pop(run.key.run_id, None)
         self._leave_place(run.key.user_id)
+        if run.log.ended_elsewhere:
+            # Its log may hold more than the stored one, which counts.
+            del self._runs[run.key.run_id]
+            return
         self._kept[run.key.run_id] = run
         self._kept_chars += run.size
         while self._kept_chars > MAX_KEPT_CHARS or len(self._kept) > MAX_KEPT_RUNS:
@@ -130,27 +145,5 @@ class RunRegistry:
             self._kept_chars -= run.size
 
 
-@dataclass(frozen=True, slots=True)
-class KeepRunsAlive:
-    """Renews the leases of this process's runs, and closes the answers of processes that died."""
-
-    registry: RunRegistry
-    transactions: Transactions
-    clock: Clock
-    on_trouble: Callable[[Exception], None]
-
-    async def once(self) -> None:
-        now = self.clock.now()
-        open_answers = [run.key.message_id for run in self.registry.live()]
-        async with self.transactions.begin() as tx:
-            if open_answers:
-                await tx.messages.renew_leases(open_answers, self.registry.lease_until(now))
-            await tx.messages.close_abandoned(now)
-
-    async def forever(self) -> None:
-        while True:
-            try:
-                await self.once()
-            except Exception as trouble:  # noqa: BLE001 - a keeper that gives up would let every lease run out
-                self.on_trouble(trouble)
-            await asyncio.sleep(self.registry.lease_seconds / 4)
+async def _silently(work: Coroutine[Any, Any, object]) -> None:
+    await work

@@ -74,14 +74,18 @@ LoopEvent = AnswerDelta | ReasoningText | ToolProgress | Retrieved | TurnFinishe
 ChatEvent = AnswerDelta | ReasoningText | ToolProgress | Retrieved | RunFailed | RunFinished
 """What readers are shown."""
 
-LogEvent = LoopEvent | RunFailed | RunFinished
-"""What a run's log holds: from it the answer can be put together again."""
+KeptEvent = TurnFinished | RoundFinished
+"""What readers are not shown, but the answer is put together from."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """An event in the log: `seq` counts from 1, `at` is whole milliseconds since 1970."""
+    """An event in the log: `seq` counts from 1 without gaps, `at` is whole milliseconds since 1970.
+
+    `kept` is what happened just before it, unseen.
+    """
 
     seq: int
     at: int
-    event: LogEvent
+    event: ChatEvent
+    kept: tuple[KeptEvent, ...] = ()

@@ -1,7 +1,6 @@
 """The object graph: settings in, use cases out. All but the caller of a request lives as long as the process."""
 
-import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
@@ -10,35 +9,30 @@ from typing import Final
 from dishka import AsyncContainer, Provider, Scope, from_context, make_async_container, provide, provide_all
 from dishka.integrations.litestar import LitestarProvider
 
+from adapters.database.signals import NoSignals, PostgresSignals
 from adapters.database.transactions import DatabaseTransactions
 from adapters.security import Argon2Hasher, JwtIssuer, RandomTokens, SystemClock, read_or_make_secret_keys
 from adapters.web.client import WebClient
-from application import agents, api_keys, dialogs, health, models, passwords, run_control, sessions, users
-from application.agent_loop import AgentLoop
+from application import agents, api_keys, dialogs, health, models, passwords, sessions, users
 from application.builtin_tools import builtin_tools
-from application.chat import ChatLimits, KeepAnswer, StartChat
 from application.password_check import CheckPassword
 from application.ports.chat_model import ChatModels
 from application.ports.clock import Clock
 from application.ports.persistence import Transactions
+from application.ports.run_signals import RunSignals
 from application.ports.security import OpaqueTokens, PasswordHasher, TokenIssuer
-from application.ports.tool_runner import ToolRunner
-from application.run_registry import KeepRunsAlive, RunRegistry
-from domain.errors import DomainError
-from domain.ids import ModelId, RunId, ToolId
+from application.run_registry import RunRegistry
+from domain.ids import ModelId
 from entrypoints.chat_models import ConfiguredModels
+from entrypoints.chat_provider import Chat, Tools
 from entrypoints.http.auth import CallerProvider
 from entrypoints.http.http_config import HttpConfig
 from entrypoints.settings import Settings, model_specs
-
-log = logging.getLogger("agentchat.runs")
 
 SMALLEST_BODY_LIMIT: Final = 2_000_000
 ESCAPED_BYTES: Final = 12
 """Of a character that JSON writes as two escapes, such as an emoji."""
 BESIDE_INPUT: Final = 64 * 1024
-
-Tools = Mapping[ToolId, ToolRunner]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +57,12 @@ class Adapters(Provider):
         transactions = DatabaseTransactions.open(settings.database_url.reveal(), pool_size=settings.pool_size)
         yield transactions
         await transactions.aclose()
+
+    @provide
+    def signals(self, settings: Settings, registry: RunRegistry) -> RunSignals:
+        signals: RunSignals = NoSignals() if settings.embedded else PostgresSignals(settings.database_url.reveal())
+        signals.on_stop(registry.stop)
+        return signals
 
     @provide
     def hasher(self) -> PasswordHasher:
@@ -167,48 +167,10 @@ class AgentsAndDialogs(Provider):
         return agents.AgentLinks(catalogue, tools.keys())
 
 
-class Chat(Provider):
-    """The main job."""
+class Web(Provider):
+    """What the HTTP layer needs beside use cases."""
 
     scope = Scope.APP
-    use_cases = provide_all(run_control.FindRun, run_control.StopRun)
-
-    @provide
-    def registry(self, settings: Settings) -> RunRegistry:
-        return RunRegistry(settings.max_concurrent_runs, settings.max_runs_per_user, settings.lease_seconds)
-
-    @provide
-    def alive(self, registry: RunRegistry, transactions: Transactions, clock: Clock) -> KeepRunsAlive:
-        return KeepRunsAlive(registry, transactions, clock, on_trouble=_lease_trouble)
-
-    @provide
-    def keep(self, transactions: Transactions, clock: Clock) -> KeepAnswer:
-        return KeepAnswer(transactions, clock, on_trouble=_store_trouble)
-
-    @provide
-    def start(
-        self,
-        transactions: Transactions,
-        clock: Clock,
-        catalogue: models.ModelCatalogue,
-        providers: ChatModels,
-        tools: Tools,
-        registry: RunRegistry,
-        keep: KeepAnswer,
-        settings: Settings,
-    ) -> StartChat:
-        return StartChat(
-            transactions,
-            clock,
-            catalogue,
-            providers,
-            tools,
-            AgentLoop(settings.max_agent_turns, settings.tool_timeout_seconds),
-            registry,
-            keep,
-            ChatLimits(settings.max_input_chars, settings.max_run_seconds, settings.disconnect_grace_seconds),
-            on_crash=_crashed,
-        )
 
     @provide
     def http_config(self, settings: Settings) -> HttpConfig:
@@ -242,19 +204,8 @@ def make_container(settings: Settings) -> AsyncContainer:
         Accounts(),
         AgentsAndDialogs(),
         Chat(),
+        Web(),
         CallerProvider(),
         LitestarProvider(),
         context={Settings: settings},
     )
-
-
-def _crashed(run_id: RunId, error: BaseException) -> None:
-    log.error("run_crashed", extra={"run_id": run_id}, exc_info=error)
-
-
-def _store_trouble(run_id: RunId, trouble: DomainError) -> None:
-    log.warning("answer_not_stored_yet", extra={"run_id": run_id, "code": trouble.code})
-
-
-def _lease_trouble(trouble: Exception) -> None:
-    log.warning("leases_not_renewed", exc_info=None if isinstance(trouble, DomainError) else trouble)

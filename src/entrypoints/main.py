@@ -2,18 +2,21 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from dishka import AsyncContainer
 from litestar import Litestar
 
 from application.agents import ListAgents
-from application.chat import StartChat
-from application.ports.persistence import Transactions
-from application.run_registry import KeepRunsAlive, RunRegistry
+from application.ask_once import AskOnce
+from application.log_writer import LogWriter
+from application.ports.run_signals import RunSignals
+from application.run_closing import CloseAbandoned
+from application.run_registry import RunRegistry
+from application.run_upkeep import KeepRunsAlive
 from application.sessions import Authenticate, LogIn
 from entrypoints.container import http_config, make_container, secrets_of
 from entrypoints.http.app import create_app as create_http_app
@@ -21,7 +24,7 @@ from entrypoints.http.front import Drain
 from entrypoints.settings import Settings, load_settings
 
 END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
-EAGER: Final = (Authenticate, StartChat, LogIn, ListAgents)
+EAGER: Final = (Authenticate, AskOnce, LogIn, ListAgents)
 """Made at the start and not at the first request: what is wrong with them shows at once, and nobody waits."""
 
 
@@ -51,23 +54,29 @@ def _beside(container: AsyncContainer, settings: Settings) -> Callable[[Litestar
         for part in EAGER:
             await container.get(part)
         _settle_heap()
-        alive = await container.get(KeepRunsAlive)
         if settings.embedded:
-            # There is one process: an answer that is still open belongs to one that died.
-            transactions = await container.get(Transactions)
-            async with transactions.begin() as tx:
-                await tx.messages.close_abandoned(END_OF_TIME)
-        keeper = asyncio.create_task(alive.forever())
+            # There is one process: a run that is still open belongs to one that died.
+            while await (await container.get(CloseAbandoned))(END_OF_TIME):
+                pass
+        keepers = {asyncio.create_task(work) for work in await _upkeep(container)}
         try:
             yield
         finally:
             registry = await container.get(RunRegistry)
             await registry.drain(0)
-            keeper.cancel()
-            await asyncio.wait({keeper})
+            for keeper in keepers:
+                keeper.cancel()
+            await asyncio.wait(keepers)
             await container.close()
 
     return lifespan
+
+
+async def _upkeep(container: AsyncContainer) -> tuple[Coroutine[Any, Any, None], ...]:
+    """What goes on for as long as the process serves."""
+    alive, writer = await container.get(KeepRunsAlive), await container.get(LogWriter)
+    signals = await container.get(RunSignals)
+    return alive.forever(), writer.forever(), signals.listen()
 
 
 def _settle_heap() -> None:

@@ -133,7 +133,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     heartbeat_seconds: Seconds = 10
     disconnect_grace_seconds: Grace = 15
     shutdown_grace_seconds: Grace = 20
-    lease_seconds: Annotated[float, Meta(ge=1, le=3600)] = 30
+    lease_seconds: Annotated[float, Meta(ge=1, le=3600)] = 15
+    run_log_retention_hours: Annotated[float, Meta(gt=0, le=8760)] = 24
     offline_delay_ms: Annotated[int, Meta(ge=0, le=10_000)] = 20
 
     models: dict[str, ModelSettings] = field(default_factory=dict)

@@ -4,20 +4,28 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from application.runs import Run, RunKey
-from domain.chat_events import AnswerDelta, LoopEvent, RunFinished
+from application.live_runs import LiveRun, RunLimits
+from application.run_log import RunLog
+from application.run_readers import RunKey
+from domain.chat_events import AnswerDelta, LoopEvent, Recorded, RunFinished
 from domain.conversation import Usage
 from domain.ids import DialogId, MessageId, RunId, UserId
 from domain.messages import AnswerStatus
+from domain.runs import RunStatus
 from domain.transcript import Transcript
 from entrypoints.http.event_stream import EventStream
 
 KEY = RunKey(RunId("run"), UserId("user"), DialogId("dialog"), MessageId("message"))
 
 
-async def store(transcript: Transcript, status: AnswerStatus) -> list[RunFinished]:
+async def store(transcript: Transcript, status: AnswerStatus, log: RunLog) -> tuple[Recorded, ...]:
     content = transcript.content
-    return [RunFinished(status, content, KEY.message_id, KEY.run_id, KEY.dialog_id, "m", Usage(), (), None)]
+    done = RunFinished(status, content, KEY.message_id, KEY.run_id, KEY.dialog_id, "m", Usage(), (), None)
+    return log.stamped([done])
+
+
+async def nowhere(_: RunKey) -> float:
+    return 0.0
 
 
 async def words(count: int, pause: float = 0) -> AsyncGenerator[LoopEvent, None]:
@@ -26,8 +34,8 @@ async def words(count: int, pause: float = 0) -> AsyncGenerator[LoopEvent, None]
         yield AnswerDelta("word ")
 
 
-def started(events: AsyncGenerator[LoopEvent, None]) -> Run:
-    run = Run(KEY, events, store, lambda *_: None, grace_seconds=0, time_limit=60)
+def started(events: AsyncGenerator[LoopEvent, None]) -> LiveRun:
+    run = LiveRun(KEY, events, store, lambda *_: None, nowhere, RunLimits(60, 0))
     run.start()
     return run
 
@@ -49,7 +57,7 @@ class Client:
             await asyncio.Event().wait()
         self.taken.append(message)
 
-    async def read(self, run: Run, patience: float = 60) -> None:
+    async def read(self, run: LiveRun, patience: float = 60) -> None:
         stream = EventStream(run, after=0, heartbeat=0.01, patience=patience)
         await asyncio.wait_for(stream({}, self.receive, self.send), 10)  # type: ignore[typeddict-item]
 
@@ -71,7 +79,7 @@ async def test_a_client_that_goes_away_ends_the_run_in_silence_too() -> None:
     client.gone.set()
     await reading
     await run.wait()
-    assert run.status is AnswerStatus.INTERRUPTED
+    assert run.status is RunStatus.INTERRUPTED
 
 
 async def test_a_client_that_takes_nothing_is_let_go() -> None:
@@ -79,7 +87,7 @@ async def test_a_client_that_takes_nothing_is_let_go() -> None:
     run = started(words(100_000))
     await client.read(run, patience=0.05)
     await run.wait()
-    assert run.status is AnswerStatus.INTERRUPTED
+    assert run.status is RunStatus.INTERRUPTED
     assert len(client.taken) == 3
 
 
@@ -87,4 +95,4 @@ async def test_a_client_that_is_slow_or_waits_for_a_silent_model_is_not() -> Non
     client = Client()
     run = started(words(4, pause=0.1))
     await client.read(run, patience=0.02)
-    assert run.status is AnswerStatus.COMPLETE
+    assert run.status is RunStatus.COMPLETE

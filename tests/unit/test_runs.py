@@ -1,236 +1,186 @@
-"""A run, its log and its readers: whatever the interleaving, every reader sees the whole, and `done` once."""
+"""A run's states, and the numbers of its events: the laws hold whatever happens in whatever order."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from application.runs import MAX_READERS, SLICE, Recorded, Run, RunKey
-from domain.chat_events import AnswerDelta, ChatEvent, LoopEvent, RunFailed, RunFinished
-from domain.conversation import Usage
-from domain.errors import ModelError, TooManyRequests
+from domain.errors import Conflict, InvalidValue
 from domain.ids import DialogId, MessageId, RunId, UserId
 from domain.messages import AnswerStatus
-from domain.transcript import Transcript
+from domain.runs import (
+    KEY_LIFETIME,
+    LOST_NUMBERS,
+    MAX_EVENTS,
+    Idempotency,
+    Run,
+    RunStatus,
+    event_id,
+    parse_event_id,
+    parse_idempotency_key,
+    refuse_beyond,
+    seq_after_crash,
+)
 
-KEY = RunKey(RunId("run"), UserId("user"), DialogId("dialog"), MessageId("message"))
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+ENDS = [status for status in AnswerStatus if status is not AnswerStatus.RUNNING]
+RUN_ID = RunId("01JD0000000000000000000000")
+moments = st.integers(-100, 100).map(lambda seconds: NOW + timedelta(seconds=seconds))
 
 
-class Kept:
-    """Where answers are kept; remembers what came."""
+def queued(idempotency: Idempotency | None = None) -> Run:
+    return Run(
+        RUN_ID,
+        UserId("u"),
+        DialogId("d"),
+        MessageId("m"),
+        RunStatus.QUEUED,
+        NOW,
+        NOW + timedelta(seconds=15),
+        idempotency,
+    )
+
+
+class LifeOfARun(RuleBasedStateMachine):
+    """However it is renewed, asked to stop and closed: it ends once, and what it ended as stays."""
 
     def __init__(self) -> None:
-        self.answers: list[tuple[str, AnswerStatus]] = []
-        self.crashes: list[BaseException] = []
+        super().__init__()
+        self.run = queued()
+        self.ended: Run | None = None
+        self.lease = self.run.lease_until
 
-    async def store(self, transcript: Transcript, status: AnswerStatus) -> Sequence[ChatEvent]:
-        self.answers.append((transcript.content, status))
-        await asyncio.sleep(0)
-        content = transcript.content
-        return [RunFinished(status, content, KEY.message_id, KEY.run_id, KEY.dialog_id, "m", Usage(), (), None)]
+    def change(self, changed: Run | None) -> None:
+        assert self.ended is None
+        assert changed is not None
+        self.run = changed
 
-    def crash(self, _: RunId, error: BaseException) -> None:
-        self.crashes.append(error)
+    @rule()
+    def begin(self) -> None:
+        if self.ended:
+            with pytest.raises(Conflict):
+                self.run.begin()
+        else:
+            self.change(self.run.begin())
+            assert self.run.status is RunStatus.RUNNING
 
-    def run(self, events: AsyncGenerator[LoopEvent, None], *, grace: float | None = None, limit: float = 60) -> Run:
-        return Run(KEY, events, self.store, self.crash, grace_seconds=grace, time_limit=limit)
+    @rule(until=moments)
+    def renew(self, until: datetime) -> None:
+        if self.ended:
+            with pytest.raises(Conflict):
+                self.run.renew(until)
+        else:
+            self.change(self.run.renew(until))
+            self.lease = max(self.lease, until)
+            assert self.run.lease_until == self.lease
 
+    @rule()
+    def ask_to_stop(self) -> None:
+        if self.ended:
+            with pytest.raises(Conflict):
+                self.run.ask_to_stop()
+        else:
+            self.change(self.run.ask_to_stop())
+            assert self.run.status_if_abandoned is AnswerStatus.STOPPED
 
-async def speak(parts: Sequence[str], failure: Exception | None = None) -> AsyncGenerator[LoopEvent, None]:
-    for part in parts:
-        await asyncio.sleep(0)
-        yield AnswerDelta(part)
-    if failure:
-        raise failure
+    @rule(status=st.sampled_from(ENDS), at=moments)
+    def close(self, status: AnswerStatus, at: datetime) -> None:
+        if self.ended:
+            with pytest.raises(Conflict) as refused:
+                self.run.close(status, at)
+            assert refused.value.code == "run_closed"
+        else:
+            self.ended = self.run = self.run.close(status, at)
+            assert (self.run.status.value, self.run.closed_at) == (status.value, at)
 
+    @invariant()
+    def it_is_open_until_it_ended_and_never_again(self) -> None:
+        assert self.run.is_open == (self.ended is None)
+        assert self.ended in (None, self.run)
+        assert self.run.is_open == (self.run.status in {RunStatus.QUEUED, RunStatus.RUNNING})
 
-async def endless(closed: asyncio.Event) -> AsyncGenerator[LoopEvent, None]:
-    try:
-        yield AnswerDelta("begun")
-        await asyncio.Event().wait()
-    finally:
-        closed.set()
-
-
-async def read(run: Run, after: int = 0, most: int = 10**9, heartbeat: float = 60) -> list[Recorded]:
-    seen: list[Recorded] = []
-    reader = run.attach(after, heartbeat)
-    stream = reader.batches()
-    async for batch in stream:
-        seen += batch
-        if len(seen) >= most:
-            break
-    await stream.aclose()
-    run.detach(reader)
-    return seen[:most]
-
-
-def text_of(seen: Sequence[Recorded]) -> str:
-    return "".join(one.event.text for one in seen if isinstance(one.event, AnswerDelta))
-
-
-@given(st.lists(st.text(), max_size=12), st.lists(st.integers(0, 14), max_size=4))
-def test_every_reader_sees_all_that_it_did_not_have_in_order_and_done_once(parts: list[str], cuts: list[int]) -> None:
-    async def scene() -> None:
-        kept = Kept()
-        run = kept.run(speak(parts))
-        run.start()
-        whole = asyncio.create_task(read(run))
-        for cut in cuts:
-            first = await read(run, most=cut) if cut else []
-            rest = await read(run, after=first[-1].seq if first else 0)
-            assert text_of(first) + text_of(rest) == "".join(parts)
-            assert [one.seq for one in [*first, *rest]] == list(range(1, len(parts) + 2))
-        seen = await whole
-        assert [isinstance(one.event, RunFinished) for one in seen].count(True) == 1
-        assert isinstance(seen[-1].event, RunFinished)
-        assert kept.answers == [("".join(parts), AnswerStatus.COMPLETE)]
-
-    asyncio.run(scene())
+    @invariant()
+    def only_an_open_run_is_abandoned_and_only_after_its_lease(self) -> None:
+        assert not self.run.is_abandoned(self.run.lease_until)
+        assert self.run.is_abandoned(self.run.lease_until + timedelta(microseconds=1)) == self.run.is_open
 
 
-@given(
-    st.lists(st.text(), max_size=8),
-    st.integers(0, 12),
-    st.sampled_from([AnswerStatus.STOPPED, AnswerStatus.INTERRUPTED]),
+TestLifeOfARun = LifeOfARun.TestCase
+
+
+def test_a_run_does_not_end_as_running() -> None:
+    with pytest.raises(ValueError, match="running"):
+        queued().close(AnswerStatus.RUNNING, NOW)
+
+
+def test_every_way_that_an_answer_ends_is_a_way_that_a_run_ends() -> None:
+    assert {status.value for status in RunStatus} - {"queued"} == {status.value for status in AnswerStatus}
+
+
+@given(st.text("abc", min_size=1), st.text("xyz"), st.text("xyz"))
+def test_a_key_covers_what_was_asked_under_it_and_nothing_else(key: str, asked: str, other: str) -> None:
+    given_key = Idempotency(key, asked)
+    if asked == other:
+        given_key.covers(other)
+    else:
+        with pytest.raises(InvalidValue) as refused:
+            given_key.covers(other)
+        assert refused.value.code == "idempotency_key_reused"
+
+
+@given(st.floats(-1e6, 1e6))
+def test_a_key_is_honoured_for_a_day(seconds: float) -> None:
+    run = queued(Idempotency("key", "digest"))
+    later = NOW + timedelta(seconds=seconds)
+    assert run.honours("key", later) == (later < NOW + KEY_LIFETIME)
+    assert not run.honours("another", later)
+    assert not queued().honours("key", later)
+
+
+@given(st.text(max_size=300))
+def test_a_key_is_visible_ascii_or_refused(raw: str) -> None:
+    good = 1 <= len(raw) <= 255 and all(33 <= ord(char) <= 126 for char in raw)
+    if good:
+        assert parse_idempotency_key(raw) == raw
+    else:
+        with pytest.raises(InvalidValue):
+            parse_idempotency_key(raw)
+
+
+@given(st.integers(0, 10**9 - 1))
+def test_the_id_of_an_event_says_its_number(seq: int) -> None:
+    assert parse_event_id(RUN_ID, event_id(RUN_ID, seq)) == seq
+
+
+@given(st.text(max_size=40))
+def test_anything_else_is_no_id_of_an_event(raw: str) -> None:
+    name, colon, number = raw.rpartition(":")
+    if raw and not (name == RUN_ID and colon and number.isascii() and number.isdigit()):
+        with pytest.raises(InvalidValue):
+            parse_event_id(RUN_ID, raw)
+
+
+@pytest.mark.parametrize(
+    "raw", [f"{RUN_ID}:-1", f"{RUN_ID}:1.5", f"{RUN_ID}:", f"{RUN_ID}:٣", "x:1", f"{RUN_ID}:1" * 9]
 )
-def test_ending_at_any_moment_keeps_what_there_is_exactly_once(
-    parts: list[str], turns: int, status: AnswerStatus
+def test_ids_of_no_event_of_the_run_are_refused(raw: str) -> None:
+    with pytest.raises(InvalidValue):
+        parse_event_id(RUN_ID, raw)
+
+
+def test_no_id_is_the_beginning() -> None:
+    assert parse_event_id(RUN_ID, None) == parse_event_id(RUN_ID, "") == 0
+
+
+@given(st.integers(0, MAX_EVENTS), st.integers(0, MAX_EVENTS))
+def test_whoever_has_what_a_dead_process_showed_is_before_its_end_and_whoever_has_the_end_is_not(
+    stored: int, shown_unstored: int
 ) -> None:
-    async def scene() -> None:
-        kept = Kept()
-        run = kept.run(speak(parts))
-        run.start()
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        run.end(status)
-        run.end(AnswerStatus.FAILED)
-        seen = await read(run)
-        done = seen[-1].event
-        assert isinstance(done, RunFinished)
-        assert done.status in {status, AnswerStatus.COMPLETE}
-        assert done.content == text_of(seen)
-        assert "".join(parts).startswith(done.content)
-        assert kept.answers == [(done.content, done.status)]
-
-    asyncio.run(scene())
-
-
-@given(st.lists(st.text(), max_size=5))
-def test_a_model_that_fails_gives_an_error_and_then_done_and_the_text_is_kept(parts: list[str]) -> None:
-    async def scene() -> None:
-        kept = Kept()
-        run = kept.run(speak(parts, ModelError("model_stalled", "It stalled.", retryable=True)))
-        run.start()
-        *_, failed, done = [one.event for one in await read(run)]
-        assert failed == RunFailed("model_stalled", "It stalled.", True)
-        assert isinstance(done, RunFinished)
-        assert kept.answers == [("".join(parts), AnswerStatus.FAILED)]
-
-    asyncio.run(scene())
-
-
-def test_a_defect_of_ours_ends_one_run_without_telling_its_details() -> None:
-    async def scene() -> None:
-        kept = Kept()
-        run = kept.run(speak(["a"], ZeroDivisionError("secret")))
-        run.start()
-        _, failed, done = [one.event for one in await read(run)]
-        assert isinstance(failed, RunFailed)
-        assert failed.code == "internal_error"
-        assert "secret" not in failed.message
-        assert isinstance(done, RunFinished)
-        assert [type(error) for error in kept.crashes] == [ZeroDivisionError]
-
-    asyncio.run(scene())
-
-
-def test_the_last_reader_that_leaves_ends_the_run_after_its_grace() -> None:
-    async def scene() -> None:
-        kept, closed = Kept(), asyncio.Event()
-        run = kept.run(endless(closed), grace=0.0)
-        run.start()
-        await read(run, most=1)
-        await asyncio.wait_for(closed.wait(), 5)
-        await run.wait()
-        assert kept.answers == [("begun", AnswerStatus.INTERRUPTED)]
-
-    asyncio.run(scene())
-
-
-def test_a_reader_that_comes_back_within_the_grace_keeps_the_run_alive() -> None:
-    async def scene() -> None:
-        kept, closed = Kept(), asyncio.Event()
-        run = kept.run(endless(closed), grace=0.05)
-        run.start()
-        await read(run, most=1)
-        reader = run.attach(0, 60)
-        await asyncio.sleep(0.15)
-        assert not closed.is_set()
-        run.detach(reader)
-        await run.wait()
-        assert closed.is_set()
-
-    asyncio.run(scene())
-
-
-def test_a_run_in_the_background_needs_no_reader() -> None:
-    async def scene() -> None:
-        kept = Kept()
-        run = kept.run(speak(["a", "b"]), grace=None)
-        run.start()
-        await read(run, most=1)
-        await run.wait()
-        assert kept.answers == [("ab", AnswerStatus.COMPLETE)]
-
-    asyncio.run(scene())
-
-
-def test_a_run_out_of_time_says_so_and_keeps_what_it_has() -> None:
-    async def scene() -> None:
-        kept, closed = Kept(), asyncio.Event()
-        run = kept.run(endless(closed), limit=0.02)
-        run.start()
-        _, failed, _ = [one.event for one in await read(run)]
-        assert isinstance(failed, RunFailed)
-        assert failed.code == "run_time_limit"
-        assert kept.answers == [("begun", AnswerStatus.INTERRUPTED)]
-
-    asyncio.run(scene())
-
-
-def test_a_reader_far_behind_holds_little_and_there_is_a_limit_of_readers() -> None:
-    async def scene() -> None:
-        run = Kept().run(speak(["x"] * 500))
-        run.start()
-        await run.wait()
-        sizes = [len(batch) async for batch in run.attach(0, 60).batches()]
-        assert sum(sizes) == 501
-        assert max(sizes) <= SLICE
-        for _ in range(MAX_READERS - 1):
-            run.attach(0, 60)
-        with pytest.raises(TooManyRequests):
-            run.attach(0, 60)
-
-    asyncio.run(scene())
-
-
-def test_silence_gives_heartbeats_from_the_first_moment() -> None:
-    async def scene() -> None:
-        async def silent() -> AsyncGenerator[LoopEvent, None]:
-            await asyncio.Event().wait()
-            yield AnswerDelta("never")
-
-        kept = Kept()
-        run = kept.run(silent())
-        run.start()
-        stream = run.attach(0, 0.01).batches()
-        assert [await anext(stream) for _ in range(3)] == [(), (), ()]
-        run.end(AnswerStatus.STOPPED)
-        assert kept.answers == []
-        last = [batch async for batch in stream][-1]
-        assert isinstance(last[-1].event, RunFinished)
-
-    asyncio.run(scene())
+    end = seq_after_crash(stored)
+    assert stored + min(shown_unstored, LOST_NUMBERS - 1) < end
+    refuse_beyond(stored + shown_unstored, end)
+    with pytest.raises(InvalidValue):
+        refuse_beyond(end + 1, end)
+    assert len(str(seq_after_crash(MAX_EVENTS))) <= 9

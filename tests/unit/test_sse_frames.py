@@ -7,8 +7,16 @@ import httpx2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from application.runs import Recorded
-from domain.chat_events import AnswerDelta, ChatEvent, ReasoningText, Retrieved, RunFailed, RunFinished, ToolProgress
+from domain.chat_events import (
+    AnswerDelta,
+    ChatEvent,
+    ReasoningText,
+    Recorded,
+    Retrieved,
+    RunFailed,
+    RunFinished,
+    ToolProgress,
+)
 from domain.conversation import FinishReason, Usage
 from domain.ids import DialogId, MessageId, RunId
 from domain.messages import AnswerStatus, Citation, StepStatus, ToolStep
@@ -91,7 +99,7 @@ def parsed(body: bytes) -> list[httpx2.ServerSentEvent]:
 
 @given(st.lists(events, min_size=1, max_size=6))
 def test_every_event_survives_the_wire(sent: list[ChatEvent]) -> None:
-    batch = [Recorded(seq, 1_790_000_000.123, event) for seq, event in enumerate(sent, 1)]
+    batch = [Recorded(seq, 1_790_000_000_123, event) for seq, event in enumerate(sent, 1)]
     received = parsed(frames(RUN, batch))
     assert [one.id for one in received] == [f"{RUN}:{seq}" for seq in range(1, len(sent) + 1)]
     for event, frame in zip(sent, received, strict=True):
@@ -102,7 +110,7 @@ def test_every_event_survives_the_wire(sent: list[ChatEvent]) -> None:
 
 @given(events)
 def test_a_frame_holds_even_for_readers_that_split_at_any_unicode_line_end(event: ChatEvent) -> None:
-    lines = frames(RUN, [Recorded(7, 0.0, event)]).decode().splitlines()
+    lines = frames(RUN, [Recorded(7, 0, event)]).decode().splitlines()
     assert [line.split(":")[0] for line in lines] == ["id", "event", "data", ""]
 
 

@@ -79,14 +79,11 @@ class Runs(Protocol):
         """
         ...
 
-    async def close(
-        self, answer: Answer, pieces: Sequence[LogPiece], *, owner: UserId, abandoned_at: datetime | None = None
-    ) -> bool:
+    async def close(self, answer: Answer, pieces: Sequence[LogPiece], *, owner: UserId) -> bool:
         """Close an open run: its end, its finished answer, the rest of its log, and the dialog touched, all or nothing.
 
         Pieces that are there already stay as they are. False, and nothing changed, when it was closed otherwise or
-        removed: exactly one closer wins. The same closing again is True and changes nothing. With `abandoned_at`
-        only a run whose lease ran out before that moment is closed.
+        removed: exactly one closer wins. The same closing again is True and changes nothing.
         """
         ...
 
@@ -104,6 +101,13 @@ class Runs(Protocol):
 
     async def abandoned(self, now: datetime, limit: int) -> Sequence[Run]:
         """Open runs whose lease ran out before `now`, of all owners, the oldest first; with `last_seq`."""
+        ...
+
+    async def hold_abandoned(self, run_id: RunId, now: datetime) -> bool:
+        """In a transaction, to its end: let nobody add to the run's log, nor renew, close or hold it.
+
+        False when its lease did not run out before `now`, or it was closed or removed, or somebody else holds it.
+        """
         ...
 
     async def remove_logs(self, closed_before: datetime, limit: int) -> int:

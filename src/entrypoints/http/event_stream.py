@@ -5,7 +5,7 @@ from typing import Final
 
 from litestar.types import Receive, Scope, Send
 
-from application.runs import Reader, Run
+from application.run_readers import Followed, Follower
 from entrypoints.http.sse import frames
 
 STALLED_SECONDS: Final = 60.0
@@ -20,7 +20,7 @@ _HEADERS: Final = (
 class EventStream:
     """Follows `run` from the event after `after`. A client that goes away is noticed at once, also in silence."""
 
-    def __init__(self, run: Run, *, after: int, heartbeat: float, patience: float = STALLED_SECONDS) -> None:
+    def __init__(self, run: Followed, *, after: int, heartbeat: float, patience: float = STALLED_SECONDS) -> None:
         self._run = run
         self._after = after
         self._heartbeat = heartbeat
@@ -41,12 +41,12 @@ class EventStream:
         if body.done() and not body.cancelled():
             body.result()
 
-    def _goes_on(self, reader: Reader) -> bool:
+    def _goes_on(self, reader: Follower) -> bool:
         """Whether the client took anything, or had nothing to take, since the last look."""
         before, self._seen = self._seen, reader.cursor
         return reader.listening or reader.cursor != before
 
-    async def _write(self, reader: Reader, send: Send) -> None:
+    async def _write(self, reader: Follower, send: Send) -> None:
         run_id = self._run.key.run_id
         headers = [*_HEADERS, (b"x-run-id", run_id.encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})

@@ -5,9 +5,16 @@ from typing import Any, Final
 
 import msgspec
 
-from application.runs import Recorded, Run
-from domain.chat_events import AnswerDelta, ChatEvent, ReasoningText, Retrieved, RunFailed, RunFinished, ToolProgress
-from domain.errors import InvalidValue
+from domain.chat_events import (
+    AnswerDelta,
+    ChatEvent,
+    ReasoningText,
+    Recorded,
+    Retrieved,
+    RunFailed,
+    RunFinished,
+    ToolProgress,
+)
 from domain.ids import RunId
 from entrypoints.http.chat_views import CitationView, StepView, UsageView
 
@@ -28,18 +35,6 @@ def frames(run_id: RunId, batch: Sequence[Recorded]) -> bytes:
     return b"".join([_frame(name, recorded) for recorded in batch])
 
 
-def cursor(run: Run, last_event_id: str | None) -> int:
-    """The number of the last event that a reader has, from the `id` of its frame."""
-    if not last_event_id:
-        return 0
-    run_id, _, number = last_event_id.rpartition(":")
-    if run_id != run.key.run_id or not (number.isascii() and number.isdigit()) or len(number) > 9:
-        raise InvalidValue("Last-Event-ID", "is not the id of an event of this run")
-    if int(number) > run.last_seq:
-        raise InvalidValue("Last-Event-ID", "is beyond the last event of this run")
-    return int(number)
-
-
 def _frame(run_id: bytes, recorded: Recorded) -> bytes:
     match recorded.event:
         case AnswerDelta(text):
@@ -48,8 +43,8 @@ def _frame(run_id: bytes, recorded: Recorded) -> bytes:
             kind = b"reasoning_chunk"
         case other:
             kind, data = _named(other)
-            return _OTHER % (run_id, recorded.seq, kind, kind, recorded.at, json_line(data))
-    return _TEXT % (run_id, recorded.seq, kind, kind, recorded.at, json_line(text))
+            return _OTHER % (run_id, recorded.seq, kind, kind, recorded.at / 1000, json_line(data))
+    return _TEXT % (run_id, recorded.seq, kind, kind, recorded.at / 1000, json_line(text))
 
 
 def json_line(value: object) -> bytes:

@@ -9,17 +9,17 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
 from litestar.types import ASGIApp
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from application.chat import ChatRequest, StartChat
-from application.run_control import FindRun, StopRun
-from application.runs import Run
+from application.ask_once import AskOnce
+from application.chat import ChatRequest
+from application.run_control import FollowRun, RunState, ShowRun, StopRun
 from domain.ids import AgentId, RunId
+from domain.runs import event_id
 from entrypoints.http.auth import Caller
 from entrypoints.http.envelope import Envelope, ok
 from entrypoints.http.event_stream import EventStream
 from entrypoints.http.http_config import HttpConfig
-from entrypoints.http.sse import cursor
 
 TAGS: Final = ["chat"]
 STREAM: Final[Mapping[int, ResponseSpec]] = {
@@ -34,13 +34,17 @@ STREAM: Final[Mapping[int, ResponseSpec]] = {
 
 
 class ChatBody(Struct):
-    """`agent_id` answers this question; without it the dialog's agent does."""
+    """`agent_id` answers this question; without it the dialog's agent does.
+
+    `max_output_tokens` ends the answer, over all its turns, with what it has by then.
+    """
 
     user_input: str
     dialog_id: str
     file_url: str | list[str] | None = None
     agent_id: str | None = None
     background: bool = False
+    max_output_tokens: Annotated[int, Meta(ge=1, le=100_000_000)] | None = None
 
     def asked(self) -> ChatRequest:
         urls = [self.file_url] if isinstance(self.file_url, str) else self.file_url or []
@@ -50,6 +54,7 @@ class ChatBody(Struct):
             AgentId(self.agent_id) if self.agent_id else None,
             tuple(url for url in urls if url),
             self.background,
+            self.max_output_tokens,
         )
 
 
@@ -68,9 +73,8 @@ class RunView(Struct):
     last_event_id: str
 
     @classmethod
-    def of(cls, run: Run) -> "RunView":
-        key = run.key
-        return cls(key.run_id, key.dialog_id, key.message_id, run.status, f"{key.run_id}:{run.last_seq}")
+    def of(cls, run: RunState) -> "RunView":
+        return cls(run.run_id, run.dialog_id, run.message_id, run.status, event_id(run.run_id, run.last_seq))
 
 
 @post(
@@ -82,9 +86,13 @@ class RunView(Struct):
 )
 @inject
 async def chat(
-    data: JSONBody[ChatBody], caller: FromDishka[Caller], start: FromDishka[StartChat], config: FromDishka[HttpConfig]
+    data: JSONBody[ChatBody],
+    caller: FromDishka[Caller],
+    ask: FromDishka[AskOnce],
+    config: FromDishka[HttpConfig],
+    idempotency_key: Annotated[str | None, HeaderParameter(name="Idempotency-Key")] = None,
 ) -> ASGIApp:
-    run = await start(caller.user_id, data.asked())
+    run = await ask(caller.user_id, data.asked(), idempotency_key)
     return EventStream(run, after=0, heartbeat=config.heartbeat_seconds)
 
 
@@ -99,8 +107,8 @@ async def stop_chat(
 
 @get("/chat/{run_id:str}", summary="The state of a run", tags=TAGS)
 @inject
-async def show_run(run_id: FromPath[str], caller: FromDishka[Caller], find: FromDishka[FindRun]) -> Envelope[RunView]:
-    return ok(RunView.of(await find(caller.user_id, RunId(run_id))))
+async def show_run(run_id: FromPath[str], caller: FromDishka[Caller], show: FromDishka[ShowRun]) -> Envelope[RunView]:
+    return ok(RunView.of(await show(caller.user_id, RunId(run_id))))
 
 
 @get(
@@ -113,13 +121,13 @@ async def show_run(run_id: FromPath[str], caller: FromDishka[Caller], find: From
 async def follow_run(
     run_id: FromPath[str],
     caller: FromDishka[Caller],
-    find: FromDishka[FindRun],
+    follow: FromDishka[FollowRun],
     config: FromDishka[HttpConfig],
     last_event_id: Annotated[str | None, HeaderParameter(name="Last-Event-ID")] = None,
     after: FromQuery[str | None] = None,
 ) -> ASGIApp:
-    run = await find(caller.user_id, RunId(run_id))
-    return EventStream(run, after=cursor(run, last_event_id or after), heartbeat=config.heartbeat_seconds)
+    run, seq = await follow(caller.user_id, RunId(run_id), last_event_id or after)
+    return EventStream(run, after=seq, heartbeat=config.heartbeat_seconds)
 
 
 chat_handlers: list[HTTPRouteHandler] = [chat, stop_chat, show_run, follow_run]

@@ -1,0 +1,219 @@
+"""Runs that this process makes: answers in the making, apart from any socket. A run writes a log, readers follow it."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final
+
+from application.run_log import RunLog
+from application.run_readers import MAX_READERS, Follower, Reader, RunKey
+from domain.chat_events import ChatEvent, LoopEvent, Recorded, RoundFinished, RunFailed, RunFinished, TurnFinished
+from domain.conversation import Usage
+from domain.errors import DomainError, ModelError, TooManyRequests
+from domain.ids import RunId
+from domain.messages import AnswerStatus
+from domain.runs import MAX_EVENTS, RunStatus
+from domain.transcript import Transcript
+
+MAX_ANSWER_CHARS: Final = 2_000_000
+"""Of text and reasoning together: a model that never stops must not fill the memory."""
+
+OnCrash = Callable[[RunId, BaseException], None]
+"""Told of an exception that no rule foresaw."""
+
+Store = Callable[[Transcript, AnswerStatus, RunLog], Awaitable[Sequence[Recorded]]]
+"""Keeps the answer and gives the run's last events, RunFinished at their end."""
+
+Elsewhere = Callable[[RunKey], Awaitable[float]]
+"""For how many more seconds a reader at another process is known to follow the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunLimits:
+    """Seconds that a run may take, and that it waits for a reader to come back; None: it needs no reader."""
+
+    time_limit: float
+    grace_seconds: float | None
+
+
+class LiveRun:
+    """One answer, its log and its readers."""
+
+    def __init__(
+        self,
+        key: RunKey,
+        events: AsyncGenerator[LoopEvent, None],
+        store: Store,
+        on_crash: OnCrash,
+        elsewhere: Elsewhere,
+        limits: RunLimits,
+    ) -> None:
+        self._key = key
+        self._events = events
+        self._store = store
+        self._on_crash = on_crash
+        self._elsewhere = elsewhere
+        self._limits = limits
+        self.log: Final = RunLog(key.run_id)
+        self._readers: set[Reader] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._producing = False
+        self._ending: AnswerStatus | None = None
+        self._leave_timer: asyncio.TimerHandle | None = None
+        self._leaving: asyncio.Task[None] | None = None
+        self.closing = False
+        """Whether it has come to its end, and is being stored."""
+        self.announced = False
+        """Whether the database knows that it is running."""
+        self.size = 0
+        """Characters that the finished log holds on to, about."""
+
+    @property
+    def key(self) -> RunKey:
+        return self._key
+
+    @property
+    def finished(self) -> bool:
+        return self.log.ended
+
+    @property
+    def status(self) -> RunStatus:
+        last = self.log.events[-1].event if self.log.events else None
+        if isinstance(last, RunFinished):
+            return RunStatus(last.status.value)
+        return RunStatus.RUNNING if last else RunStatus.QUEUED
+
+    def start(self) -> asyncio.Task[None]:
+        self._task = asyncio.create_task(self._produce(), name=f"run {self.key.run_id}")
+        return self._task
+
+    def end(self, status: AnswerStatus) -> None:
+        """Stop producing; what there is is kept under `status`. Only the first call counts."""
+        if self._ending is None and not self.finished:
+            self._ending = status
+            if self._producing and self._task:
+                self._task.cancel()
+
+    async def wait(self) -> None:
+        """Until the answer is kept."""
+        if self._task:
+            await asyncio.wait({self._task})
+
+    def attach(self, after: int, heartbeat: float) -> Reader:
+        if len(self._readers) >= MAX_READERS:
+            raise too_many_readers()
+        reader = Reader(self.log, after, heartbeat)
+        self._readers.add(reader)
+        self._stay()
+        return reader
+
+    def detach(self, reader: Follower) -> None:
+        """A reader is gone. After the last one the run has its grace to be taken up again, unless it runs alone."""
+        if isinstance(reader, Reader):
+            self._readers.discard(reader)
+        if not self._readers and not self.finished and self._limits.grace_seconds is not None:
+            self._leave_in(self._limits.grace_seconds)
+
+    def _leave_in(self, seconds: float) -> None:
+        self._stay()
+        self._leave_timer = asyncio.get_running_loop().call_later(seconds, self._leave)
+
+    def _stay(self) -> None:
+        if self._leave_timer:
+            self._leave_timer.cancel()
+            self._leave_timer = None
+
+    def _leave(self) -> None:
+        self._leaving = asyncio.create_task(self._end_unless_followed())
+
+    async def _end_unless_followed(self) -> None:
+        followed_for = await self._elsewhere(self.key)
+        if self._readers or self.closing:
+            return
+        if followed_for > 0:
+            self._leave_in(followed_for)
+        else:
+            self.end(AnswerStatus.INTERRUPTED)
+
+    def _record(self, event: ChatEvent) -> None:
+        self.log.record(event)
+        for reader in self._readers:
+            reader.wake()
+
+    async def _produce(self) -> None:
+        transcript = Transcript()
+        limit = asyncio.get_running_loop().call_later(self._limits.time_limit, self._out_of_time)
+        try:
+            status = await self._consume(transcript)
+        finally:
+            limit.cancel()
+            self._producing = False
+            self.closing = True
+            self.size = 2 * transcript.size
+        self.log.events.extend(await self._kept(transcript, status))
+        for reader in self._readers:
+            reader.wake()
+        self._stay()
+
+    async def _kept(self, transcript: Transcript, status: AnswerStatus) -> Sequence[Recorded]:
+        """The last events, whatever happens: no reader waits for ever."""
+        try:
+            return await self._store(transcript, status, self.log)
+        except Exception as error:  # noqa: BLE001 - a defect of ours ends this run alone, and is told
+            self._on_crash(self.key.run_id, error)
+        key, content = self.key, transcript.content
+        lost = RunFailed("answer_not_stored", "The answer could not be stored.", retryable=True)
+        done = RunFinished(
+            AnswerStatus.FAILED, content, key.message_id, key.run_id, key.dialog_id, "", Usage(), (), None
+        )
+        return self.log.stamped((lost, done))
+
+    async def _consume(self, transcript: Transcript) -> AnswerStatus:
+        if self._ending:
+            return self._ending
+        self._producing = True
+        try:
+            async with aclosing(self._events) as events:
+                async for event in events:
+                    transcript.apply(event)
+                    _refuse_endless(transcript, self.log)
+                    if isinstance(event, TurnFinished | RoundFinished):
+                        self.log.keep(event)
+                    else:
+                        self._record(event)
+        except asyncio.CancelledError:
+            if self._ending is None or (task := asyncio.current_task()) is None:
+                raise
+            task.uncancel()
+            return self._ending
+        except DomainError as error:
+            return self._failed(transcript, error)
+        except Exception as error:  # noqa: BLE001 - a defect of ours ends this run alone, and is told
+            self._on_crash(self.key.run_id, error)
+            return self._failed(transcript, ModelError("internal_error", "The answer failed on our side."))
+        return AnswerStatus.COMPLETE
+
+    def _failed(self, transcript: Transcript, error: DomainError) -> AnswerStatus:
+        retryable = isinstance(error, ModelError) and error.retryable
+        failure = RunFailed(error.code, error.message, retryable)
+        transcript.apply(failure)
+        self._record(failure)
+        return AnswerStatus.FAILED
+
+    def _out_of_time(self) -> None:
+        if self._producing and self._ending is None:
+            limit = self._limits.time_limit
+            message = f"The answer took longer than {limit:g} seconds and was ended with what it had."
+            self._record(RunFailed("run_time_limit", message, retryable=True))
+            self.end(AnswerStatus.INTERRUPTED)
+
+
+def too_many_readers() -> TooManyRequests:
+    message = f"At most {MAX_READERS} readers can follow one answer."
+    return TooManyRequests("too_many_readers", message, retry_after=2)
+
+
+def _refuse_endless(transcript: Transcript, log: RunLog) -> None:
+    if transcript.size > MAX_ANSWER_CHARS or len(log.events) > MAX_EVENTS // 2:
+        raise ModelError("answer_too_long", "The model did not stop: its answer was cut off.")

@@ -1,0 +1,144 @@
+"""The end of a run: its answer is stored with the rest of its log, exactly once, whoever closes it."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from application.ports.clock import Clock
+from application.ports.persistence import Transaction, Transactions
+from application.ports.runs import LogPiece
+from application.run_log import RunLog
+from domain.chat_events import ChatEvent, Recorded, RunFailed, RunFinished
+from domain.conversation import FinishReason
+from domain.errors import DomainError, NotFound, Unauthenticated
+from domain.ids import RunId, UserId
+from domain.messages import Answer, AnswerStatus
+from domain.runs import Run, seq_after_crash
+from domain.transcript import Transcript
+
+PATIENCE_SECONDS: Final = 60.0
+"""How long a finished answer waits for a database that is away."""
+LONGEST_PAUSE: Final = 1.0
+SWEEP: Final = 100
+"""Abandoned runs that one look takes on."""
+PIECES: Final = 64
+"""Of a log, read at once."""
+
+OnStoreTrouble = Callable[[RunId, Exception], None]
+
+
+@dataclass(frozen=True, slots=True)
+class KeepAnswer:
+    """Stores the answer of a run that this process made. Tried again while the database is away."""
+
+    transactions: Transactions
+    on_trouble: OnStoreTrouble
+    first_pause: float = 0.2
+    patience: float = PATIENCE_SECONDS
+
+    async def __call__(self, answer: Answer, log: RunLog, *, owner: UserId) -> tuple[Recorded, ...]:
+        """The run's last events: the stored ones if another process closed it.
+
+        An answer that could not be kept is told as failed, never as complete.
+        """
+        loop = asyncio.get_running_loop()
+        give_up, pause = loop.time() + self.patience, self.first_pause
+        last = log.stamped((finished(answer),))
+        while True:
+            try:
+                async with self.transactions.autocommit() as tx:
+                    if await tx.runs.close(answer, log.rest(last), owner=owner):
+                        return last
+                    return await _ended_elsewhere(tx, answer, log, owner)
+            except DomainError as trouble:
+                self.on_trouble(answer.run_id, trouble)
+                if trouble.retry_after is None or loop.time() > give_up:
+                    break
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+        return log.stamped(_lost(answer, "The answer could not be stored: the database is away.", retryable=True))
+
+
+async def _ended_elsewhere(tx: Transaction, answer: Answer, log: RunLog, owner: UserId) -> tuple[Recorded, ...]:
+    try:
+        run = await tx.runs.get(answer.run_id, owner=owner)
+    except (NotFound, Unauthenticated):
+        # Nobody misses a stopped answer whose dialog was deleted: that is why it was stopped.
+        if answer.status is AnswerStatus.STOPPED:
+            return log.stamped((finished(answer),))
+        why = "The answer could not be stored: its dialog is gone."
+        return log.stamped(_lost(answer, why, retryable=False))
+    return tuple(await tx.runs.log(run.run_id, run.last_seq - 1, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class CloseAbandoned:
+    """Closes the runs of processes that died, with the text that their logs hold. Any process may, at any time."""
+
+    transactions: Transactions
+    clock: Clock
+    on_trouble: OnStoreTrouble
+
+    async def __call__(self, now: datetime) -> int:
+        """How many were closed, of those whose lease ran out before `now`."""
+        async with self.transactions.autocommit() as tx:
+            abandoned = await tx.runs.abandoned(now, SWEEP)
+        return sum([await self._attempt(run, now) for run in abandoned])
+
+    async def one(self, run: Run, now: datetime) -> bool:
+        """False when it lives, or somebody else was first."""
+        async with self.transactions.begin() as tx:
+            if not await tx.runs.hold_abandoned(run.run_id, now):
+                return False
+            opened = await tx.messages.get(run.message_id, owner=run.user_id)
+            if not isinstance(opened, Answer):
+                raise TypeError(f"message {run.message_id} is no answer")
+            transcript, last_seq = await _so_far(tx, run)
+            answer = transcript.close(opened, run.status_if_abandoned, opened.model, lambda: 0, self.clock.now())
+            at = int(self.clock.now().timestamp() * 1000)
+            done = Recorded(seq_after_crash(last_seq), at, finished(answer))
+            return await tx.runs.close(answer, [LogPiece(run.run_id, (done,))], owner=run.user_id)
+
+    async def _attempt(self, run: Run, now: datetime) -> bool:
+        """One that can't be closed does not stand in the way of the others."""
+        try:
+            return await self.one(run, now)
+        except DomainError as trouble:
+            if trouble.retry_after is not None:
+                raise
+            self.on_trouble(run.run_id, trouble)
+        except Exception as trouble:  # noqa: BLE001 - a defect with one run is told, and the others are closed
+            self.on_trouble(run.run_id, trouble)
+        return False
+
+
+async def _so_far(tx: Transaction, run: Run) -> tuple[Transcript, int]:
+    """What the stored log says, and its last number."""
+    transcript, last_seq = Transcript(), 0
+    while recorded := await tx.runs.log(run.run_id, last_seq, PIECES):
+        for one in recorded:
+            for event in (*one.kept, one.event):
+                if not isinstance(event, RunFinished):
+                    transcript.apply(event)
+        last_seq = recorded[-1].seq
+    return transcript, last_seq
+
+
+def finished(answer: Answer) -> RunFinished:
+    return RunFinished(
+        status=answer.status,
+        content=answer.content,
+        message_id=answer.message_id,
+        run_id=answer.run_id,
+        dialog_id=answer.dialog_id,
+        model=answer.model,
+        usage=answer.usage,
+        citations=answer.citations,
+        finish_reason=None if answer.finish_reason is None else FinishReason(answer.finish_reason),
+    )
+
+
+def _lost(answer: Answer, why: str, *, retryable: bool) -> tuple[ChatEvent, ...]:
+    return RunFailed("answer_not_stored", why, retryable), finished(replace(answer, status=AnswerStatus.FAILED))

@@ -1,0 +1,85 @@
+"""The log of a run that this process makes: all of it in memory, and how much of it is stored."""
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from application.ports.runs import LogPiece
+from domain.chat_events import ChatEvent, KeptEvent, Recorded, RunFinished
+from domain.ids import RunId
+
+MAX_PIECE: Final = 4096
+"""Events of one piece: what a long outage left to write is written in such portions."""
+
+
+class RunLog:
+    """`events` only ever grows. What is written behind it never changes its boundaries until it is acknowledged.
+
+    So a piece whose fate is unknown can be sent again, by whoever comes first.
+    """
+
+    __slots__ = ("_kept", "_sent", "_written", "events", "run_id")
+
+    def __init__(self, run_id: RunId) -> None:
+        self.run_id = run_id
+        self.events: list[Recorded] = []
+        self._kept: tuple[KeptEvent, ...] = ()
+        self._written = 0
+        self._sent: LogPiece | None = None
+
+    @property
+    def ended(self) -> bool:
+        return bool(self.events) and isinstance(self.events[-1].event, RunFinished)
+
+    @property
+    def last_seq(self) -> int:
+        return self.events[-1].seq if self.events else 0
+
+    @property
+    def ended_elsewhere(self) -> bool:
+        """Whether another process closed the run: then this log may hold more than the stored one."""
+        return self.last_seq > len(self.events)
+
+    def record(self, event: ChatEvent) -> None:
+        events = self.events
+        events.append(Recorded(len(events) + 1, time.time_ns() // 1_000_000, event, self._kept))
+        self._kept = ()
+
+    def keep(self, event: KeptEvent) -> None:
+        """It is stored with the next event that is shown."""
+        self._kept = (*self._kept, event)
+
+    def index_after(self, seq: int) -> int:
+        """Where those stand that a reader of `seq` does not have."""
+        count = len(self.events)
+        return count if seq >= self.last_seq else min(seq, count - 1)
+
+    def stamped(self, events: Sequence[ChatEvent]) -> tuple[Recorded, ...]:
+        """As the next events, not yet in the log: nobody is shown the end before it is stored."""
+        first, now = len(self.events) + 1, time.time_ns() // 1_000_000
+        return tuple(
+            Recorded(first + index, now, event, () if index else self._kept) for index, event in enumerate(events)
+        )
+
+    def next_piece(self) -> LogPiece | None:
+        """What is to be written next: the piece that was not acknowledged, else what came since."""
+        if self._sent is None and len(self.events) > self._written:
+            stretch = self.events[self._written : self._written + MAX_PIECE]
+            self._sent = LogPiece(self.run_id, tuple(stretch))
+        return self._sent
+
+    def acknowledge(self, piece: LogPiece) -> None:
+        if piece is self._sent:
+            self._written = piece.last_seq
+            self._sent = None
+
+    def rest(self, last: Sequence[Recorded]) -> list[LogPiece]:
+        """All that is not known to be stored, and `last` after it."""
+        pieces = [] if self._sent is None else [self._sent]
+        begin = self._sent.last_seq if self._sent else self._written
+        stretch = [*self.events[begin:], *last]
+        pieces += [
+            LogPiece(self.run_id, tuple(stretch[start : start + MAX_PIECE]))
+            for start in range(0, len(stretch), MAX_PIECE)
+        ]
+        return pieces

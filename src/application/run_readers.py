@@ -1,0 +1,119 @@
+"""Following a run: what the socket side needs to know of it, and the reader of a log in memory."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from application.run_log import RunLog
+from domain.chat_events import Recorded
+from domain.ids import DialogId, MessageId, RunId, UserId
+
+SLICE: Final = 64
+"""Events that a reader takes at a time: what one that is far behind holds in memory."""
+MAX_READERS: Final = 16
+"""Of one run at one process."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunKey:
+    run_id: RunId
+    user_id: UserId
+    dialog_id: DialogId
+    message_id: MessageId
+
+
+class Follower(Protocol):
+    """One reader's way through a log."""
+
+    cursor: int
+    """Grows with all that was taken."""
+    listening: bool
+    """Whether it has taken all there is, and waits for more."""
+
+    def batches(self) -> AsyncGenerator[Sequence[Recorded], None]:
+        """Yield what is new, up to the last event. An empty batch says that nothing came for a heartbeat's time."""
+        ...
+
+
+class Followed(Protocol):
+    """A run that can be read, wherever it is made and wherever its log is."""
+
+    @property
+    def key(self) -> RunKey: ...
+
+    def attach(self, after: int, heartbeat: float) -> Follower:
+        """A reader of what the log holds beyond `after`, and of what comes. Give it back to `detach`.
+
+        Raises TooManyRequests `too_many_readers`.
+        """
+        ...
+
+    def detach(self, reader: Follower) -> None: ...
+
+
+class Reader:
+    """Follows a log in memory. It holds no events of its own, so a slow one costs nothing."""
+
+    __slots__ = ("_events", "_heartbeat", "_log", "_spoke_at", "_waiter", "cursor", "listening")
+
+    def __init__(self, log: RunLog, after: int, heartbeat: float) -> None:
+        self._log = log
+        self._events = log.events
+        self.cursor = log.index_after(after)
+        self._heartbeat = heartbeat
+        self._spoke_at = 0.0
+        self._waiter: asyncio.Future[None] | None = None
+        self.listening = False
+
+    def wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def batches(self) -> AsyncGenerator[Sequence[Recorded], None]:
+        loop = asyncio.get_running_loop()
+        self._spoke_at = loop.time()
+        # One timer for all silences, moved when it fires: none is made and thrown away for each token.
+        timer = Heartbeat(self, loop)
+        try:
+            while True:
+                batch = self._events[self.cursor : self.cursor + SLICE]
+                if batch:
+                    self.cursor += len(batch)
+                    yield batch
+                    self._spoke_at = loop.time()
+                elif self._log.ended:
+                    return
+                else:
+                    self._waiter = loop.create_future()
+                    self.listening = True
+                    await self._waiter
+                    self.listening = False
+                    if len(self._events) == self.cursor:
+                        yield ()
+        finally:
+            timer.cancel()
+
+    def beat(self, now: float) -> float:
+        """Wake after a silence; the time of the next look."""
+        if now >= self._spoke_at + self._heartbeat:
+            self._spoke_at = now
+            self.wake()
+        return self._spoke_at + self._heartbeat
+
+
+class Heartbeat:
+    """Looks after a reader's silences."""
+
+    __slots__ = ("_loop", "_reader", "_timer")
+
+    def __init__(self, reader: Reader, loop: asyncio.AbstractEventLoop) -> None:
+        self._reader = reader
+        self._loop = loop
+        self._look()
+
+    def _look(self) -> None:
+        self._timer = self._loop.call_at(self._reader.beat(self._loop.time()), self._look)
+
+    def cancel(self) -> None:
+        self._timer.cancel()

@@ -1,0 +1,144 @@
+"""The part of the object graph that answers questions: runs, what limits them, and what looks after them."""
+
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+
+from dishka import Provider, Scope, provide, provide_all
+
+from application import run_control
+from application.agent_loop import AgentLoop
+from application.ask_once import AskOnce
+from application.chat import ChatLimits, StartChat
+from application.log_writer import LogWriter
+from application.model_places import ModelPlaces
+from application.models import ModelCatalogue
+from application.ports.chat_model import ChatModels
+from application.ports.clock import Clock
+from application.ports.persistence import Transactions
+from application.ports.run_signals import RunSignals
+from application.ports.tool_runner import ToolRunner
+from application.run_closing import CloseAbandoned, KeepAnswer
+from application.run_registry import RunRegistry
+from application.run_upkeep import FollowedElsewhere, KeepRunsAlive
+from application.stored_runs import StoredRuns
+from domain.errors import DomainError
+from domain.ids import RunId, ToolId
+from entrypoints.settings import Settings
+
+log = logging.getLogger("agentchat.runs")
+
+Tools = Mapping[ToolId, ToolRunner]
+
+
+class Chat(Provider):
+    """The main job."""
+
+    scope = Scope.APP
+    use_cases = provide_all(run_control.FollowRun, run_control.ShowRun)
+
+    @provide
+    def registry(self, settings: Settings) -> RunRegistry:
+        return RunRegistry(settings.max_concurrent_runs, settings.max_runs_per_user, settings.lease_seconds)
+
+    @provide
+    def places(self) -> ModelPlaces:
+        return ModelPlaces()
+
+    @provide
+    def close_abandoned(self, transactions: Transactions, clock: Clock) -> CloseAbandoned:
+        return CloseAbandoned(transactions, clock, on_trouble=_close_trouble)
+
+    @provide
+    def alive(
+        self,
+        registry: RunRegistry,
+        transactions: Transactions,
+        clock: Clock,
+        close_abandoned: CloseAbandoned,
+        settings: Settings,
+    ) -> KeepRunsAlive:
+        retention = timedelta(hours=settings.run_log_retention_hours)
+        return KeepRunsAlive(registry, transactions, clock, close_abandoned, retention, on_trouble=_lease_trouble)
+
+    @provide
+    def log_writer(self, registry: RunRegistry, transactions: Transactions) -> LogWriter:
+        return LogWriter(registry, transactions, on_trouble=_log_trouble, on_crash=_crashed)
+
+    @provide
+    def keep(self, transactions: Transactions) -> KeepAnswer:
+        return KeepAnswer(transactions, on_trouble=_store_trouble)
+
+    @provide
+    def stored(self, transactions: Transactions, clock: Clock, signals: RunSignals) -> StoredRuns:
+        return StoredRuns(transactions, clock, signals)
+
+    @provide
+    def stop(
+        self,
+        transactions: Transactions,
+        clock: Clock,
+        registry: RunRegistry,
+        stored: StoredRuns,
+        close_abandoned: CloseAbandoned,
+    ) -> run_control.StopRun:
+        return run_control.StopRun(transactions, clock, registry, stored, close_abandoned)
+
+    @provide
+    def ask_once(
+        self, transactions: Transactions, clock: Clock, registry: RunRegistry, stored: StoredRuns, start: StartChat
+    ) -> AskOnce:
+        return AskOnce(transactions, clock, registry, stored, start)
+
+    @provide
+    def start(
+        self,
+        transactions: Transactions,
+        clock: Clock,
+        catalogue: ModelCatalogue,
+        providers: ChatModels,
+        tools: Tools,
+        registry: RunRegistry,
+        keep: KeepAnswer,
+        places: ModelPlaces,
+        settings: Settings,
+    ) -> StartChat:
+        return StartChat(
+            transactions,
+            clock,
+            catalogue,
+            providers,
+            tools,
+            AgentLoop(settings.max_agent_turns, settings.tool_timeout_seconds),
+            registry,
+            keep,
+            places,
+            FollowedElsewhere(transactions, clock),
+            ChatLimits(settings.max_input_chars, settings.max_run_seconds, settings.disconnect_grace_seconds),
+            on_crash=_crashed,
+        )
+
+
+def _crashed(run_id: RunId, error: BaseException) -> None:
+    log.error("run_crashed", extra={"run_id": run_id}, exc_info=error)
+
+
+def _store_trouble(run_id: RunId, trouble: Exception) -> None:
+    log.warning("answer_not_stored_yet", extra={"run_id": run_id}, exc_info=_defect(trouble))
+
+
+def _close_trouble(run_id: RunId, trouble: Exception) -> None:
+    log.error("abandoned_run_not_closed", extra={"run_id": run_id}, exc_info=trouble)
+
+
+def _lease_trouble(trouble: Exception) -> None:
+    log.warning("leases_not_renewed", exc_info=_defect(trouble))
+
+
+def _log_trouble(trouble: Exception) -> None:
+    log.warning("run_log_not_written_yet", exc_info=_defect(trouble))
+
+
+def _defect(trouble: Exception) -> Exception | None:
+    """An outage needs no traceback: the database's own line says what it is."""
+    return None if isinstance(trouble, DomainError) else trouble

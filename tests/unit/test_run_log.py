@@ -1,0 +1,78 @@
+"""The log in memory and what is stored behind it: however writing goes, the stored pieces are the log."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from application.ports.runs import LogPiece
+from application.run_log import MAX_PIECE, RunLog
+from domain.chat_events import AnswerDelta, Recorded, RunFinished, TurnFinished
+from domain.conversation import FinishReason, Usage
+from domain.ids import DialogId, MessageId, RunId
+from domain.messages import AnswerStatus
+
+RUN_ID = RunId("run")
+DONE = RunFinished(
+    AnswerStatus.COMPLETE, "", MessageId("m"), RUN_ID, DialogId("d"), "model", Usage(), (), FinishReason.STOP
+)
+
+
+class Stored:
+    """Keeps the first piece of each number, as the database does."""
+
+    def __init__(self) -> None:
+        self.pieces: dict[int, LogPiece] = {}
+
+    def take(self, piece: LogPiece) -> None:
+        self.pieces.setdefault(piece.first_seq, piece)
+
+    @property
+    def events(self) -> list[Recorded]:
+        return [one for _, piece in sorted(self.pieces.items()) for one in piece.events]
+
+
+acts = st.lists(st.sampled_from(["say", "say", "keep", "write", "fail", "lose word"]), max_size=60)
+
+
+@given(acts)
+def test_what_is_stored_at_the_end_is_the_log_whatever_was_lost_on_the_way(done: list[str]) -> None:
+    log, stored = RunLog(RUN_ID), Stored()
+    for act in done:
+        if act == "say":
+            log.record(AnswerDelta("word"))
+        elif act == "keep":
+            log.keep(TurnFinished(FinishReason.STOP, Usage()))
+        elif piece := log.next_piece():
+            if act != "fail":
+                stored.take(piece)
+            if act == "write":
+                log.acknowledge(piece)
+        assert stored.events == log.events[: len(stored.events)]
+    last = log.stamped([DONE])
+    for piece in log.rest(last):
+        stored.take(piece)
+    assert stored.events == [*log.events, *last]
+    assert [one.seq for one in stored.events] == list(range(1, len(stored.events) + 1))
+    assert sum(len(one.kept) for one in stored.events) == done.count("keep")
+
+
+@given(st.integers(0, 3 * MAX_PIECE))
+def test_a_long_rest_goes_in_portions(count: int) -> None:
+    log = RunLog(RUN_ID)
+    for _ in range(count):
+        log.record(AnswerDelta(""))
+    pieces = log.rest(log.stamped([DONE]))
+    assert max(len(piece.events) for piece in pieces) <= MAX_PIECE
+    assert [one.seq for piece in pieces for one in piece.events] == list(range(1, count + 2))
+
+
+@given(st.integers(0, 20), st.integers(0, 25), st.booleans())
+def test_a_reader_goes_on_after_what_it_has(count: int, seq: int, ended_elsewhere: bool) -> None:
+    log = RunLog(RUN_ID)
+    for _ in range(count):
+        log.record(AnswerDelta("word"))
+    log.events.append(Recorded(count + (1000 if ended_elsewhere else 1), 0, DONE))
+    rest = log.events[log.index_after(seq) :]
+    assert all(one.seq > seq for one in rest)
+    assert [one for one in log.events if one.seq > seq] == rest
+    assert log.ended_elsewhere == ended_elsewhere
+    assert log.events[log.index_after(log.last_seq) :] == []
