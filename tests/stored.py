@@ -5,11 +5,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from adapters.database.transactions import DatabaseTransactions
+from application.ports.runs import LogPiece
 from domain.agents import DEFAULT_AGENT, Agent, AgentDraft
+from domain.chat_events import AnswerDelta, Recorded
 from domain.conversation import Usage
 from domain.dialogs import Dialog
 from domain.ids import AgentId, ApiKeyId, DialogId, FamilyId, MessageId, RunId, UserId, new_id
 from domain.messages import Answer, AnswerStatus, Citation, Question, StepStatus, ToolStep
+from domain.runs import Run, RunStatus
 from domain.tools import ToolCall, ToolResult, ToolRound, ToolType
 from domain.users import ApiKey, RefreshToken, Role, User, UserName
 
@@ -54,6 +57,18 @@ def open_answer(dialog_id: str = DIALOG, **changes: Any) -> Answer:
     return replace(running, **changes)
 
 
+def run_of(answer: Answer, owner: UserId, **changes: Any) -> Run:
+    """The open run that makes an answer."""
+    queued = Run(answer.run_id, owner, answer.dialog_id, answer.message_id, RunStatus.QUEUED, answer.created_at, LEASE)
+    return replace(queued, **changes)
+
+
+def piece(run_id: str, first_seq: int, *texts: str, at: int = 1_700_000_000_000) -> LogPiece:
+    """A piece of answer text."""
+    events = (Recorded(seq, at + seq, AnswerDelta(text)) for seq, text in enumerate(texts, first_seq))
+    return LogPiece(RunId(run_id), tuple(events))
+
+
 def finished(answer: Answer, content: str = "Because.", **changes: Any) -> Answer:
     return replace(answer, status=AnswerStatus.COMPLETE, content=content, closed_at=seconds(9), **changes)
 
@@ -95,7 +110,7 @@ async def exchange(
     """A stored question with its finished answer."""
     asked, answer = question(dialog_id, content=f"q{number}"), open_answer(dialog_id)
     async with transactions.begin() as tx:
-        await tx.messages.open(asked, answer, owner=owner, lease_until=LEASE)
+        await tx.runs.open(run_of(answer, owner), asked, answer)
         closed = finished(answer, f"a{number}")
-        assert await tx.messages.close(closed, owner=owner)
+        assert await tx.runs.close(closed, (), owner=owner)
     return asked, closed

@@ -16,7 +16,7 @@ from domain.dialogs import Dialog
 from domain.errors import DomainError
 from domain.ids import UserId
 from domain.messages import Answer, AnswerStatus, Feedback, Message
-from stored import LEASE, agent, dialog, finished, open_answer, question, seconds, user
+from stored import agent, dialog, finished, open_answer, question, run_of, seconds, user
 
 T = TypeVar("T")
 WHO = st.integers(0, 2)
@@ -133,7 +133,7 @@ class SeveralUsers(RuleBasedStateMachine):
     def ask(self, who: int, dialog_id: str) -> None:
         owner, mine = self.users[who], self.model[self.users[who]]
         asked, answer = question(dialog_id, created_at=self.later()), open_answer(dialog_id, created_at=self.later())
-        outcome = self.run(self.do("messages", "open", asked, answer, owner=owner, lease_until=LEASE))
+        outcome = self.run(self.do("runs", "open", run_of(answer, owner), asked, answer))
         if dialog_id not in mine.dialogs:
             assert outcome == "dialog_not_found"
         elif mine.open_answer(dialog_id):
@@ -149,7 +149,7 @@ class SeveralUsers(RuleBasedStateMachine):
         if running is None:
             return
         closed = finished(running, f"at {self.moment}")
-        assert self.run(self.do("messages", "close", closed, owner=self.users[who])) is (who == whose)
+        assert self.run(self.do("runs", "close", closed, (), owner=self.users[who])) is (who == whose)
         if who == whose:
             theirs.messages[dialog_id][-1] = closed
             theirs.dialogs[dialog_id] = replace(theirs.dialogs[dialog_id], updated_at=closed.closed_at)

@@ -17,7 +17,7 @@ from domain.dialogs import Dialog
 from domain.errors import InvalidValue, Unavailable
 from domain.ids import UserId
 from servers.postgres import Postgres
-from stored import DIALOG, LEASE, dialog, finished, open_answer, question, registered, user, with_dialog
+from stored import DIALOG, dialog, finished, open_answer, question, registered, run_of, user, with_dialog
 
 
 async def look(transactions: DatabaseTransactions, owner: UserId) -> None:
@@ -140,28 +140,27 @@ async def test_a_full_disk_refuses_questions_and_answers_until_there_is_room(sql
     owner = await with_dialog(transactions)
     asked, answer = question(), open_answer()
     long = "x" * 2_000_000
+    other = open_answer("new", content=long)
 
     def grow_to(pages: str) -> None:
         with transactions.database.writer.connect() as connection:
             connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
 
     async with transactions.autocommit() as tx:
-        await tx.messages.open(asked, answer, owner=owner, lease_until=LEASE)
+        await tx.runs.open(run_of(answer, owner), asked, answer)
         grow_to("1")
         for refused in (
-            tx.messages.close(finished(answer, long), owner=owner),
-            tx.messages.open(question("new"), open_answer("new", content=long), owner=owner, lease_until=LEASE),
-            tx.messages.open(
-                question("new"), open_answer("new", content=long), owner=owner, lease_until=LEASE, dialog=new(owner)
-            ),
+            tx.runs.close(finished(answer, long), (), owner=owner),
+            tx.runs.open(run_of(other, owner), question("new"), other),
+            tx.runs.open(run_of(other, owner), question("new"), other, dialog=new(owner)),
         ):
             with pytest.raises(Unavailable) as away:
                 await refused
             assert away.value.code == "database_unavailable"
         assert await tx.messages.history(DIALOG, Window(), owner=owner) == [asked, answer]
         grow_to("1000000")
-        assert await tx.messages.close(finished(answer, long), owner=owner)
-        await tx.messages.open(question("new"), open_answer("new"), owner=owner, lease_until=LEASE, dialog=new(owner))
+        assert await tx.runs.close(finished(answer, long), (), owner=owner)
+        await tx.runs.open(run_of(other, owner), question("new"), other, dialog=new(owner))
     await transactions.aclose()
 
 
@@ -172,7 +171,7 @@ async def test_reads_go_on_while_a_write_waits_for_the_lock_of_another_process(s
     other = sqlite3.connect(sqlite_file(sqlite_url), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     async with transactions.autocommit() as tx:
-        waiting = asyncio.create_task(tx.messages.open(asked, answer, owner=owner, lease_until=LEASE))
+        waiting = asyncio.create_task(tx.runs.open(run_of(answer, owner), asked, answer))
         async with asyncio.timeout(10):
             for _ in range(20):
                 await look(transactions, owner)

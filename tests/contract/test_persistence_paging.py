@@ -13,7 +13,6 @@ from domain.ids import DialogId, UserId, new_id
 from domain.messages import Message
 from stored import (
     DIALOG,
-    LEASE,
     agent,
     api_key,
     dialog,
@@ -22,6 +21,7 @@ from stored import (
     open_answer,
     question,
     registered,
+    run_of,
     seconds,
     with_dialog,
 )
@@ -111,8 +111,8 @@ async def test_pages_of_a_history_are_the_whole_history(
     async with transactions.begin() as tx:
         for number, at in enumerate(clocks):
             asked, answer = question(created_at=seconds(at)), open_answer(created_at=seconds(-at))
-            await tx.messages.open(asked, answer, owner=owner, lease_until=LEASE)
-            await tx.messages.close(finished(answer, f"a{number}"), owner=owner)
+            await tx.runs.open(run_of(answer, owner), asked, answer)
+            await tx.runs.close(finished(answer, f"a{number}"), (), owner=owner)
             expected += [asked.message_id, answer.message_id]
     async with transactions.autocommit() as tx:
         paged = await pages(lambda window: tx.messages.history(DIALOG, window, owner=owner), limit, of_message)

@@ -10,11 +10,26 @@ from sqlalchemy.engine import Connection
 
 from adapters.database.transactions import DatabaseTransactions
 from application.paging import Position, Window
-from domain.ids import AgentId, FamilyId, UserId
+from application.ports.persistence import Transaction
+from domain.ids import AgentId, FamilyId, RunId, UserId
+from domain.messages import Answer, Question
 from domain.users import FailedLogins, UserName
-from stored import DIALOG, LEASE, NOW, agent, api_key, finished, open_answer, question, with_dialog
+from stored import (
+    DIALOG,
+    LEASE,
+    NOW,
+    agent,
+    api_key,
+    finished,
+    open_answer,
+    piece,
+    question,
+    run_of,
+    seconds,
+    with_dialog,
+)
 
-BIG = ("users", "agents", "dialogs", "messages", "api_keys", "refresh_tokens", "login_failures")
+BIG = ("users", "agents", "dialogs", "messages", "api_keys", "refresh_tokens", "login_failures", "runs", "run_log")
 
 
 @pytest.fixture
@@ -23,7 +38,7 @@ def sent(transactions: DatabaseTransactions) -> Iterator[list[tuple[str, Any]]]:
     found: list[tuple[str, Any]] = []
 
     def note(_c: object, _cursor: object, statement: str, parameters: Any, *_rest: object) -> None:
-        if statement.startswith(("SELECT", "INSERT", "UPDATE", "DELETE")):
+        if statement.startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")):
             found.append((statement, parameters))
 
     writer = transactions.database.writer
@@ -59,15 +74,33 @@ async def use_everything(transactions: DatabaseTransactions, owner: UserId) -> N
         await tx.dialogs.list(window, owner=owner)
         await tx.dialogs.get(DIALOG, owner=owner)
         await tx.dialogs.scene(DIALOG, AgentId("default"), owner=owner)
-        await tx.messages.open(asked, answer, owner=owner, lease_until=LEASE)
-        await tx.messages.renew_leases([answer.message_id], LEASE)
-        await tx.messages.close(finished(answer), owner=owner)
+        await use_runs(tx, owner, asked, answer)
         await tx.messages.history(DIALOG, Window(20, Position(NOW, asked.message_id)), owner=owner)
         await tx.messages.recent(DIALOG, 20, owner=owner)
         await tx.messages.get(answer.message_id, owner=owner)
         await tx.messages.rate(answer.message_id, None, owner=owner)
-        await tx.messages.close_abandoned(NOW)
         await tx.dialogs.remove(DIALOG, owner=owner)
+
+
+async def use_runs(tx: Transaction, owner: UserId, asked: Question, answer: Answer) -> None:
+    run, pieces = run_of(answer, owner), [piece(answer.run_id, 1, "a"), piece("other", 1, "b")]
+    await tx.runs.open(run, asked, answer)
+    await tx.runs.begun([run.run_id, RunId("other")])
+    await tx.runs.append(pieces)
+    await tx.runs.log(run.run_id, 1, 10)
+    await tx.runs.renew([run.run_id, RunId("other")], LEASE)
+    await tx.runs.follow(run.run_id, LEASE)
+    await tx.runs.request_stop(run.run_id)
+    await tx.runs.get(run.run_id, owner=owner)
+    await tx.runs.open_in(DIALOG, owner=owner)
+    await tx.runs.by_key("key", owner=owner)
+    await tx.runs.release_key(run.run_id)
+    await tx.runs.abandoned(NOW, 10)
+    await tx.runs.hold_abandoned(run.run_id, NOW)
+    await tx.runs.close(finished(answer), [piece(run.run_id, 2, "c")], owner=owner)
+    await tx.runs.close(finished(answer), (), owner=owner)
+    await tx.runs.remove_logs(seconds(99), 10)
+    await tx.runs.remove(seconds(99), 10)
 
 
 async def test_no_statement_scans_a_table(transactions: DatabaseTransactions, sent: list[tuple[str, Any]]) -> None:

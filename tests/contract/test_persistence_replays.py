@@ -14,7 +14,6 @@ from domain.ids import DialogId, UserId
 from domain.messages import Feedback
 from stored import (
     DIALOG,
-    LEASE,
     dialog,
     exchange,
     finished,
@@ -22,6 +21,7 @@ from stored import (
     open_answer,
     question,
     registered,
+    run_of,
     with_dialog,
 )
 
@@ -70,9 +70,10 @@ def breaking(transactions: DatabaseTransactions) -> Breaking:
 
 async def asked_in(transactions: DatabaseTransactions, owner: UserId, dialog_id: str) -> None:
     asked, answer = question(dialog_id), open_answer(dialog_id)
+    run = run_of(answer, owner)
     made = None if dialog_id == DIALOG else dialog(owner, dialog_id)
     async with transactions.autocommit() as tx:
-        await tx.messages.open(asked, answer, owner=owner, lease_until=LEASE, dialog=made)
+        await tx.runs.open(run, asked, answer, dialog=made)
         assert await tx.messages.history(DialogId(dialog_id), Window(), owner=owner) == [asked, answer]
 
 
@@ -107,11 +108,11 @@ async def test_an_answer_whose_acknowledgement_was_lost_is_closed(
     owner = await with_dialog(transactions)
     answer = open_answer()
     async with transactions.autocommit() as tx:
-        await tx.messages.open(question(), answer, owner=owner, lease_until=LEASE)
+        await tx.runs.open(run_of(answer, owner), question(), answer)
         breaking.at("UPDATE messages", after=1)
-        assert await tx.messages.close(full_answer(answer), owner=owner)
+        assert await tx.runs.close(full_answer(answer), (), owner=owner)
         assert breaking.tries == 2
-        assert not await tx.messages.close(finished(answer), owner=owner)
+        assert not await tx.runs.close(finished(answer), (), owner=owner)
         assert await tx.messages.get(answer.message_id, owner=owner) == full_answer(answer)
 
 
@@ -121,11 +122,11 @@ async def test_an_answer_is_closed_by_the_next_call_when_both_tries_were_lost(
     owner = await with_dialog(transactions)
     answer = open_answer()
     async with transactions.autocommit() as tx:
-        await tx.messages.open(question(), answer, owner=owner, lease_until=LEASE)
+        await tx.runs.open(run_of(answer, owner), question(), answer)
         breaking.at("UPDATE messages", after=2)
         with pytest.raises(Unavailable):
-            await tx.messages.close(finished(answer), owner=owner)
-        assert await tx.messages.close(finished(answer), owner=owner)
+            await tx.runs.close(finished(answer), (), owner=owner)
+        assert await tx.runs.close(finished(answer), (), owner=owner)
 
 
 async def test_a_write_that_may_have_run_is_not_done_again(

@@ -13,7 +13,6 @@ from adapters.database.transactions import DatabaseTransactions
 from domain.errors import Conflict, NotFound, Unauthenticated
 from domain.users import Role, UserName
 from stored import (
-    LEASE,
     NOBODY,
     NOW,
     agent,
@@ -23,6 +22,7 @@ from stored import (
     question,
     refresh_token,
     registered,
+    run_of,
     seconds,
     user,
 )
@@ -94,11 +94,12 @@ async def test_removing_a_user_leaves_no_row_of_theirs(transactions: DatabaseTra
             await tx.api_keys.add(api_key(one))
             await tx.agents.add(agent(one))
             await tx.dialogs.add(dialog(one))
-            await tx.messages.open(question(), open_answer(), owner=one, lease_until=LEASE)
+            answer = open_answer()
+            await tx.runs.open(run_of(answer, one), question(), answer)
     async with transactions.begin() as tx:
         await tx.users.remove(owner)
     assert await rows_of(transactions, owner) == 0
-    assert await rows_of(transactions, other) == 7
+    assert await rows_of(transactions, other) == 8
 
 
 async def rows_of(transactions: DatabaseTransactions, owner: str) -> int:

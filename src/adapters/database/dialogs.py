@@ -17,7 +17,7 @@ from adapters.database.owners import (
     window_values,
 )
 from adapters.database.session import Session
-from adapters.database.tables import agents, dialogs, users
+from adapters.database.tables import agents, dialogs, runs, users
 from application.paging import Window
 from application.ports.persistence import Scene
 from domain.agents import DEFAULT_AGENT
@@ -45,8 +45,11 @@ _SHOWN: Final = select(*_COLUMNS).select_from(dialogs.outerjoin(_live, _AGENT_OF
 ADD_DIALOG: Final = insert(dialogs)
 _GET: Final = beside_owner(_SHOWN.where(_THIS).subquery())
 _LIST: Final = newest_first(_SHOWN.where(_MINE), dialogs, "dialog_id")
+_OPEN_RUNS: Final = (
+    select(func.count()).select_from(runs).where(runs.c.user_id == OWNER, runs.c.closed_at.is_(None)).scalar_subquery()
+)
 _SCENE: Final = (
-    select(*_COLUMNS, *agents.c)
+    select(_OPEN_RUNS, *_COLUMNS, *agents.c)
     .select_from(
         users.outerjoin(dialogs, _THIS)
         .outerjoin(_live, _AGENT_OF_DIALOG)
@@ -96,11 +99,12 @@ class DialogRows:
         rows = await self._session.rows(_SCENE, {"owner": owner, "id": dialog_id, "agent": agent_id})
         if not rows:
             raise account_gone()
-        row: Sequence[Any] = rows[0]
+        open_runs, *row = rows[0]
         dialog, agent = row[: len(_COLUMNS)], row[len(_COLUMNS) :]
         return Scene(
             None if dialog[0] is None else Dialog(*dialog),
             None if agent[0] is None else to_agent(agent),
+            open_runs,
         )
 
     async def save(self, dialog: Dialog) -> None:

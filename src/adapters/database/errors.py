@@ -19,8 +19,9 @@ _CONFLICTS: Final[dict[str, tuple[str, str, str | None]]] = {
     "users_name": ("user_name_taken", "This user name is taken: choose another.", "user_name"),
     "agents_name": ("agent_name_taken", "You have an agent of this name: choose another.", "name"),
     "dialogs_pk": ("dialog_exists", "You have a dialog of this id: choose another.", "dialog_id"),
-    "messages_open": ("dialog_busy", "An answer is being written in this dialog: wait for its end or stop it.", None),
+    "runs_open": ("dialog_busy", "An answer is being written in this dialog: wait for its end or stop it.", None),
     "messages_order": ("dialog_busy", "An answer is being written in this dialog: wait for its end or stop it.", None),
+    "runs_key": ("idempotency_key_taken", "A request with this Idempotency-Key is under way.", None),
 }
 
 _SQLITE_OUTAGES: Final = frozenset(
@@ -50,14 +51,6 @@ class BrokenReference(Unauthenticated):
     def __init__(self, constraint: str | None) -> None:
         super().__init__("account_gone", "The account of this token no longer exists.")
         self.constraint = constraint
-
-
-class LostAcknowledgement(Unavailable):
-    """The connection broke under a write that commits itself: it may be stored or not."""
-
-    def __init__(self) -> None:
-        away = unavailable()
-        super().__init__(away.code, away.message, retry_after=away.retry_after)
 
 
 def account_gone() -> Unauthenticated:

@@ -13,14 +13,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import Executable
 
 from adapters.database.engine import Gate, Runner
-from adapters.database.errors import FAILURES, LostAcknowledgement, is_locked, is_stale_plan, translate, was_not_sent
+from adapters.database.errors import FAILURES, is_locked, is_stale_plan, translate, was_not_sent
 from domain.errors import Unavailable
 
 log = logging.getLogger("agentchat.database")
 
 Values = Mapping[str, Any]
 Rows = Sequence[Any]
-Write = tuple[Executable, Values]
 _T = TypeVar("_T")
 
 LOCK_PATIENCE_SECONDS: Final = 30.0
@@ -30,24 +29,33 @@ _LONGEST_PAUSE: Final = 0.05
 class Session(Protocol):
     """Raises domain errors only, apart from mistakes of ours."""
 
+    @property
+    def alone(self) -> bool:
+        """Whether each call is a transaction of its own. If not, nothing may follow a statement that failed."""
+        ...
+
     async def rows(self, statement: Executable, values: Values) -> Rows:
         """Run a read, again if its connection broke; writes with RETURNING in transactions only."""
         ...
 
     async def affected(self, statement: Executable, values: Values) -> int:
-        """Run a write; the number of rows that it touched. Raises LostAcknowledgement outside of transactions."""
+        """Run a write, once; the number of rows that it touched."""
         ...
 
-    async def affected_together(self, *writes: Write) -> bool:
-        """Run writes in their order, all or none; stop at the first that touches no row, and say whether none did."""
+    async def written(self, statement: Executable, values: Values) -> Rows:
+        """Run a write that does no harm twice, again if its connection broke; the rows that it gives."""
+        ...
+
+    async def together(self, work: Callable[[Connection], _T]) -> _T:
+        """Let `work` run its statements, all or none; it does no harm twice, and comes again as in `written`."""
         ...
 
 
 class Attempts:
     """Which failures of a first statement are worth another try.
 
-    A connection that broke is replaced once, if the statement is `repeatable` (a read, or rolled back with its
-    transaction) or surely did nothing. SQLite's lock, held by another process, is waited for.
+    A connection that broke is replaced once, if the statement is `repeatable` (it does no harm twice, or was rolled
+    back with its transaction) or surely did nothing. SQLite's lock, held by another process, is waited for.
     """
 
     __slots__ = ("_number", "_repeatable", "_replaced", "_until")
@@ -64,9 +72,7 @@ class Attempts:
             await asyncio.sleep(min(0.001 * 2**self._number, _LONGEST_PAUSE))
             return True
         did_nothing = is_stale_plan(error) or was_not_sent(error)
-        if not self._repeatable and not did_nothing and error.connection_invalidated:
-            raise LostAcknowledgement from error
-        if self._replaced or not (did_nothing or error.connection_invalidated):
+        if self._replaced or not (did_nothing or (self._repeatable and error.connection_invalidated)):
             return False
         self._replaced = True
         return True
@@ -86,9 +92,11 @@ class SingleStatements:
     On SQLite writes take the lane of the transactions: whoever waits there for another process's lock holds up no read.
     """
 
-    __slots__ = ("_reads", "_spawn", "_writes")
+    __slots__ = ("_reads", "_run_write", "_spawn", "_writes", "alone")
 
     def __init__(self, reads: Lane, writes: Lane, spawn: Runner) -> None:
+        self.alone: Final = True
+        self._run_write = _begun if writes.engine.dialect.name == "sqlite" else _alone
         self._reads = reads
         self._writes = writes
         self._spawn = spawn
@@ -97,13 +105,16 @@ class SingleStatements:
         return await self._attempted(self._reads, partial(_alone, _fetch, self._reads.engine, statement, values))
 
     async def affected(self, statement: Executable, values: Values) -> int:
-        run = _begun if self._writes.engine.dialect.name == "sqlite" else _alone
-        count = partial(run, _count, self._writes.engine, statement, values)
+        count = partial(self._run_write, _count, self._writes.engine, statement, values)
         return await self._attempted(self._writes, count, repeatable=False)
 
-    async def affected_together(self, *writes: Write) -> bool:
-        count = partial(_begun, _count_all, self._writes.engine, writes)
-        return await self._attempted(self._writes, count, repeatable=False)
+    async def written(self, statement: Executable, values: Values) -> Rows:
+        return await self._attempted(
+            self._writes, partial(self._run_write, _fetch, self._writes.engine, statement, values)
+        )
+
+    async def together(self, work: Callable[[Connection], _T]) -> _T:
+        return await self._attempted(self._writes, partial(_begun, work, self._writes.engine))
 
     async def _attempted(self, lane: Lane, work: Callable[[], _T], *, repeatable: bool = True) -> _T:
         attempts: Attempts | None = None
@@ -138,9 +149,10 @@ def _begun(run: Callable[..., _T], engine: Engine, *given: Any) -> _T:
 class OpenTransaction:
     """Connects and begins with the first statement."""
 
-    __slots__ = ("_connection", "_engine", "_spawn")
+    __slots__ = ("_connection", "_engine", "_spawn", "alone")
 
     def __init__(self, engine: Engine, spawn: Runner) -> None:
+        self.alone: Final = False
         self._engine = engine
         self._spawn = spawn
         self._connection: Connection | None = None
@@ -151,22 +163,20 @@ class OpenTransaction:
     async def affected(self, statement: Executable, values: Values) -> int:
         return await self._run(_count, statement, values)
 
-    async def affected_together(self, *writes: Write) -> bool:
-        for statement, values in writes:
-            if not await self.affected(statement, values):
-                return False
-        return True
+    async def written(self, statement: Executable, values: Values) -> Rows:
+        return await self._run(_fetch, statement, values)
 
-    async def _run(
-        self, run: Callable[[Connection, Executable, Values], _T], statement: Executable, values: Values
-    ) -> _T:
+    async def together(self, work: Callable[[Connection], _T]) -> _T:
+        return await self._run(work)
+
+    async def _run(self, run: Callable[..., _T], *given: Any) -> _T:
         attempts: Attempts | None = None
         try:
             if self._connection is not None:
-                return await self._spawn(run, self._connection, statement, values)
+                return await self._spawn(run, self._connection, *given)
             while True:
                 try:
-                    return await self._spawn(self._begin, run, statement, values)
+                    return await self._spawn(self._begin, run, *given)
                 except DBAPIError as error:
                     attempts = attempts or Attempts()
                     if not await attempts.again(error):
@@ -175,10 +185,10 @@ class OpenTransaction:
         except FAILURES as error:
             refuse(error)
 
-    def _begin(self, run: Callable[[Connection, Executable, Values], _T], statement: Executable, values: Values) -> _T:
+    def _begin(self, run: Callable[..., _T], *given: Any) -> _T:
         self._connection = connection = self._engine.connect()
         connection.begin()
-        return run(connection, statement, values)
+        return run(connection, *given)
 
     async def commit(self) -> None:
         if self._connection is None:
@@ -206,15 +216,12 @@ def refuse(error: Exception) -> NoReturn:
 
 
 def _fetch(connection: Connection, statement: Executable, values: Values) -> Rows:
-    return connection.execute(statement, values).fetchall()
+    result = connection.execute(statement, values)
+    return result.fetchall() if result.returns_rows else ()
 
 
 def _count(connection: Connection, statement: Executable, values: Values) -> int:
     return connection.execute(statement, values).rowcount
-
-
-def _count_all(connection: Connection, writes: Sequence[Write]) -> bool:
-    return all(_count(connection, statement, values) for statement, values in writes)
 
 
 def _commit(connection: Connection) -> None:

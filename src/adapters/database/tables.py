@@ -145,7 +145,6 @@ messages = Table(
     Column("finish_reason", Text),
     Column("failure", Text),
     Column("closed_at", Moment),
-    Column("lease_until", Moment),
     PrimaryKeyConstraint("message_id", name="messages_pk"),
     ForeignKeyConstraint(
         ["user_id", "dialog_id"],
@@ -154,18 +153,52 @@ messages = Table(
         ondelete="CASCADE",
     ),
     UniqueConstraint("user_id", "dialog_id", "position", name="messages_order"),
-    Index(
-        "messages_open",
-        "user_id",
-        "dialog_id",
-        unique=True,
-        sqlite_where=text("status = 'running'"),
-        postgresql_where=text("status = 'running'"),
+)
+
+
+def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
+
+
+# `has_log` until `remove_logs` took the log away: so it finds what is left to do without reading every old run.
+runs = Table(
+    "runs",
+    metadata,
+    Column("run_id", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("dialog_id", Text, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("lease_until", Moment, nullable=False),
+    Column("idempotency_key", Text),
+    Column("request_digest", Text),
+    Column("stop_requested", Boolean, nullable=False),
+    Column("followed_until", Moment),
+    Column("closed_at", Moment),
+    Column("has_log", Boolean, nullable=False),
+    PrimaryKeyConstraint("run_id", name="runs_pk"),
+    ForeignKeyConstraint(
+        ["user_id", "dialog_id"],
+        ["dialogs.user_id", "dialogs.dialog_id"],
+        name="runs_dialog",
+        ondelete="CASCADE",
     ),
-    Index(
-        "messages_leases",
-        "lease_until",
-        sqlite_where=text("status = 'running'"),
-        postgresql_where=text("status = 'running'"),
-    ),
+    Index("runs_by_dialog", "user_id", "dialog_id"),
+    _partial("runs_open", "user_id", "dialog_id", where="closed_at IS NULL", unique=True),
+    _partial("runs_key", "user_id", "idempotency_key", where="idempotency_key IS NOT NULL", unique=True),
+    _partial("runs_leases", "lease_until", where="closed_at IS NULL"),
+    _partial("runs_closed", "closed_at", where="closed_at IS NOT NULL"),
+    _partial("runs_logs", "closed_at", where="closed_at IS NOT NULL AND has_log"),
+)
+
+run_log = Table(
+    "run_log",
+    metadata,
+    Column("run_id", Text, ForeignKey("runs.run_id", name="run_log_run", ondelete="CASCADE"), nullable=False),
+    Column("first_seq", Integer, nullable=False),
+    Column("last_seq", Integer, nullable=False),
+    Column("data", Text, nullable=False),
+    PrimaryKeyConstraint("run_id", "first_seq", name="run_log_pk"),
+    sqlite_with_rowid=False,
 )

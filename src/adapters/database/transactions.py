@@ -14,6 +14,7 @@ from adapters.database.engine import Database, Gate, open_database
 from adapters.database.login_failures import LoginFailureRows
 from adapters.database.messages import MessageRows
 from adapters.database.refresh_tokens import RefreshTokenRows
+from adapters.database.runs import RunRows
 from adapters.database.session import Lane, OpenTransaction, Session, SingleStatements
 from adapters.database.users import UserRows
 from application.ports.persistence import (
@@ -26,6 +27,7 @@ from application.ports.persistence import (
     Transaction,
     Users,
 )
+from application.ports.runs import Runs
 
 _PING: Final = select(literal_column("1", Integer))
 PATIENCE_SECONDS: Final = 10.0
@@ -34,7 +36,7 @@ PATIENCE_SECONDS: Final = 10.0
 class Repositories:
     """Every repository on one session."""
 
-    __slots__ = ("agents", "api_keys", "dialogs", "login_failures", "messages", "refresh_tokens", "users")
+    __slots__ = ("agents", "api_keys", "dialogs", "login_failures", "messages", "refresh_tokens", "runs", "users")
 
     def __init__(self, session: Session, dialect: str) -> None:
         self.users: Users = UserRows(session)
@@ -43,7 +45,8 @@ class Repositories:
         self.login_failures: LoginFailures = LoginFailureRows(session, dialect)
         self.agents: Agents = AgentRows(session)
         self.dialogs: Dialogs = DialogRows(session)
-        self.messages: Messages = MessageRows(session, dialect)
+        self.messages: Messages = MessageRows(session)
+        self.runs: Runs = RunRows(session, dialect)
 
 
 class DatabaseTransactions:

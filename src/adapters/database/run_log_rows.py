@@ -1,0 +1,140 @@
+"""Pieces of a run's log as rows: pure translation.
+
+`data` is a JSON array of segments, each with its kind first. Adjacent text of one kind is one segment: when it began,
+the text joined, the length of each part in characters, and the milliseconds between each part and the next. Every other
+event is a segment of its own. What went in comes out, apart from unpaired surrogates, which UTF-8 can't hold: each
+comes back as "?", as in the stored answer. NUL stays.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import groupby, pairwise
+from operator import attrgetter
+from typing import Any, Final
+
+import msgspec
+
+from application.ports.runs import LogPiece
+from domain.chat_events import (
+    AnswerDelta,
+    ReasoningText,
+    Recorded,
+    Retrieved,
+    RoundFinished,
+    RunFailed,
+    RunFinished,
+    ToolProgress,
+    TurnFinished,
+)
+
+
+class _Text(msgspec.Struct, array_like=True):
+    at: int
+    text: str
+    lengths: list[int]
+    gaps: list[int]
+
+
+class _Answer(_Text, tag="answer"):
+    pass
+
+
+class _Reasoning(_Text, tag="reasoning"):
+    pass
+
+
+class _Tool(msgspec.Struct, array_like=True, tag="tool"):
+    at: int
+    event: ToolProgress
+
+
+class _Retrieved(msgspec.Struct, array_like=True, tag="retrieved"):
+    at: int
+    event: Retrieved
+
+
+class _Turn(msgspec.Struct, array_like=True, tag="turn"):
+    at: int
+    event: TurnFinished
+
+
+class _Round(msgspec.Struct, array_like=True, tag="round"):
+    at: int
+    event: RoundFinished
+
+
+class _Failed(msgspec.Struct, array_like=True, tag="failed"):
+    at: int
+    event: RunFailed
+
+
+class _Finished(msgspec.Struct, array_like=True, tag="finished"):
+    at: int
+    event: RunFinished
+
+
+_Segment = _Answer | _Reasoning | _Tool | _Retrieved | _Turn | _Round | _Failed | _Finished
+
+_TEXTS: Final[dict[type[Any], Any]] = {AnswerDelta: _Answer, ReasoningText: _Reasoning}
+_SINGLES: Final[dict[type[Any], Any]] = {
+    ToolProgress: _Tool,
+    Retrieved: _Retrieved,
+    TurnFinished: _Turn,
+    RoundFinished: _Round,
+    RunFailed: _Failed,
+    RunFinished: _Finished,
+}
+_encode: Final = msgspec.json.Encoder().encode
+_segments_of: Final = msgspec.json.Decoder(list[_Segment]).decode
+_kind_of: Final = attrgetter("event.__class__")
+_text_of: Final = attrgetter("event.text")
+_at_of: Final = attrgetter("at")
+
+
+def from_piece(piece: LogPiece) -> dict[str, Any]:
+    events = piece.events
+    return {
+        "run_id": piece.run_id,
+        "first_seq": events[0].seq,
+        "last_seq": events[-1].seq,
+        "data": _json(list(_segments(events))),
+    }
+
+
+def to_recorded(first_seq: int, data: str) -> list[Recorded]:
+    events: list[Recorded] = []
+    for segment in _segments_of(data):
+        if isinstance(segment, _Text):
+            events.extend(_parted(segment, first_seq + len(events)))
+        else:
+            events.append(Recorded(first_seq + len(events), segment.at, segment.event))
+    return events
+
+
+def _segments(events: Sequence[Recorded]) -> Iterator[_Segment]:
+    for kind, alike in groupby(events, _kind_of):
+        if kind in _SINGLES:
+            yield from (_SINGLES[kind](one.at, one.event) for one in alike)
+            continue
+        parts = list(alike)
+        texts, moments = list(map(_text_of, parts)), list(map(_at_of, parts))
+        gaps = [later - earlier for earlier, later in pairwise(moments)]
+        yield _TEXTS[kind](moments[0], "".join(texts), list(map(len, texts)), gaps)
+
+
+def _parted(segment: _Text, seq: int) -> Iterator[Recorded]:
+    kind = AnswerDelta if isinstance(segment, _Answer) else ReasoningText
+    begin, at = 0, segment.at
+    for length, gap in zip(segment.lengths, (0, *segment.gaps), strict=True):
+        at += gap
+        yield Recorded(seq, at, kind(segment.text[begin : begin + length]))
+        begin += length
+        seq += 1
+
+
+def _json(segments: list[_Segment]) -> str:
+    try:
+        return _encode(segments).decode()
+    except UnicodeEncodeError:
+        spelled = json.dumps(msgspec.to_builtins(segments), ensure_ascii=False)
+        return spelled.encode("utf-8", "replace").decode()
