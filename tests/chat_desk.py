@@ -1,19 +1,30 @@
-"""The chat over a real database and a scripted model."""
+"""The chat over a real database and a scripted model: what one process has, without its HTTP."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from account_desk import SetClock
+from adapters.database.signals import NoSignals
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedChatModel, ScriptedChatModels
 from application.agent_loop import AgentLoop
+from application.ask_once import AskOnce
 from application.builtin_tools import builtin_tools
-from application.chat import ChatLimits, ChatRequest, KeepAnswer, StartChat
+from application.chat import ChatLimits, ChatRequest, StartChat
+from application.live_runs import LiveRun
+from application.log_writer import LogWriter
+from application.model_places import ModelPlaces
 from application.models import ModelCatalogue
 from application.paging import Window
+from application.ports.run_signals import RunSignals
+from application.run_closing import CloseAbandoned, KeepAnswer
+from application.run_control import FollowRun, ShowRun, StopRun
+from application.run_readers import Followed
 from application.run_registry import RunRegistry
-from application.runs import Recorded, Run
-from domain.errors import DomainError
+from application.run_upkeep import FollowedElsewhere, KeepRunsAlive
+from application.stored_runs import StoredRuns
+from domain.chat_events import AnswerDelta, Recorded
 from domain.ids import DialogId, ModelId, RunId, UserId
 from domain.messages import Message
 from domain.models import ModelSpec, Provider
@@ -26,30 +37,47 @@ class ChatDesk:
     model: ScriptedChatModel
     registry: RunRegistry = field(default_factory=lambda: RunRegistry(100, 20, 30))
     clock: SetClock = field(default_factory=SetClock)
+    signals: RunSignals = field(default_factory=NoSignals)
+    places: ModelPlaces = field(default_factory=ModelPlaces)
+    grace: float = 0
     crashes: list[BaseException] = field(default_factory=list)
-    troubles: list[DomainError] = field(default_factory=list)
+    troubles: list[Exception] = field(default_factory=list)
     spec: ModelSpec = ModelSpec(ModelId("scripted"), Provider.OFFLINE, "scripted")
+
+    def __post_init__(self) -> None:
+        transactions, clock, registry = self.transactions, self.clock, self.registry
+        self.signals.on_stop(registry.stop)
+        self.stored = StoredRuns(transactions, clock, self.signals, look_seconds=0.2)
+        self.close_abandoned = CloseAbandoned(transactions, clock, self.troubled)
+        self.keep = KeepAnswer(transactions, self.troubled, first_pause=0.01)
+        self.start = StartChat(
+            transactions,
+            clock,
+            ModelCatalogue.of([self.spec], self.spec.llm_id),
+            ScriptedChatModels(self.model),
+            {tool.spec.tool_id: tool for tool in builtin_tools(clock)},
+            AgentLoop(4, 5),
+            registry,
+            self.keep,
+            self.places,
+            FollowedElsewhere(transactions, clock),
+            ChatLimits(100, 60, self.grace),
+            self.crashed,
+        )
+        self.once = AskOnce(transactions, clock, registry, self.stored, self.start)
+        self.follow = FollowRun(transactions, registry, self.stored)
+        self.show = ShowRun(transactions, registry, self.stored)
+        self.stop = StopRun(transactions, clock, registry, self.stored, self.close_abandoned, patience=2)
+        self.writer = LogWriter(registry, transactions, self.troubles.append, self.crashed, flush_seconds=0.02)
+        self.alive = KeepRunsAlive(
+            registry, transactions, clock, self.close_abandoned, timedelta(hours=24), self.troubles.append
+        )
 
     def crashed(self, _: RunId, error: BaseException) -> None:
         self.crashes.append(error)
 
-    def troubled(self, _: RunId, trouble: DomainError) -> None:
+    def troubled(self, _: RunId, trouble: Exception) -> None:
         self.troubles.append(trouble)
-
-    @property
-    def start(self) -> StartChat:
-        return StartChat(
-            self.transactions,
-            self.clock,
-            ModelCatalogue.of([self.spec], self.spec.llm_id),
-            ScriptedChatModels(self.model),
-            {tool.spec.tool_id: tool for tool in builtin_tools(self.clock)},
-            AgentLoop(4, 5),
-            self.registry,
-            KeepAnswer(self.transactions, self.clock, self.troubled, first_pause=0.01),
-            ChatLimits(100, 60, 0),
-            self.crashed,
-        )
 
     async def person(self) -> UserId:
         someone = user()
@@ -57,13 +85,36 @@ class ChatDesk:
             await tx.users.add(someone)
         return someone.user_id
 
-    async def ask(self, actor: UserId, text: str = "hi", dialog: str = "d") -> Run:
+    async def ask(self, actor: UserId, text: str = "hi", dialog: str = "d") -> LiveRun:
         return await self.start(actor, ChatRequest(text, dialog, background=True))
 
     async def answer(self, actor: UserId, text: str = "hi", dialog: str = "d") -> list[Recorded]:
-        run = await self.ask(actor, text, dialog)
-        return [recorded async for batch in run.attach(0, 60).batches() for recorded in batch]
+        return await read(await self.ask(actor, text, dialog))
+
+    async def resumed(self, actor: UserId, run_id: RunId, last_event_id: str | None = None) -> list[Recorded]:
+        followed, after = await self.follow(actor, run_id, last_event_id)
+        return await read(followed, after)
 
     async def history(self, actor: UserId, dialog: str = "d") -> Sequence[Message]:
         async with self.transactions.autocommit() as tx:
             return await tx.messages.history(DialogId(dialog), Window(), owner=actor)
+
+
+async def read(run: Followed, after: int = 0, most: int = 10**9, heartbeat: float = 60) -> list[Recorded]:
+    """What a reader gets from there on, to the end or until it has so many."""
+    seen: list[Recorded] = []
+    reader = run.attach(after, heartbeat)
+    stream = reader.batches()
+    try:
+        async for batch in stream:
+            seen += batch
+            if len(seen) >= most:
+                break
+    finally:
+        await stream.aclose()
+        run.detach(reader)
+    return seen[:most]
+
+
+def text_of(seen: Sequence[Recorded]) -> str:
+    return "".join(one.event.text for one in seen if isinstance(one.event, AnswerDelta))

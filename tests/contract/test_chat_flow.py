@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -12,22 +13,20 @@ from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedChatModel, call, delta, fail, finished, hold
 from application.chat import ChatRequest
 from application.dialogs import DeleteDialog
-from application.run_registry import KeepRunsAlive, RunRegistry
-from application.runs import Recorded
-from chat_desk import ChatDesk
-from domain.chat_events import AnswerDelta, RunFailed, RunFinished
+from application.run_closing import CloseAbandoned
+from application.run_registry import RunRegistry
+from application.run_upkeep import KeepRunsAlive
+from chat_desk import ChatDesk, text_of
+from domain.chat_events import RunFailed, RunFinished
 from domain.conversation import AssistantTurn, ToolTurn, Usage, UserTurn
 from domain.errors import Conflict, DomainError, InvalidValue, NotFound, TooLarge, TooManyRequests, Unauthenticated
 from domain.ids import AgentId, DialogId, UserId, new_id
 from domain.messages import Answer, AnswerStatus, Question
+from domain.runs import RunStatus
 
 
 def talks(*words: str, repeat: bool = True) -> ScriptedChatModel:
     return ScriptedChatModel([*map(delta, words), finished()], repeat=repeat)
-
-
-def text_of(seen: list[Recorded]) -> str:
-    return "".join(one.event.text for one in seen if isinstance(one.event, AnswerDelta))
 
 
 async def test_before_the_first_token_at_most_three_statements_and_two_after_the_last(
@@ -225,24 +224,25 @@ async def test_a_run_that_outlives_its_lease_is_kept_alive_by_its_process(transa
     actor = await desk.person()
     run = await desk.ask(actor)
     await gate.reached.wait()
-    keeper = KeepRunsAlive(desk.registry, transactions, desk.clock, lambda _: None)
     for _ in range(5):
         desk.clock.pass_time(20)
-        await keeper.once()
-        async with transactions.begin() as tx:
-            assert await tx.messages.close_abandoned(desk.clock.now()) == 0
+        await desk.alive.once()
+        assert await desk.close_abandoned(desk.clock.now()) == 0
     gate.release()
     await run.wait()
-    assert run.status is AnswerStatus.COMPLETE
+    assert run.status is RunStatus.COMPLETE
 
 
 async def test_the_keeper_survives_whatever_goes_wrong(transactions: DatabaseTransactions) -> None:
     class Broken:
-        def begin(self) -> None:
+        def autocommit(self) -> None:
             raise RuntimeError("a defect")
 
     seen: list[Exception] = []
-    keeper = KeepRunsAlive(RunRegistry(1, 1, 0.02), Broken(), SetClock(), seen.append)  # type: ignore[arg-type]
+    broken, clock = Broken(), SetClock()
+    closing = CloseAbandoned(broken, clock, lambda *_: None)  # type: ignore[arg-type]
+    registry, retention = RunRegistry(1, 1, 0.02), timedelta(hours=1)
+    keeper = KeepRunsAlive(registry, broken, clock, closing, retention, seen.append)  # type: ignore[arg-type]
     task = asyncio.create_task(keeper.forever())
     while len(seen) < 3:
         await asyncio.sleep(0.005)
@@ -272,37 +272,11 @@ async def test_deleting_a_dialog_stops_the_answer_in_the_making(transactions: Da
     run, beside = await desk.ask(actor), await desk.ask(actor, dialog="beside")
     await DeleteDialog(transactions, desk.registry)(actor, DialogId("d"))
     await run.wait()
-    assert run.status is AnswerStatus.STOPPED
+    assert run.status is RunStatus.STOPPED
     assert not beside.finished
     desk.registry.stop_all(owner=actor)
     await beside.wait()
     assert desk.model.active == 0
-
-
-async def test_the_lease_of_a_dead_process_frees_the_dialog_and_it_may_come_back(
-    transactions: DatabaseTransactions,
-) -> None:
-    gate = hold()
-    dead = ChatDesk(transactions, ScriptedChatModel([delta("x"), gate]))
-    actor = await dead.person()
-    run = await dead.ask(actor)
-    await gate.reached.wait()
-    alive = ChatDesk(transactions, talks("fresh"))
-    alive.clock.pass_time(31)
-    with pytest.raises(Conflict):
-        await alive.ask(actor)
-    async with transactions.begin() as tx:
-        assert await tx.messages.close_abandoned(alive.clock.now()) == 1
-        assert await tx.messages.close_abandoned(alive.clock.now()) == 0
-    assert text_of(await alive.answer(actor)) == "fresh"
-
-    async def answers() -> list[tuple[AnswerStatus, str]]:
-        return [(one.status, one.content) for one in await alive.history(actor) if isinstance(one, Answer)]
-
-    assert await answers() == [(AnswerStatus.INTERRUPTED, ""), (AnswerStatus.COMPLETE, "fresh")]
-    gate.release()
-    await run.wait()
-    assert await answers() == [(AnswerStatus.COMPLETE, "x"), (AnswerStatus.COMPLETE, "fresh")]
 
 
 turns = st.sampled_from(
