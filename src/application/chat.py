@@ -16,7 +16,6 @@ from application.ports.persistence import Scene, Transactions
 from application.ports.tool_runner import ToolRunner
 from application.run_closing import KeepAnswer
 from application.run_log import RunLog
-from application.run_readers import RunKey
 from application.run_registry import RunRegistry
 from domain.agents import DEFAULT_AGENT, Agent
 from domain.chat_events import LoopEvent, Recorded
@@ -78,15 +77,15 @@ class StartChat:
         dialog_id = self._checked(asked)
         with self.runs.admitted(actor):
             try:
-                agent, exchanges, answer = await self._take(actor, dialog_id, asked, idempotency)
+                taken = await self._take(actor, dialog_id, asked, idempotency)
             except (Conflict, NotFound) as refusal:
                 if refusal.code not in {"dialog_exists", "dialog_not_found"}:
                     raise
                 # The dialog came or went between the look at it and the question: look again.
-                agent, exchanges, answer = await self._take(actor, dialog_id, asked, idempotency)
-            run = self._run(actor, asked, agent, exchanges, answer)
-            self.runs.start(run)
-        return run
+                taken = await self._take(actor, dialog_id, asked, idempotency)
+            live = self._live(asked, taken)
+            self.runs.start(live)
+        return live
 
     def _checked(self, asked: ChatRequest) -> DialogId:
         storable("user_input", asked.user_input)
@@ -101,7 +100,7 @@ class StartChat:
 
     async def _take(
         self, actor: UserId, dialog_id: DialogId, asked: ChatRequest, idempotency: Idempotency | None
-    ) -> tuple[Agent, tuple[Exchange, ...], Answer]:
+    ) -> "_Taken":
         now = self.clock.now()
         question = Question(MessageId(new_id()), dialog_id, asked.user_input, now)
         async with self.transactions.autocommit() as tx:
@@ -114,7 +113,7 @@ class StartChat:
             answer = _open_answer(question, spec)
             run = _queued(actor, answer, self.runs.lease_until(now), idempotency)
             await tx.runs.open(run, question, answer, dialog=dialog)
-        return agent, () if dialog else await self._before(actor, answer), answer
+        return _Taken(run, answer, agent, spec, () if dialog else await self._before(actor, answer))
 
     def _model_of(self, agent: Agent) -> ModelSpec:
         return self.models.answering(agent.llm_id) if agent.llm_id else self.models.default()
@@ -129,30 +128,25 @@ class StartChat:
             self.runs.beside(self.keep(failed, RunLog(opened.run_id), owner=actor))
             raise
 
-    def _run(
-        self, actor: UserId, asked: ChatRequest, agent: Agent, exchanges: tuple[Exchange, ...], opened: Answer
-    ) -> LiveRun:
-        spec = self._model_of(agent)
+    def _live(self, asked: ChatRequest, taken: "_Taken") -> LiveRun:
+        agent, spec = taken.agent, taken.spec
         runners = [self.tools[tool_id] for tool_id in agent.tool_ids if tool_id in self.tools] if spec.tools else []
-        request = _prompt(spec, agent, exchanges, asked.user_input, runners)
+        request = _prompt(spec, agent, taken.exchanges, asked.user_input, runners)
 
         async def store(transcript: Transcript, status: AnswerStatus, log: RunLog) -> Sequence[Recorded]:
             now = self.clock.now()
-            answer = transcript.close(opened, status, spec.llm_id, lambda: request_tokens(request), now)
-            return await self.keep(answer, log, owner=actor)
+            answer = transcript.close(taken.answer, status, spec.llm_id, lambda: request_tokens(request), now)
+            return await self.keep(answer, log, owner=taken.run.user_id)
 
         return LiveRun(
-            RunKey(opened.run_id, actor, opened.dialog_id, opened.message_id),
+            taken.run,
             self._answer(
                 spec, request, {runner.spec.name: runner for runner in runners}, _output_limit(asked, spec, request)
             ),
             store,
             self.on_crash,
             self.elsewhere,
-            RunLimits(
-                self.limits.max_run_seconds,
-                None if asked.background else self.limits.disconnect_grace_seconds,
-            ),
+            RunLimits(self.limits.max_run_seconds, None if asked.background else self.limits.disconnect_grace_seconds),
         )
 
     async def _answer(
@@ -163,6 +157,17 @@ class StartChat:
         async with aclosing(answer) as events:
             async for event in events:
                 yield event
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A dialog that was taken for a run: who answers, and after what."""
+
+    run: Run
+    answer: Answer
+    agent: Agent
+    spec: ModelSpec
+    exchanges: tuple[Exchange, ...]
 
 
 def _new_dialog(actor: UserId, question: Question, agent: Agent) -> Dialog:

@@ -4,16 +4,17 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from application.run_log import RunLog
-from application.run_readers import MAX_READERS, Follower, Reader, RunKey
+from application.run_readers import MAX_READERS, Follower, Reader
 from domain.chat_events import ChatEvent, LoopEvent, Recorded, RoundFinished, RunFailed, RunFinished, TurnFinished
 from domain.conversation import Usage
 from domain.errors import DomainError, ModelError, TooManyRequests
 from domain.ids import RunId
 from domain.messages import AnswerStatus
-from domain.runs import MAX_EVENTS, RunStatus
+from domain.runs import MAX_EVENTS, Run
 from domain.transcript import Transcript
 
 MAX_ANSWER_CHARS: Final = 2_000_000
@@ -25,7 +26,7 @@ OnCrash = Callable[[RunId, BaseException], None]
 Store = Callable[[Transcript, AnswerStatus, RunLog], Awaitable[Sequence[Recorded]]]
 """Keeps the answer and gives the run's last events, RunFinished at their end."""
 
-Elsewhere = Callable[[RunKey], Awaitable[float]]
+Elsewhere = Callable[[Run], Awaitable[float]]
 """For how many more seconds a reader at another process is known to follow the run."""
 
 
@@ -42,20 +43,20 @@ class LiveRun:
 
     def __init__(
         self,
-        key: RunKey,
+        run: Run,
         events: AsyncGenerator[LoopEvent, None],
         store: Store,
         on_crash: OnCrash,
         elsewhere: Elsewhere,
         limits: RunLimits,
     ) -> None:
-        self._key = key
+        self._state = run
         self._events = events
         self._store = store
         self._on_crash = on_crash
         self._elsewhere = elsewhere
         self._limits = limits
-        self.log: Final = RunLog(key.run_id)
+        self.log: Final = RunLog(run.run_id)
         self._readers: set[Reader] = set()
         self._task: asyncio.Task[None] | None = None
         self._producing = False
@@ -70,22 +71,15 @@ class LiveRun:
         """Characters that the finished log holds on to, about."""
 
     @property
-    def key(self) -> RunKey:
-        return self._key
+    def state(self) -> Run:
+        return self._state
 
     @property
     def finished(self) -> bool:
         return self.log.ended
 
-    @property
-    def status(self) -> RunStatus:
-        last = self.log.events[-1].event if self.log.events else None
-        if isinstance(last, RunFinished):
-            return RunStatus(last.status.value)
-        return RunStatus.RUNNING if last else RunStatus.QUEUED
-
     def start(self) -> asyncio.Task[None]:
-        self._task = asyncio.create_task(self._produce(), name=f"run {self.key.run_id}")
+        self._task = asyncio.create_task(self._produce(), name=f"run {self.state.run_id}")
         return self._task
 
     def end(self, status: AnswerStatus) -> None:
@@ -128,7 +122,7 @@ class LiveRun:
         self._leaving = asyncio.create_task(self._end_unless_followed())
 
     async def _end_unless_followed(self) -> None:
-        followed_for = await self._elsewhere(self.key)
+        followed_for = await self._elsewhere(self._state)
         if self._readers or self.closing:
             return
         if followed_for > 0:
@@ -137,6 +131,8 @@ class LiveRun:
             self.end(AnswerStatus.INTERRUPTED)
 
     def _record(self, event: ChatEvent) -> None:
+        if not self.log.events:
+            self._state = self._state.begin()
         self.log.record(event)
         for reader in self._readers:
             reader.wake()
@@ -151,7 +147,13 @@ class LiveRun:
             self._producing = False
             self.closing = True
             self.size = 2 * transcript.size
-        self.log.events.extend(await self._kept(transcript, status))
+        self._finish(await self._kept(transcript, status))
+
+    def _finish(self, last: Sequence[Recorded]) -> None:
+        self.log.events.extend(last)
+        done = last[-1]
+        if isinstance(done.event, RunFinished):
+            self._state = self._state.close(done.event.status, datetime.fromtimestamp(done.at / 1000, UTC))
         for reader in self._readers:
             reader.wake()
         self._stay()
@@ -161,11 +163,11 @@ class LiveRun:
         try:
             return await self._store(transcript, status, self.log)
         except Exception as error:  # noqa: BLE001 - a defect of ours ends this run alone, and is told
-            self._on_crash(self.key.run_id, error)
-        key, content = self.key, transcript.content
+            self._on_crash(self.state.run_id, error)
+        state, content = self._state, transcript.content
         lost = RunFailed("answer_not_stored", "The answer could not be stored.", retryable=True)
         done = RunFinished(
-            AnswerStatus.FAILED, content, key.message_id, key.run_id, key.dialog_id, "", Usage(), (), None
+            AnswerStatus.FAILED, content, state.message_id, state.run_id, state.dialog_id, "", Usage(), (), None
         )
         return self.log.stamped((lost, done))
 
@@ -190,7 +192,7 @@ class LiveRun:
         except DomainError as error:
             return self._failed(transcript, error)
         except Exception as error:  # noqa: BLE001 - a defect of ours ends this run alone, and is told
-            self._on_crash(self.key.run_id, error)
+            self._on_crash(self.state.run_id, error)
             return self._failed(transcript, ModelError("internal_error", "The answer failed on our side."))
         return AnswerStatus.COMPLETE
 

@@ -42,7 +42,7 @@ class LogWriter:
         for run, piece in pieces.items():
             run.log.acknowledge(piece)
             # One that is not told of was closed by another process, or went with its dialog.
-            if asked_to_stop.get(run.key.run_id, True):
+            if asked_to_stop.get(run.state.run_id, True):
                 run.end(AnswerStatus.STOPPED)
         await self._announce([run for run in pieces if not run.announced])
 
@@ -64,13 +64,13 @@ class LogWriter:
             except DomainError:
                 raise
             except Exception as defect:  # noqa: BLE001 - see above; its answer is still kept at its end
-                self.on_crash(run.key.run_id, defect)
-                asked_to_stop[run.key.run_id] = False
+                self.on_crash(run.state.run_id, defect)
+                asked_to_stop[run.state.run_id] = False
         return asked_to_stop
 
     async def _announce(self, begun: Collection[LiveRun]) -> None:
         if begun:
             async with self.transactions.autocommit() as tx:
-                await tx.runs.begun([run.key.run_id for run in begun])
+                await tx.runs.begun([run.state.run_id for run in begun])
             for run in begun:
                 run.announced = True

@@ -1,7 +1,7 @@
 """What a person does with a run that is there: look at it, follow it again, stop it. At any process."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from application.live_runs import LiveRun
@@ -13,9 +13,9 @@ from application.run_registry import RunRegistry
 from application.stored_runs import StoredRuns
 from domain.dialogs import parse_dialog_id
 from domain.errors import InvalidValue
-from domain.ids import DialogId, MessageId, RunId, UserId
+from domain.ids import RunId, UserId
 from domain.messages import AnswerStatus
-from domain.runs import LOST_NUMBERS, Run, RunStatus, parse_event_id, refuse_beyond
+from domain.runs import LOST_NUMBERS, Run, parse_event_id, refuse_beyond
 
 STOP_PATIENCE_SECONDS: Final = 5.0
 """How long the one who stops a run waits for the process that makes it."""
@@ -23,39 +23,19 @@ LOOK_SECONDS: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class RunState:
-    """`last_seq` numbers the last event that can be followed; a run that is made elsewhere may be further."""
-
-    run_id: RunId
-    dialog_id: DialogId
-    message_id: MessageId
-    status: RunStatus
-    last_seq: int
-
-    @classmethod
-    def of_live(cls, run: LiveRun) -> "RunState":
-        key = run.key
-        return cls(key.run_id, key.dialog_id, key.message_id, run.status, run.log.last_seq)
-
-    @classmethod
-    def of_stored(cls, run: Run) -> "RunState":
-        return cls(run.run_id, run.dialog_id, run.message_id, run.status, run.last_seq)
-
-
-@dataclass(frozen=True, slots=True)
 class ShowRun:
-    """Raises NotFound."""
+    """With the last event that can be followed; a run that is made elsewhere may be further. Raises NotFound."""
 
     transactions: Transactions
     registry: RunRegistry
     stored: StoredRuns
 
-    async def __call__(self, actor: UserId, run_id: RunId) -> RunState:
+    async def __call__(self, actor: UserId, run_id: RunId) -> Run:
         if live := self.registry.find(run_id, owner=actor):
             async with self.transactions.autocommit() as tx:
                 await tx.users.caller(actor)
-            return RunState.of_live(live)
-        return RunState.of_stored(await self.stored.find(run_id, owner=actor))
+            return _so_far(live)
+        return await self.stored.find(run_id, owner=actor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +72,7 @@ class StopRun:
     close_abandoned: CloseAbandoned
     patience: float = STOP_PATIENCE_SECONDS
 
-    async def __call__(self, actor: UserId, *, run_id: RunId | None, dialog_id: str | None) -> RunState:
+    async def __call__(self, actor: UserId, *, run_id: RunId | None, dialog_id: str | None) -> Run:
         if run_id:
             live = self.registry.find(run_id, owner=actor)
         elif dialog_id:
@@ -104,8 +84,8 @@ class StopRun:
                 await tx.users.caller(actor)
             live.end(AnswerStatus.STOPPED)
             await live.wait()
-            return RunState.of_live(live)
-        return RunState.of_stored(await self._stop_elsewhere(await self._stored(actor, run_id, dialog_id)))
+            return _so_far(live)
+        return await self._stop_elsewhere(await self._stored(actor, run_id, dialog_id))
 
     async def _stored(self, actor: UserId, run_id: RunId | None, dialog_id: str | None) -> Run:
         if run_id:
@@ -130,6 +110,10 @@ class StopRun:
                 news.clear()
                 run = await self.stored.find(run.run_id, owner=run.user_id)
         return run
+
+
+def _so_far(live: LiveRun) -> Run:
+    return replace(live.state, last_seq=live.log.last_seq)
 
 
 async def _wait(news: asyncio.Event, seconds: float) -> None:

@@ -2,25 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from application.run_log import RunLog
 from domain.chat_events import Recorded
-from domain.ids import DialogId, MessageId, RunId, UserId
+from domain.runs import Run
 
 SLICE: Final = 64
 """Events that a reader takes at a time: what one that is far behind holds in memory."""
 MAX_READERS: Final = 16
 """Of one run at one process."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunKey:
-    run_id: RunId
-    user_id: UserId
-    dialog_id: DialogId
-    message_id: MessageId
 
 
 class Follower(Protocol):
@@ -40,7 +31,7 @@ class Followed(Protocol):
     """A run that can be read, wherever it is made and wherever its log is."""
 
     @property
-    def key(self) -> RunKey: ...
+    def state(self) -> Run: ...
 
     def attach(self, after: int, heartbeat: float) -> Follower:
         """A reader of what the log holds beyond `after`, and of what comes. Give it back to `detach`.

@@ -60,9 +60,9 @@ class RunRegistry:
             raise TooManyRequests("too_many_runs", message, retry_after=2)
 
     def start(self, run: LiveRun) -> None:
-        run_id = run.key.run_id
+        run_id = run.state.run_id
         self._runs[run_id] = self._live[run_id] = run
-        self._take_place(run.key.user_id)
+        self._take_place(run.state.user_id)
         task = run.start()
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._finished(run, done))
@@ -72,11 +72,11 @@ class RunRegistry:
     def find(self, run_id: RunId, *, owner: UserId) -> LiveRun | None:
         """A run that this process makes, or made a short while ago."""
         run = self._runs.get(run_id)
-        return run if run is not None and run.key.user_id == owner else None
+        return run if run is not None and run.state.user_id == owner else None
 
     def in_dialog(self, dialog_id: DialogId, *, owner: UserId) -> LiveRun | None:
         for run in self._live.values():
-            if run.key.dialog_id == dialog_id and run.key.user_id == owner:
+            if run.state.dialog_id == dialog_id and run.state.user_id == owner:
                 return run
         return None
 
@@ -100,7 +100,7 @@ class RunRegistry:
     def stop_all(self, *, owner: UserId, dialog_id: DialogId | None = None) -> None:
         """Stop what a removed account, or a removed dialog, still has in the making."""
         for run in self.live():
-            if run.key.user_id == owner and dialog_id in (None, run.key.dialog_id):
+            if run.state.user_id == owner and dialog_id in (None, run.state.dialog_id):
                 run.end(AnswerStatus.STOPPED)
 
     async def drain(self, grace_seconds: float) -> None:
@@ -125,18 +125,18 @@ class RunRegistry:
 
     def _finished(self, run: LiveRun, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._live.pop(run.key.run_id, None)
-        self._leave_place(run.key.user_id)
+        self._live.pop(run.state.run_id, None)
+        self._leave_place(run.state.user_id)
         if run.log.ended_elsewhere:
             # Its log may hold more than the stored one, which counts.
-            del self._runs[run.key.run_id]
+            del self._runs[run.state.run_id]
             return
-        self._kept[run.key.run_id] = run
+        self._kept[run.state.run_id] = run
         self._kept_chars += run.size
         while self._kept_chars > MAX_KEPT_CHARS or len(self._kept) > MAX_KEPT_RUNS:
             self._forget(next(iter(self._kept)))
         with suppress(RuntimeError):  # the loop is closing: nothing is left to follow
-            asyncio.get_running_loop().call_later(self.kept_seconds, self._forget, run.key.run_id)
+            asyncio.get_running_loop().call_later(self.kept_seconds, self._forget, run.state.run_id)
 
     def _forget(self, run_id: RunId) -> None:
         run = self._kept.pop(run_id, None)

@@ -9,11 +9,10 @@ from typing import Final
 from application.ports.clock import Clock
 from application.ports.persistence import Transactions
 from application.run_closing import CloseAbandoned
-from application.run_readers import RunKey
 from application.run_registry import RunRegistry
 from domain.errors import DomainError, Unavailable
 from domain.messages import AnswerStatus
-from domain.runs import KEY_LIFETIME
+from domain.runs import KEY_LIFETIME, Run
 
 REMOVED_AT_ONCE: Final = 200
 REMOVALS: Final = 20
@@ -59,12 +58,13 @@ class KeepRunsAlive:
             await asyncio.sleep(self.registry.lease_seconds / 4)
 
     async def _renew(self) -> None:
-        runs = {run.key.run_id: run for run in self.registry.live()}
+        runs = {run.state.run_id: run for run in self.registry.live()}
         if not runs:
             return
         async with self.transactions.autocommit() as tx:
             asked_to_stop = await tx.runs.renew(list(runs), self.registry.lease_until(self.clock.now()))
         for run_id, run in runs.items():
+            # One that is not told of was closed by another process, or went with its dialog.
             if asked_to_stop.get(run_id, True):
                 run.end(AnswerStatus.STOPPED)
 
@@ -90,10 +90,10 @@ class FollowedElsewhere:
     clock: Clock
     ask_again_seconds: float = 1.0
 
-    async def __call__(self, key: RunKey) -> float:
+    async def __call__(self, run: Run) -> float:
         try:
             async with self.transactions.autocommit() as tx:
-                run = await tx.runs.get(key.run_id, owner=key.user_id)
+                run = await tx.runs.get(run.run_id, owner=run.user_id)
         except DomainError as trouble:
             # While the database is away nobody can say that he follows: ask when it is back.
             return self.ask_again_seconds if trouble.retry_after else 0.0

@@ -11,7 +11,7 @@ from application.live_runs import too_many_readers
 from application.ports.clock import Clock
 from application.ports.persistence import Transactions
 from application.ports.run_signals import RunSignals
-from application.run_readers import MAX_READERS, SLICE, Follower, RunKey
+from application.run_readers import MAX_READERS, SLICE, Follower
 from domain.chat_events import Recorded, RunFinished
 from domain.conversation import Usage
 from domain.errors import NotFound, Unauthenticated, Unavailable
@@ -76,16 +76,15 @@ class StoredRun:
 
     def __init__(self, runs: StoredRuns, run: Run) -> None:
         self._runs = runs
-        self._run = run
-        self.key: RunKey = RunKey(run.run_id, run.user_id, run.dialog_id, run.message_id)
+        self.state = run
 
     def attach(self, after: int, heartbeat: float) -> "StoredReader":
-        self._runs.enter(self.key.run_id)
-        return StoredReader(self._runs, self._run, after, heartbeat)
+        self._runs.enter(self.state.run_id)
+        return StoredReader(self._runs, self.state, after, heartbeat)
 
     def detach(self, reader: Follower) -> None:
         del reader
-        self._runs.leave(self.key.run_id)
+        self._runs.leave(self.state.run_id)
 
 
 class StoredReader:

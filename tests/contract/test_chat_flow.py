@@ -230,7 +230,7 @@ async def test_a_run_that_outlives_its_lease_is_kept_alive_by_its_process(transa
         assert await desk.close_abandoned(desk.clock.now()) == 0
     gate.release()
     await run.wait()
-    assert run.status is RunStatus.COMPLETE
+    assert run.state.status is RunStatus.COMPLETE
 
 
 async def test_the_keeper_survives_whatever_goes_wrong(transactions: DatabaseTransactions) -> None:
@@ -272,7 +272,7 @@ async def test_deleting_a_dialog_stops_the_answer_in_the_making(transactions: Da
     run, beside = await desk.ask(actor), await desk.ask(actor, dialog="beside")
     await DeleteDialog(transactions, desk.registry)(actor, DialogId("d"))
     await run.wait()
-    assert run.status is RunStatus.STOPPED
+    assert run.state.status is RunStatus.STOPPED
     assert not beside.finished
     desk.registry.stop_all(owner=actor)
     await beside.wait()

@@ -82,7 +82,7 @@ async def test_what_another_process_follows_is_what_the_first_one_shows(desks: D
     here, there = desks(delta("one "), delta("two "), gate, delta("three"), finished()), desks()
     actor = await here.person()
     run = await here.ask(actor)
-    following = asyncio.create_task(there.resumed(actor, run.key.run_id))
+    following = asyncio.create_task(there.resumed(actor, run.state.run_id))
     await gate.reached.wait()
     gate.release()
     mine = await read(run)
@@ -109,18 +109,18 @@ async def test_any_cut_during_and_after_here_and_there_gives_the_whole(
         if number % 2 == 0:
             await asyncio.sleep(0)
             await here.writer.flush()
-        followed, after = await here.follow(actor, run.key.run_id, event_id(run.key.run_id, len(seen)))
+        followed, after = await here.follow(actor, run.state.run_id, event_id(run.state.run_id, len(seen)))
         more = min(cut, run.log.last_seq - len(seen))
         seen += (await read(followed, after, more))[:more] if more else []
     await run.wait()
     for cut in cuts:
-        followed, after = await there.follow(actor, run.key.run_id, event_id(run.key.run_id, len(seen)))
+        followed, after = await there.follow(actor, run.state.run_id, event_id(run.state.run_id, len(seen)))
         seen += (await read(followed, after, cut))[:cut] if cut else []
     if not seen or not isinstance(seen[-1].event, RunFinished):
-        seen += await there.resumed(actor, run.key.run_id, event_id(run.key.run_id, len(seen)))
+        seen += await there.resumed(actor, run.state.run_id, event_id(run.state.run_id, len(seen)))
     assert shown(seen) == shown(await read(run))
     assert text_of(seen) == done_of(seen).content == "".join(words)
-    assert await there.resumed(actor, run.key.run_id, event_id(run.key.run_id, len(seen))) == []
+    assert await there.resumed(actor, run.state.run_id, event_id(run.state.run_id, len(seen))) == []
 
 
 async def test_a_run_of_a_dead_process_ends_with_what_was_stored_and_the_dialog_is_free(desks: Desk) -> None:
@@ -129,7 +129,7 @@ async def test_a_run_of_a_dead_process_ends_with_what_was_stored_and_the_dialog_
     alive = desks(delta("fresh"), finished())
     actor = await dead.person()
     run = await dead.ask(actor)
-    run_id = run.key.run_id
+    run_id = run.state.run_id
     await gate.reached.wait()
     await written(dead, actor, run_id, 1)
     following = asyncio.create_task(alive.resumed(actor, run_id))
@@ -162,7 +162,7 @@ async def test_a_reader_that_saw_more_than_was_stored_gets_the_end_and_only_once
     alive = desks()
     actor = await dead.person()
     run = await dead.ask(actor)
-    run_id = run.key.run_id
+    run_id = run.state.run_id
     while run.log.last_seq < 1:
         await asyncio.sleep(0)
     async with dead.transactions.autocommit() as tx:
@@ -232,7 +232,7 @@ async def test_stop_reaches_the_run_at_another_process(desks: Desk, database_url
         run = await here.ask(actor)
         while run.log.last_seq == 0:
             await asyncio.sleep(0.001)
-        given_run, dialog = (None, "d") if by_dialog else (run.key.run_id, None)
+        given_run, dialog = (None, "d") if by_dialog else (run.state.run_id, None)
         if database_url.startswith("sqlite"):
             # Without word of it, the flag in the database is seen when the lease is renewed.
             stopping = asyncio.create_task(there.stop(actor, run_id=given_run, dialog_id=dialog))
@@ -253,13 +253,13 @@ async def test_stopping_what_ended_or_died_or_is_not_ones_own(desks: Desk) -> No
     actor, other = await dead.person(), await dead.person()
     run = await dead.ask(actor)
     with pytest.raises(NotFound):
-        await alive.stop(other, run_id=run.key.run_id, dialog_id=None)
+        await alive.stop(other, run_id=run.state.run_id, dialog_id=None)
     with pytest.raises(NotFound):
         await alive.stop(other, run_id=None, dialog_id="d")
     alive.clock.pass_time(31)
-    assert (await alive.stop(actor, run_id=run.key.run_id, dialog_id=None)).status is RunStatus.STOPPED
-    assert (await alive.stop(actor, run_id=run.key.run_id, dialog_id=None)).status is RunStatus.STOPPED
-    assert (await alive.show(actor, run.key.run_id)).status is RunStatus.STOPPED
+    assert (await alive.stop(actor, run_id=run.state.run_id, dialog_id=None)).status is RunStatus.STOPPED
+    assert (await alive.stop(actor, run_id=run.state.run_id, dialog_id=None)).status is RunStatus.STOPPED
+    assert (await alive.show(actor, run.state.run_id)).status is RunStatus.STOPPED
     with pytest.raises(NotFound):
         await alive.stop(actor, run_id=None, dialog_id="d")
 
@@ -271,11 +271,11 @@ async def test_whoever_follows_elsewhere_keeps_the_run_going(desks: Desk) -> Non
     run = await here.start(actor, ChatRequest("hi", "d"))
     await gate.reached.wait()
     reader = run.attach(0, 60)
-    await written(here, actor, run.key.run_id, 1)
-    following = asyncio.create_task(there.resumed(actor, run.key.run_id))
+    await written(here, actor, run.state.run_id, 1)
+    following = asyncio.create_task(there.resumed(actor, run.state.run_id))
     while True:
         async with there.transactions.autocommit() as tx:
-            if (await tx.runs.get(run.key.run_id, owner=actor)).followed_until:
+            if (await tx.runs.get(run.state.run_id, owner=actor)).followed_until:
                 break
         await asyncio.sleep(0.01)
     run.detach(reader)
@@ -290,8 +290,8 @@ async def test_a_dialog_deleted_at_another_process_stops_the_run_and_ends_its_re
     here, there, third = desks(delta("one "), gate, delta("two "), hold()), desks(), desks()
     actor = await here.person()
     run = await here.ask(actor)
-    await written(here, actor, run.key.run_id, 1)
-    following = asyncio.create_task(third.resumed(actor, run.key.run_id))
+    await written(here, actor, run.state.run_id, 1)
+    following = asyncio.create_task(third.resumed(actor, run.state.run_id))
     await asyncio.sleep(0.05)
     await DeleteDialog(there.transactions, there.registry)(actor, DialogId("d"))
     gate.release()
@@ -299,7 +299,7 @@ async def test_a_dialog_deleted_at_another_process_stops_the_run_and_ends_its_re
         assert done_of(await read(run)).status is AnswerStatus.STOPPED
         assert done_of(await following).status is AnswerStatus.STOPPED
     with pytest.raises(NotFound):
-        await there.show(actor, run.key.run_id)
+        await there.show(actor, run.state.run_id)
     assert here.model.active == 0
 
 
@@ -311,7 +311,7 @@ async def test_one_key_sent_twenty_times_at_once_to_two_processes_is_one_run(des
 
     async def ask(desk: ChatDesk) -> tuple[object, list[tuple[int, int, object]]]:
         run = await desk.once(actor, ChatRequest("hi", "d"), "the-key")
-        return run.key, shown(await read(run))
+        return run.state, shown(await read(run))
 
     async with soon(10):
         answers = await asyncio.gather(*(ask((here, there)[number % 2]) for number in range(20)))
@@ -335,11 +335,11 @@ async def test_a_key_is_one_users_one_question_and_one_days(desks: Desk) -> None
         with pytest.raises(InvalidValue) as refused:
             await desk.once(actor, changed, "key")
         assert refused.value.code == "idempotency_key_reused"
-    assert (await desk.once(other, ChatRequest("hello", "d"), "key")).key != first.key
-    assert (await desk.once(actor, ChatRequest("hi", "d", background=True), "key")).key == first.key
+    assert (await desk.once(other, ChatRequest("hello", "d"), "key")).state.run_id != first.state.run_id
+    assert (await desk.once(actor, ChatRequest("hi", "d", background=True), "key")).state.run_id == first.state.run_id
     desk.clock.pass_time(24 * 3600 + 1)
     again = await desk.once(actor, ChatRequest("hello", "d", background=True), "key")
-    assert again.key != first.key
+    assert again.state.run_id != first.state.run_id
     await read(again)
 
 
@@ -371,13 +371,13 @@ async def test_a_run_that_never_began_is_closed_too(desks: Desk, transactions: D
     desk = desks(hold())
     actor = await desk.person()
     run = await desk.ask(actor)
-    assert (await desk.show(actor, run.key.run_id)).status is RunStatus.QUEUED
+    assert (await desk.show(actor, run.state.run_id)).status is RunStatus.QUEUED
     async with transactions.autocommit() as tx:
-        assert (await tx.runs.get(run.key.run_id, owner=actor)).status is RunStatus.QUEUED
+        assert (await tx.runs.get(run.state.run_id, owner=actor)).status is RunStatus.QUEUED
     other = desks()
     other.clock.pass_time(31)
     assert await other.close_abandoned(other.clock.now()) == 1
-    assert (await other.show(actor, run.key.run_id)).status is RunStatus.INTERRUPTED
+    assert (await other.show(actor, run.state.run_id)).status is RunStatus.INTERRUPTED
     run.end(AnswerStatus.STOPPED)
     await run.wait()
 
@@ -385,7 +385,7 @@ async def test_a_run_that_never_began_is_closed_too(desks: Desk, transactions: D
 async def test_old_logs_are_removed_and_the_messages_stay(desks: Desk) -> None:
     desk, other = desks(delta("x"), finished()), desks()
     actor = await desk.person()
-    run_id = (await desk.ask(actor)).key.run_id
+    run_id = (await desk.ask(actor)).state.run_id
     async with soon():
         while (await other.show(actor, run_id)).status is not RunStatus.COMPLETE:
             await asyncio.sleep(0.01)
@@ -403,7 +403,7 @@ async def test_a_failed_answer_is_followed_as_it_was(desks: Desk) -> None:
     actor = await here.person()
     run = await here.ask(actor)
     mine = await read(run)
-    assert shown(await there.resumed(actor, run.key.run_id)) == shown(mine)
+    assert shown(await there.resumed(actor, run.state.run_id)) == shown(mine)
     assert done_of(mine).status is AnswerStatus.FAILED
 
 
@@ -412,7 +412,7 @@ async def test_too_many_readers_of_a_stored_run_are_refused(desks: Desk) -> None
     actor = await here.person()
     run = await here.ask(actor)
     await run.wait()
-    followed, _ = await there.follow(actor, run.key.run_id, None)
+    followed, _ = await there.follow(actor, run.state.run_id, None)
     readers = [followed.attach(0, 60) for _ in range(16)]
     with pytest.raises(TooManyRequests):
         followed.attach(0, 60)

@@ -2,20 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
 from typing import Any
 
 from application.live_runs import LiveRun, RunLimits
 from application.run_log import RunLog
-from application.run_readers import RunKey
 from domain.chat_events import AnswerDelta, LoopEvent, Recorded, RunFinished
 from domain.conversation import Usage
 from domain.ids import DialogId, MessageId, RunId, UserId
 from domain.messages import AnswerStatus
-from domain.runs import RunStatus
+from domain.runs import Run, RunStatus
 from domain.transcript import Transcript
 from entrypoints.http.event_stream import EventStream
 
-KEY = RunKey(RunId("run"), UserId("user"), DialogId("dialog"), MessageId("message"))
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+KEY = Run(RunId("run"), UserId("user"), DialogId("dialog"), MessageId("message"), RunStatus.QUEUED, NOW, NOW)
 
 
 async def store(transcript: Transcript, status: AnswerStatus, log: RunLog) -> tuple[Recorded, ...]:
@@ -24,7 +25,7 @@ async def store(transcript: Transcript, status: AnswerStatus, log: RunLog) -> tu
     return log.stamped([done])
 
 
-async def nowhere(_: RunKey) -> float:
+async def nowhere(_: Run) -> float:
     return 0.0
 
 
@@ -79,7 +80,7 @@ async def test_a_client_that_goes_away_ends_the_run_in_silence_too() -> None:
     client.gone.set()
     await reading
     await run.wait()
-    assert run.status is RunStatus.INTERRUPTED
+    assert run.state.status is RunStatus.INTERRUPTED
 
 
 async def test_a_client_that_takes_nothing_is_let_go() -> None:
@@ -87,7 +88,7 @@ async def test_a_client_that_takes_nothing_is_let_go() -> None:
     run = started(words(100_000))
     await client.read(run, patience=0.05)
     await run.wait()
-    assert run.status is RunStatus.INTERRUPTED
+    assert run.state.status is RunStatus.INTERRUPTED
     assert len(client.taken) == 3
 
 
@@ -95,4 +96,4 @@ async def test_a_client_that_is_slow_or_waits_for_a_silent_model_is_not() -> Non
     client = Client()
     run = started(words(4, pause=0.1))
     await client.read(run, patience=0.02)
-    assert run.status is RunStatus.COMPLETE
+    assert run.state.status is RunStatus.COMPLETE

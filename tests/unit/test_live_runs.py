@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -9,15 +10,17 @@ from hypothesis import strategies as st
 
 from application.live_runs import LiveRun, RunLimits
 from application.run_log import RunLog
-from application.run_readers import MAX_READERS, SLICE, RunKey
+from application.run_readers import MAX_READERS, SLICE
 from domain.chat_events import AnswerDelta, LoopEvent, Recorded, RunFailed, RunFinished, TurnFinished
 from domain.conversation import FinishReason, Usage
 from domain.errors import ModelError, TooManyRequests
 from domain.ids import DialogId, MessageId, RunId, UserId
 from domain.messages import AnswerStatus
+from domain.runs import Run, RunStatus
 from domain.transcript import Transcript
 
-KEY = RunKey(RunId("run"), UserId("user"), DialogId("dialog"), MessageId("message"))
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+KEY = Run(RunId("run"), UserId("user"), DialogId("dialog"), MessageId("message"), RunStatus.QUEUED, NOW, NOW)
 
 
 class Kept:
@@ -36,7 +39,7 @@ class Kept:
         done = RunFinished(status, content, KEY.message_id, KEY.run_id, KEY.dialog_id, "m", Usage(), (), None)
         return log.stamped([done])
 
-    async def followed_for(self, _: RunKey) -> float:
+    async def followed_for(self, _: Run) -> float:
         self.asked += 1
         return self.elsewhere.pop(0) if self.elsewhere else 0.0
 

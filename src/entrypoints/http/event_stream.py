@@ -47,7 +47,7 @@ class EventStream:
         return reader.listening or reader.cursor != before
 
     async def _write(self, reader: Follower, send: Send) -> None:
-        run_id = self._run.key.run_id
+        run_id = self._run.state.run_id
         headers = [*_HEADERS, (b"x-run-id", run_id.encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         async for batch in reader.batches():

@@ -13,9 +13,9 @@ from msgspec import Meta, Struct
 
 from application.ask_once import AskOnce
 from application.chat import ChatRequest
-from application.run_control import FollowRun, RunState, ShowRun, StopRun
+from application.run_control import FollowRun, ShowRun, StopRun
 from domain.ids import AgentId, RunId
-from domain.runs import event_id
+from domain.runs import Run, event_id
 from entrypoints.http.auth import Caller
 from entrypoints.http.envelope import Envelope, ok
 from entrypoints.http.event_stream import EventStream
@@ -73,7 +73,7 @@ class RunView(Struct):
     last_event_id: str
 
     @classmethod
-    def of(cls, run: RunState) -> "RunView":
+    def of(cls, run: Run) -> "RunView":
         return cls(run.run_id, run.dialog_id, run.message_id, run.status, event_id(run.run_id, run.last_seq))
 
 
