@@ -2,8 +2,8 @@
 
 `data` is a JSON array of segments, each with its kind first. Adjacent text of one kind is one segment: when it began,
 the text joined, the length of each part in characters, and the milliseconds between each part and the next. Every other
-event is a segment of its own. What went in comes out, apart from unpaired surrogates, which UTF-8 can't hold: each
-comes back as "?", as in the stored answer. NUL stays.
+event is a segment of its own, and what was kept with an event comes before it. What went in comes out, apart from
+unpaired surrogates, which UTF-8 can't hold: each comes back as "?", as in the stored answer. NUL stays.
 """
 
 import json
@@ -17,6 +17,7 @@ import msgspec
 from application.ports.runs import LogPiece
 from domain.chat_events import (
     AnswerDelta,
+    KeptEvent,
     ReasoningText,
     Recorded,
     Retrieved,
@@ -54,12 +55,10 @@ class _Retrieved(msgspec.Struct, array_like=True, tag="retrieved"):
 
 
 class _Turn(msgspec.Struct, array_like=True, tag="turn"):
-    at: int
     event: TurnFinished
 
 
 class _Round(msgspec.Struct, array_like=True, tag="round"):
-    at: int
     event: RoundFinished
 
 
@@ -76,17 +75,16 @@ class _Finished(msgspec.Struct, array_like=True, tag="finished"):
 _Segment = _Answer | _Reasoning | _Tool | _Retrieved | _Turn | _Round | _Failed | _Finished
 
 _TEXTS: Final[dict[type[Any], Any]] = {AnswerDelta: _Answer, ReasoningText: _Reasoning}
+_KEPT: Final[dict[type[Any], Any]] = {TurnFinished: _Turn, RoundFinished: _Round}
 _SINGLES: Final[dict[type[Any], Any]] = {
     ToolProgress: _Tool,
     Retrieved: _Retrieved,
-    TurnFinished: _Turn,
-    RoundFinished: _Round,
     RunFailed: _Failed,
     RunFinished: _Finished,
 }
 _encode: Final = msgspec.json.Encoder().encode
 _segments_of: Final = msgspec.json.Decoder(list[_Segment]).decode
-_kind_of: Final = attrgetter("event.__class__")
+_kind_of: Final = attrgetter("event.__class__", "kept")
 _text_of: Final = attrgetter("event.text")
 _at_of: Final = attrgetter("at")
 
@@ -103,33 +101,46 @@ def from_piece(piece: LogPiece) -> dict[str, Any]:
 
 def to_recorded(first_seq: int, data: str) -> list[Recorded]:
     events: list[Recorded] = []
+    kept: tuple[KeptEvent, ...] = ()
     for segment in _segments_of(data):
+        if isinstance(segment, _Turn | _Round):
+            kept += (segment.event,)
+            continue
+        seq = first_seq + len(events)
         if isinstance(segment, _Text):
-            events.extend(_parted(segment, first_seq + len(events)))
+            events.extend(_parted(segment, seq, kept))
         else:
-            events.append(Recorded(first_seq + len(events), segment.at, segment.event))
+            events.append(Recorded(seq, segment.at, segment.event, kept))
+        kept = ()
     return events
 
 
 def _segments(events: Sequence[Recorded]) -> Iterator[_Segment]:
-    for kind, alike in groupby(events, _kind_of):
-        if kind in _SINGLES:
-            yield from (_SINGLES[kind](one.at, one.event) for one in alike)
-            continue
-        parts = list(alike)
-        texts, moments = list(map(_text_of, parts)), list(map(_at_of, parts))
-        gaps = [later - earlier for earlier, later in pairwise(moments)]
-        yield _TEXTS[kind](moments[0], "".join(texts), list(map(len, texts)), gaps)
+    for (kind, kept), alike in groupby(events, _kind_of):
+        for parts in ([one] for one in alike) if kept else (list(alike),):
+            yield from (_KEPT[type(unseen)](unseen) for unseen in kept)
+            if kind in _TEXTS:
+                yield _joined(kind, parts)
+            else:
+                yield from (_SINGLES[kind](one.at, one.event) for one in parts)
 
 
-def _parted(segment: _Text, seq: int) -> Iterator[Recorded]:
+def _joined(kind: type[Any], parts: list[Recorded]) -> _Segment:
+    texts, moments = list(map(_text_of, parts)), list(map(_at_of, parts))
+    gaps = [later - earlier for earlier, later in pairwise(moments)]
+    joined: _Segment = _TEXTS[kind](moments[0], "".join(texts), list(map(len, texts)), gaps)
+    return joined
+
+
+def _parted(segment: _Text, seq: int, kept: tuple[KeptEvent, ...]) -> Iterator[Recorded]:
     kind = AnswerDelta if isinstance(segment, _Answer) else ReasoningText
     begin, at = 0, segment.at
     for length, gap in zip(segment.lengths, (0, *segment.gaps), strict=True):
         at += gap
-        yield Recorded(seq, at, kind(segment.text[begin : begin + length]))
+        yield Recorded(seq, at, kind(segment.text[begin : begin + length]), kept)
         begin += length
         seq += 1
+        kept = ()
 
 
 def _json(segments: list[_Segment]) -> str:

@@ -4,7 +4,7 @@ Of CTEs only those that write, or that somebody reads, are executed: so the word
 Whoever locks several runs does it in the order of their ids, and dialogs before runs: so nobody waits in a circle.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import Text, bindparam, func, insert, literal_column, null, select, union_all, update
@@ -27,15 +27,8 @@ from adapters.database.run_statements import (
     THE_OPEN_ONE,
 )
 from adapters.database.session import Rows, Session, Values
+from adapters.database.signals import IDS_PER_WORD, LOG_CHANNEL, STOP_CHANNEL
 from adapters.database.tables import dialogs, messages, run_log, runs
-
-LOG_CHANNEL: Final = "agentchat_log"
-"""Says which logs grew or ended: run ids, with commas between."""
-STOP_CHANNEL: Final = "agentchat_stop"
-"""Says which run somebody asked to stop: one run id."""
-
-_PAYLOAD_BYTES: Final = 7900
-"""Postgres takes less than 8000."""
 
 _THESE: Final = runs.c.run_id == func.any(bindparam("ids", type_=ARRAY(Text)))
 _pieces: Final = (
@@ -76,12 +69,10 @@ _added: Final = (
     .on_conflict_do_nothing()
     .cte("added")
 )
-_payloads: Final = (
-    func.unnest(bindparam("payloads", type_=ARRAY(Text))).table_valued("payload", name="told").render_derived()
-)
+_words: Final = func.unnest(bindparam("words", type_=ARRAY(Text))).table_valued("ids", name="words").render_derived()
 APPEND: Final = union_all(
     select(_live.c.run_id, _live.c.stop_requested, null()),
-    select(null(), null(), _told(LOG_CHANNEL, _payloads.c.payload)),
+    select(null(), null(), _told(LOG_CHANNEL, _words.c.ids)),
 ).add_cte(_added)
 
 _place: Final = (
@@ -134,8 +125,8 @@ class PostgresRuns:
             await self._session.written(OPEN_WITH_DIALOG, {**values, **named})
 
     async def append(self, pieces: Sequence[Values]) -> Rows:
-        payloads = list(payloads_of(piece["run_id"] for piece in pieces))
-        rows = await self._session.written(APPEND, {**_arrays(pieces), "payloads": payloads})
+        values = _arrays(pieces)
+        rows = await self._session.written(APPEND, {**values, "words": words_of(values["ids"])})
         return [row for row in rows if row[0] is not None]
 
     async def close(self, values: Values, pieces: Sequence[Values]) -> bool:
@@ -160,16 +151,6 @@ def _arrays(pieces: Sequence[Values]) -> dict[str, list[Any]]:
     }
 
 
-def payloads_of(ids: Iterator[str]) -> Iterator[str]:
+def words_of(ids: Sequence[str]) -> list[str]:
     """The ids with commas between, in as few payloads as Postgres takes."""
-    payload: list[str] = []
-    size = 0
-    for one in ids:
-        room = len(one.encode()) + 1
-        if payload and size + room > _PAYLOAD_BYTES:
-            yield ",".join(payload)
-            payload, size = [], 0
-        payload.append(one)
-        size += room
-    if payload:
-        yield ",".join(payload)
+    return [",".join(ids[begin : begin + IDS_PER_WORD]) for begin in range(0, len(ids), IDS_PER_WORD)]

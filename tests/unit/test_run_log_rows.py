@@ -1,0 +1,133 @@
+"""The log as rows: what went in comes out, however it was cut into pieces."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.database.run_log_rows import from_piece, to_recorded
+from application.ports.runs import LogPiece
+from domain.chat_events import (
+    AnswerDelta,
+    ChatEvent,
+    KeptEvent,
+    ReasoningText,
+    Recorded,
+    Retrieved,
+    RoundFinished,
+    RunFailed,
+    RunFinished,
+    ToolProgress,
+    TurnFinished,
+)
+from domain.conversation import FinishReason, Usage
+from domain.ids import DialogId, MessageId, RunId
+from domain.messages import AnswerStatus, Citation, StepStatus, ToolStep
+from domain.tools import ToolCall, ToolResult, ToolRound, ToolType
+
+RUN = RunId("run")
+ODD = st.sampled_from(["", "\x00", "\u2028", "🙂", '"', "\\", "\\u0000", "\x7f", "e\u0301", "\ufeff"])
+SOUND = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | ODD
+ANY = st.text(st.characters(), max_size=8) | st.sampled_from(["\ud83d", "\ude00", "\ud83d\ude00", "a\udfffb"])
+COUNTS = st.integers(0, 2**31)
+USAGES = st.builds(Usage, COUNTS, COUNTS, COUNTS, st.booleans())
+TOOLS = st.sampled_from(ToolType)
+
+
+def citations(texts: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[Citation, ...]]:
+    numbers = st.floats(allow_nan=False, allow_infinity=False)
+    one = st.builds(Citation, COUNTS, texts, texts, texts, texts, st.none() | COUNTS, COUNTS, COUNTS, numbers)
+    return st.lists(one, max_size=2).map(tuple)
+
+
+def rounds(texts: st.SearchStrategy[str]) -> st.SearchStrategy[ToolRound]:
+    calls = st.lists(st.builds(ToolCall, texts, texts, texts), max_size=2).map(tuple)
+    results = st.lists(st.builds(ToolResult, texts, texts, texts, st.booleans()), max_size=2).map(tuple)
+    return st.builds(ToolRound, texts, calls, results)
+
+
+def events(texts: st.SearchStrategy[str]) -> st.SearchStrategy[ChatEvent]:
+    maybe, reasons = st.none() | texts, st.sampled_from(FinishReason)
+    steps = st.builds(
+        ToolStep, st.sampled_from(StepStatus), texts, texts, texts, texts, TOOLS, maybe, st.none() | COUNTS
+    )
+    finished = st.builds(
+        RunFinished,
+        st.sampled_from(AnswerStatus),
+        texts,
+        texts.map(MessageId),
+        texts.map(RunId),
+        texts.map(DialogId),
+        texts,
+        USAGES,
+        citations(texts),
+        st.none() | reasons,
+    )
+    deltas = st.builds(AnswerDelta, texts) | st.builds(ReasoningText, texts)
+    return (
+        deltas
+        | deltas
+        | st.builds(ToolProgress, steps)
+        | st.builds(Retrieved, texts, citations(texts))
+        | st.builds(RunFailed, texts, texts, st.booleans())
+        | finished
+    )
+
+
+def kept(texts: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[KeptEvent, ...]]:
+    turns = st.builds(TurnFinished, st.sampled_from(FinishReason), USAGES)
+    some: st.SearchStrategy[list[KeptEvent]] = st.lists(turns | st.builds(RoundFinished, rounds(texts)), max_size=2)
+    return st.just(()) | some.map(tuple)
+
+
+@st.composite
+def logs(draw: st.DrawFn, texts: st.SearchStrategy[str] = SOUND) -> tuple[Recorded, ...]:
+    """From any number on, by a clock that may go back."""
+    first = draw(st.integers(1, 20_000_000))
+    moments = st.integers(0, 2**45)
+    said = draw(st.lists(st.tuples(events(texts), kept(texts)), min_size=1, max_size=12))
+    return tuple(Recorded(first + index, draw(moments), *one) for index, one in enumerate(said))
+
+
+def through_rows(pieces: Sequence[Sequence[Recorded]]) -> list[Recorded]:
+    rows = [from_piece(LogPiece(RUN, tuple(piece))) for piece in pieces]
+    assert [(row["run_id"], row["first_seq"], row["last_seq"]) for row in rows] == [
+        (RUN, piece[0].seq, piece[-1].seq) for piece in pieces
+    ]
+    return [one for row in rows for one in to_recorded(row["first_seq"], row["data"])]
+
+
+@given(log=logs(), cuts=st.sets(st.integers(1, 11)))
+def test_a_log_cut_anyhow_comes_back_as_it_was(log: tuple[Recorded, ...], cuts: set[int]) -> None:
+    edges = [0, *sorted(cut for cut in cuts if cut < len(log)), len(log)]
+    pieces = [log[begin:end] for begin, end in pairwise(edges)]
+    assert through_rows([log]) == through_rows(pieces) == list(log)
+
+
+@given(log=logs(ANY))
+def test_no_text_of_a_model_is_an_error(log: tuple[Recorded, ...]) -> None:
+    again = through_rows([log])
+    assert [(one.seq, one.at, type(one.event)) for one in again] == [(one.seq, one.at, type(one.event)) for one in log]
+    assert [len(one.kept) for one in again] == [len(one.kept) for one in log]
+
+
+@given(texts=st.lists(ANY, min_size=1, max_size=8))
+def test_an_unpaired_surrogate_comes_back_as_a_question_mark(texts: list[str]) -> None:
+    log = [Recorded(1 + index, index, AnswerDelta(text)) for index, text in enumerate(texts)]
+    expected = [AnswerDelta(text.encode("utf-8", "replace").decode()) for text in texts]
+    assert [one.event for one in through_rows([log])] == expected
+
+
+def test_two_texts_with_the_same_before_them_both_keep_it() -> None:
+    unseen = (TurnFinished(FinishReason.STOP, Usage()),)
+    log = [Recorded(seq, 5, AnswerDelta("a"), unseen if seq != 3 else ()) for seq in (1, 2, 3, 4)]
+    assert through_rows([log]) == log
+
+
+def test_adjacent_text_is_joined() -> None:
+    said = [AnswerDelta("Hel"), AnswerDelta("lo"), ReasoningText("hm"), AnswerDelta("!")]
+    log = tuple(Recorded(7 + index, 1000 + 5 * index, event) for index, event in enumerate(said))
+    assert from_piece(LogPiece(RUN, log))["data"] == (
+        '[["answer",1000,"Hello",[3,2],[5]],["reasoning",1010,"hm",[2],[]],["answer",1015,"!",[1],[]]]'
+    )
