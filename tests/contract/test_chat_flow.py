@@ -29,9 +29,11 @@ def talks(*words: str, repeat: bool = True) -> ScriptedChatModel:
     return ScriptedChatModel([*map(delta, words), finished()], repeat=repeat)
 
 
-async def test_before_the_first_token_at_most_three_statements_and_two_after_the_last(
+async def test_before_the_first_token_at_most_three_statements_and_one_after_the_last(
     transactions: DatabaseTransactions, statements: list[str]
 ) -> None:
+    # Without a server a statement is no round trip: there are more of them, and as few transactions.
+    before, after = (3, 1) if transactions.database.dialect == "postgresql" else (5, 4)
     gates = [hold() for _ in range(4)]
     desk = ChatDesk(transactions, ScriptedChatModel(turns=[[gate, delta("x"), finished()] for gate in gates]))
     actor = await desk.person()
@@ -39,11 +41,11 @@ async def test_before_the_first_token_at_most_three_statements_and_two_after_the
         statements.clear()
         run = await desk.ask(actor)
         await gate.reached.wait()
-        assert len([one for one in statements if not one.startswith("BEGIN")]) <= 3, statements
+        assert len(statements) <= before, statements
         statements.clear()
         gate.release()
         await run.wait()
-        assert 1 <= len([one for one in statements if not one.startswith("BEGIN")]) <= 2, statements
+        assert 1 <= len(statements) <= after, statements
 
 
 async def test_the_question_is_stored_before_the_model_is_asked(transactions: DatabaseTransactions) -> None:
