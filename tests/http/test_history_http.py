@@ -6,8 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from application.runs import Recorded
-from domain.chat_events import ChatEvent, Retrieved, ToolProgress
+from domain.chat_events import ChatEvent, Recorded, Retrieved, ToolProgress
 from domain.conversation import Usage
 from domain.ids import DialogId, MessageId, RunId
 from domain.messages import Answer, AnswerStatus, Citation, Feedback, Question, StepStatus, ToolStep
@@ -99,7 +98,7 @@ def test_the_history_of_an_unknown_dialog_is_not_found(client: Client, ann: Head
 
 
 def streamed(event: ChatEvent) -> Any:
-    data = frames(RunId("r1"), [Recorded(1, 0.0, event)]).split(b"data: ")[1]
+    data = frames(RunId("r1"), [Recorded(1, 0, event)]).split(b"data: ")[1]
     return msgspec.json.decode(data)["data"]
 
 

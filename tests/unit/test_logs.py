@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncGenerator, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,12 +12,14 @@ import structlog
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from application.runs import Run, RunKey
-from domain.chat_events import ChatEvent, LoopEvent
+from application.live_runs import LiveRun, RunLimits
+from application.run_log import RunLog
+from domain.chat_events import LoopEvent, Recorded
 from domain.ids import DialogId, MessageId, RunId, UserId
 from domain.messages import AnswerStatus
+from domain.runs import Run, RunStatus
 from domain.transcript import Transcript
-from entrypoints.container import _crashed
+from entrypoints.chat_provider import _crashed
 from entrypoints.http.front import Drain, Front
 from entrypoints.logs import clean, configure_logging, mask
 
@@ -131,8 +134,9 @@ def test_our_lines_and_the_libraries_are_json_with_the_request_id(capsys: pytest
 
 
 def test_a_run_that_crashes_after_its_request_still_names_it(capsys: pytest.CaptureFixture[str]) -> None:
-    key = RunKey(RunId("run"), UserId("user"), DialogId("dialog"), MessageId("message"))
-    runs: list[Run] = []
+    now = datetime(2026, 11, 1, tzinfo=UTC)
+    state = Run(RunId("run"), UserId("user"), DialogId("dialog"), MessageId("message"), RunStatus.QUEUED, now, now)
+    runs: list[LiveRun] = []
     answered = asyncio.Event()
 
     async def broken() -> AsyncGenerator[LoopEvent, None]:
@@ -140,11 +144,14 @@ def test_a_run_that_crashes_after_its_request_still_names_it(capsys: pytest.Capt
         raise RuntimeError("ours")
         yield
 
-    async def store(_transcript: Transcript, _status: AnswerStatus) -> Sequence[ChatEvent]:
+    async def store(_transcript: Transcript, _status: AnswerStatus, _log: RunLog) -> Sequence[Recorded]:
         return ()
 
+    async def elsewhere(_run: Run) -> float:
+        return 0.0
+
     async def app(_scope: object, _receive: object, send: Any) -> None:
-        run = Run(key, broken(), store, _crashed, grace_seconds=None, time_limit=60)
+        run = LiveRun(state, broken(), store, _crashed, elsewhere, RunLimits(60, None))
         run.start()
         runs.append(run)
         await send({"type": "http.response.start", "status": 200, "headers": []})
