@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from domain.errors import Conflict, InvalidValue
+from domain.errors import InvalidValue
 from domain.ids import DialogId, MessageId, RunId, UserId
 from domain.messages import AnswerStatus
 
@@ -79,7 +79,7 @@ class Run:
         return replace(self, stop_requested=True)
 
     def close(self, status: AnswerStatus, now: datetime) -> "Run":
-        """Raises Conflict `run_closed` the second time."""
+        """Raises ValueError the second time, as every other change of a closed run."""
         self._still_open()
         if status is AnswerStatus.RUNNING:
             raise ValueError("a run does not end as running")
@@ -103,7 +103,7 @@ class Run:
 
     def _still_open(self) -> None:
         if not self.is_open:
-            raise Conflict("run_closed", "The answer has ended.")
+            raise ValueError(f"run {self.run_id} has ended")
 
 
 def parse_idempotency_key(raw: str) -> str:
