@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, insert
 from sqlalchemy.engine import Connection
 
+from adapters.database.run_rows import from_opening
+from adapters.database.tables import runs
 from adapters.database.transactions import DatabaseTransactions
 from application.paging import Position, Window
 from application.ports.persistence import Transaction
@@ -118,6 +120,48 @@ async def test_no_statement_scans_a_table(transactions: DatabaseTransactions, se
                 assert not scanned, f"{statement} reads all of {scanned}"
 
     await transactions.database.run(explain_all)
+
+
+async def test_open_runs_are_found_among_many_by_the_index_of_the_open_ones(
+    transactions: DatabaseTransactions, sent: list[tuple[str, Any]]
+) -> None:
+    owner = await with_dialog(transactions)
+    await with_runs(transactions, owner)
+    sent.clear()
+    async with transactions.begin() as tx:
+        await tx.dialogs.scene(DIALOG, None, owner=owner)
+        await tx.runs.abandoned(NOW, 10)
+        await tx.runs.open_in(DIALOG, owner=owner)
+    explain = "EXPLAIN QUERY PLAN " if transactions.database.dialect == "sqlite" else "EXPLAIN "
+
+    def explain_all() -> None:
+        with transactions.database.writer.connect() as connection:
+            for (statement, parameters), index in zip(sent, ("runs_open", "runs_leases", "runs_open"), strict=False):
+                plan = connection.exec_driver_sql(explain + statement, parameters).fetchall()
+                assert index in str(plan)
+                assert "SCAN runs" not in str(plan)
+
+    await transactions.database.run(explain_all)
+
+
+async def with_runs(transactions: DatabaseTransactions, owner: UserId) -> None:
+    """Many that were closed, of many users, each with one open."""
+    users = [owner, *[await with_dialog(transactions) for _ in range(60)]]
+    run = from_opening(run_of(open_answer(), owner), question(), open_answer())
+    bare = {column.name: run.get(f"r_{column.name}") for column in runs.c} | {"dialog_id": DIALOG, "has_log": True}
+    rows = [
+        bare | {"run_id": f"{one}{number}", "user_id": one, "closed_at": seconds(number) if number else None}
+        for one in users
+        for number in range(30)
+    ]
+
+    def store() -> None:
+        with transactions.database.writer.begin() as connection:
+            connection.execute(insert(runs), rows)
+            if transactions.database.dialect != "sqlite":
+                connection.exec_driver_sql("ANALYZE")
+
+    await transactions.database.run(store)
 
 
 def explained_by_sqlite(connection: Connection, statement: str, parameters: Any) -> list[str]:

@@ -12,6 +12,7 @@ from application.paging import Window
 from domain.errors import Conflict, Unavailable
 from domain.ids import DialogId, UserId
 from domain.messages import Feedback
+from domain.runs import Idempotency, RunStatus
 from stored import (
     DIALOG,
     dialog,
@@ -19,9 +20,11 @@ from stored import (
     finished,
     full_answer,
     open_answer,
+    piece,
     question,
     registered,
     run_of,
+    seconds,
     with_dialog,
 )
 
@@ -127,6 +130,70 @@ async def test_an_answer_is_closed_by_the_next_call_when_both_tries_were_lost(
         with pytest.raises(Unavailable):
             await tx.runs.close(finished(answer), (), owner=owner)
         assert await tx.runs.close(finished(answer), (), owner=owner)
+
+
+@pytest.mark.parametrize("lost", [{"after": 1}, {"before": 1}])
+async def test_a_run_that_was_stored_with_its_acknowledgement_lost_keeps_its_key(
+    transactions: DatabaseTransactions, breaking: Breaking, lost: dict[str, int]
+) -> None:
+    owner, answer = await with_dialog(transactions), open_answer()
+    run = run_of(answer, owner, idempotency=Idempotency("key", "digest"))
+    breaking.at("INSERT INTO messages", **lost)
+    async with transactions.autocommit() as tx:
+        await tx.runs.open(run, question(), answer)
+        assert await tx.runs.by_key("key", owner=owner) == run
+    assert breaking.tries == 2
+
+
+@pytest.mark.parametrize("lost", [{"after": 1}, {"before": 1}])
+async def test_a_piece_whose_acknowledgement_was_lost_is_there_once(
+    transactions: DatabaseTransactions, breaking: Breaking, lost: dict[str, int]
+) -> None:
+    owner, answer = await with_dialog(transactions), open_answer()
+    said = piece(answer.run_id, 1, "a", "b")
+    async with transactions.autocommit() as tx:
+        await tx.runs.open(run_of(answer, owner), question(), answer)
+        breaking.at("INSERT INTO run_log", **lost)
+        assert await tx.runs.append([said]) == {answer.run_id: False}
+        assert breaking.tries == 2
+        assert await tx.runs.log(answer.run_id, 0, 9) == list(said.events)
+
+
+async def test_a_piece_lost_twice_is_unavailable_and_may_come_again(
+    transactions: DatabaseTransactions, breaking: Breaking
+) -> None:
+    owner, answer = await with_dialog(transactions), open_answer()
+    said = piece(answer.run_id, 1, "a", "b")
+    async with transactions.autocommit() as tx:
+        await tx.runs.open(run_of(answer, owner), question(), answer)
+        breaking.at("INSERT INTO run_log", after=2)
+        with pytest.raises(Unavailable):
+            await tx.runs.append([said])
+        assert await tx.runs.append([said]) == {answer.run_id: False}
+        assert await tx.runs.log(answer.run_id, 0, 9) == list(said.events)
+
+
+@pytest.mark.parametrize("lost", [{"after": 1}, {"before": 1}])
+async def test_what_may_be_said_twice_is_said_again(
+    transactions: DatabaseTransactions, breaking: Breaking, lost: dict[str, int]
+) -> None:
+    owner, answer = await with_dialog(transactions), open_answer()
+    ids = [answer.run_id]
+    async with transactions.autocommit() as tx:
+        await tx.runs.open(run_of(answer, owner), question(), answer)
+        for said in (
+            lambda: tx.runs.begun(ids),
+            lambda: tx.runs.renew(ids, seconds(60)),
+            lambda: tx.runs.follow(answer.run_id, seconds(9)),
+            lambda: tx.runs.request_stop(answer.run_id),
+            lambda: tx.runs.release_key(answer.run_id),
+        ):
+            breaking.at("UPDATE runs", **lost)
+            await said()
+            assert breaking.tries == 2
+        run = await tx.runs.get(answer.run_id, owner=owner)
+    assert (run.status, run.lease_until, run.followed_until) == (RunStatus.RUNNING, seconds(60), seconds(9))
+    assert run.stop_requested
 
 
 async def test_a_write_that_may_have_run_is_not_done_again(

@@ -19,7 +19,7 @@ from adapters.database.tables import metadata
 from adapters.database.transactions import DatabaseTransactions
 from domain.agents import DEFAULT_AGENT
 from domain.errors import Unavailable
-from stored import registered
+from stored import open_answer, question, registered, run_of, with_dialog
 
 
 async def looked_at(url: str, look: Callable[[Connection], Any]) -> Any:
@@ -89,3 +89,40 @@ async def test_an_old_schema_is_refused_with_the_command(empty_database_url: str
     assert "agentchat migrate" in refused.value.message
     await schema.migrate(empty_database_url)
     await schema.require_current(empty_database_url)
+
+
+OLD_MESSAGE = (
+    "INSERT INTO messages (message_id, user_id, dialog_id, position, created_at, content, status, run_id, lease_until) "
+    "VALUES ('{0}', '{1}', 'dialog-123', {2}, {3}, '{0}', '{4}', 'r', {3})"
+)
+
+
+async def test_answers_under_way_at_a_migration_end_as_interrupted(empty_database_url: str) -> None:
+    url = empty_database_url
+    await schema.migrate(url)
+    transactions = DatabaseTransactions.open(url)
+    owner = await with_dialog(transactions)
+    await transactions.aclose()
+    await schema.downgrade(url, "0001")
+    assert await schema.current_revision(url) == "0001"
+    now = "now()" if url.startswith("postgres") else "1700000000000000"
+
+    def store(connection: Connection) -> None:
+        for position, (name, status) in enumerate([("done", "complete"), ("open", "running")]):
+            connection.exec_driver_sql(OLD_MESSAGE.format(name, owner, position, now, status))
+        connection.commit()
+
+    def statuses(connection: Connection) -> list[Any]:
+        found = connection.exec_driver_sql("SELECT content, status, closed_at IS NULL FROM messages ORDER BY position")
+        return [tuple(row) for row in found]
+
+    await looked_at(url, store)
+    await schema.migrate(url)
+    assert await looked_at(url, statuses) == [("done", "complete", True), ("open", "interrupted", False)]
+    transactions = DatabaseTransactions.open(url)
+    answer = open_answer()
+    async with transactions.autocommit() as tx:
+        await tx.runs.open(run_of(answer, owner), question(), answer)
+    await transactions.aclose()
+    await schema.downgrade(url, "0001")
+    assert ("", "interrupted", False) in await looked_at(url, statuses)

@@ -75,7 +75,7 @@ def events(texts: st.SearchStrategy[str]) -> st.SearchStrategy[ChatEvent]:
     )
 
 
-def kept(texts: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[KeptEvent, ...]]:
+def unseen(texts: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[KeptEvent, ...]]:
     turns = st.builds(TurnFinished, st.sampled_from(FinishReason), USAGES)
     some: st.SearchStrategy[list[KeptEvent]] = st.lists(turns | st.builds(RoundFinished, rounds(texts)), max_size=2)
     return st.just(()) | some.map(tuple)
@@ -86,8 +86,8 @@ def logs(draw: st.DrawFn, texts: st.SearchStrategy[str] = SOUND) -> tuple[Record
     """From any number on, by a clock that may go back."""
     first = draw(st.integers(1, 20_000_000))
     moments = st.integers(0, 2**45)
-    said = draw(st.lists(st.tuples(events(texts), kept(texts)), min_size=1, max_size=12))
-    return tuple(Recorded(first + index, draw(moments), *one) for index, one in enumerate(said))
+    said = draw(st.lists(st.tuples(events(texts), unseen(texts)), min_size=1, max_size=12))
+    return tuple(Recorded(first + index, draw(moments), one, kept) for index, (one, kept) in enumerate(said))
 
 
 def through_rows(pieces: Sequence[Sequence[Recorded]]) -> list[Recorded]:
@@ -120,8 +120,8 @@ def test_an_unpaired_surrogate_comes_back_as_a_question_mark(texts: list[str]) -
 
 
 def test_two_texts_with_the_same_before_them_both_keep_it() -> None:
-    unseen = (TurnFinished(FinishReason.STOP, Usage()),)
-    log = [Recorded(seq, 5, AnswerDelta("a"), unseen if seq != 3 else ()) for seq in (1, 2, 3, 4)]
+    before = (TurnFinished(FinishReason.STOP, Usage()),)
+    log = [Recorded(seq, 5, AnswerDelta("a"), before if seq != 3 else ()) for seq in (1, 2, 3, 4)]
     assert through_rows([log]) == log
 
 
