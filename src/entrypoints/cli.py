@@ -50,6 +50,11 @@ def parser() -> argparse.ArgumentParser:
     admin.add_argument("--password-stdin", action="store_true", help="read the password from the first line of stdin")
     config_options = commands.add_parser("config", help="show the settings in force and where each came from")
     config_options.add_argument("--json", action="store_true", help="as JSON")
+    doctor_options = commands.add_parser(
+        "doctor", help="try the running set-up from end to end, and say what to change"
+    )
+    doctor_options.add_argument("--url", help="where clients reach the server; default: public_url, else host and port")
+    doctor_options.add_argument("--json", action="store_true", help="as JSON")
     return top
 
 
@@ -112,6 +117,16 @@ def config(given: argparse.Namespace) -> int:
     return say(as_json(settings) if given.json else as_table(settings))
 
 
+def doctor(given: argparse.Namespace) -> int:
+    from entrypoints.doctor.command import diagnose
+    from entrypoints.logs import configure_logging
+    from entrypoints.settings import load_settings
+
+    settings = load_settings()
+    configure_logging(settings.log_level, settings.log_format)
+    return diagnose(settings, given.url, as_json=given.json)
+
+
 def chosen(given: argparse.Namespace, *names: str) -> Mapping[str, object]:
     return {name: value for name in names if (value := getattr(given, name)) is not None}
 
@@ -145,6 +160,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "migrate": migrate,
     "create-admin": create_admin,
     "config": config,
+    "doctor": doctor,
 }
 
 if __name__ == "__main__":

@@ -42,7 +42,9 @@ def test_a_wrong_call_is_a_usage_mistake(arguments: list[str]) -> None:
     assert stopped.value.code == 2
 
 
-@pytest.mark.parametrize("command", [["serve"], ["migrate"], ["config"], ["create-admin", "root", "--password-stdin"]])
+@pytest.mark.parametrize(
+    "command", [["serve"], ["migrate"], ["config"], ["create-admin", "root", "--password-stdin"], ["doctor"]]
+)
 def test_every_command_reports_all_mistakes_of_the_configuration(
     command: list[str], empty_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -63,6 +65,26 @@ def test_config_shows_what_is_in_force(monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.setenv("AGENTCHAT_PORT", "9000")
     assert main(["config", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["port"] == {"value": 9000, "from": "AGENTCHAT_PORT"}
+
+
+def test_the_doctors_address_must_be_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--url", "chat.example.org"]) == 2
+    assert capsys.readouterr().err.startswith("--url: must be an address such as https://")
+
+
+def test_the_doctor_fails_where_nothing_runs(
+    empty_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AGENTCHAT_PORT", str(free_port()))
+    assert main(["doctor", "--json"]) == 1
+    found = {finding["name"]: finding["status"] for finding in json.loads(capsys.readouterr().out)}
+    assert (found["storage"], found["server"], found["login"]) == ("ok", "fail", "skip")
+    assert list(empty_folder.iterdir()) == []
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
 
 
 def test_migrate_can_be_repeated(empty_folder: Path) -> None:

@@ -1,0 +1,119 @@
+"""The server as a client meets it, through whatever proxy stands before it. Proxies of the environment are not used."""
+
+import os
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from time import perf_counter
+from types import TracebackType
+from typing import Any, Final, Self
+
+import aiohttp
+import msgspec
+
+CONNECT_SECONDS: Final = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`envelope` is None for what our server never sends: another's page, or nothing."""
+
+    status: int
+    envelope: dict[str, Any] | None
+    seconds: float
+
+    @property
+    def data(self) -> dict[str, Any]:
+        data = (self.envelope or {}).get("data")
+        return data if isinstance(data, dict) else {}
+
+    @property
+    def code(self) -> str:
+        error = (self.envelope or {}).get("error")
+        return str(error.get("code", "")) if isinstance(error, dict) else ""
+
+
+class Remote:
+    """Raises Unreachable for a connection that can't be made or breaks."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self.certificate_verified = False
+        self._session: aiohttp.ClientSession
+
+    async def __aenter__(self) -> Self:
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+        self._session = aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def get(self, path: str) -> Answer:
+        return await self._answer("GET", path, {}, None)
+
+    async def post(self, path: str, body: object, token: str = "") -> Answer:
+        headers = {"Content-Type": "application/json"} | bearer(token)
+        return await self._answer("POST", path, headers, msgspec.json.encode(body))
+
+    @asynccontextmanager
+    async def open(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The response with its body unread; leaving cuts the connection. It may come compressed, as to a browser."""
+        try:
+            response = await self._session.request(
+                method, f"{self.url}{path}", headers=headers, data=body, allow_redirects=False
+            )
+        except (aiohttp.ClientError, OSError) as error:
+            raise Unreachable(reason(error)) from None
+        try:
+            yield response
+        except (aiohttp.ClientError, ConnectionError) as error:
+            raise Unreachable(reason(error)) from None
+        finally:
+            response.close()
+
+    async def _answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+        begun = perf_counter()
+        async with self.open(method, path, headers, body) as response:
+            return Answer(response.status, envelope_of(await response.read()), perf_counter() - begun)
+
+
+class Unreachable(Exception):
+    """The message says why, in the system's words."""
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def envelope_of(body: bytes) -> dict[str, Any] | None:
+    """The body, if it is one of our server's."""
+    try:
+        read = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return read if isinstance(read, dict) and {"status_code", "status_message"} <= read.keys() else None
+
+
+def reason(error: BaseException) -> str:
+    """Why a connection failed, without an address: it is known, and the text of an exception may hold more."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return reason(error.certificate_error)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate is refused: {error.verify_message}"
+    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
+        return "there is no TLS, or one that can't be agreed on"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "there is no such host"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return reason(error.os_error)
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno).lower()
+    return "the connection was cut"
