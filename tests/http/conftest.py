@@ -19,6 +19,17 @@ PASSWORD = "test"
 
 @pytest.fixture
 def app(database_url: str, tmp_path: Path) -> Litestar:
+    return _server(database_url, tmp_path)
+
+
+@pytest.fixture
+def another_server(database_url: str, tmp_path: Path, client: Client) -> Iterator[Client]:
+    """On the same database, and without memory of what `client` asked."""
+    with TestClient(_server(database_url, tmp_path), raise_server_exceptions=False) as made:
+        yield made
+
+
+def _server(database_url: str, tmp_path: Path) -> Litestar:
     variables = {
         "AGENTCHAT_DATABASE_URL": database_url,
         "AGENTCHAT_DATA_DIR": str(tmp_path / "data"),
