@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoints.doctor import address, bodies, clock, database, disk, notifications, providers, server, storage
+from entrypoints.doctor import address, bodies, clock, database, disk, notifications, server, storage
 from entrypoints.doctor.account import agent_refused, login_refused
 from entrypoints.doctor.findings import Finding, Status
 from entrypoints.doctor.remote import Answer, envelope_of, reason
@@ -104,55 +104,6 @@ def test_readiness_names_each_parts_latency_and_what_is_down() -> None:
     assert found.status is Status.FAIL
     assert "storage: no such bucket" in found.message
     assert "database" not in found.message
-
-
-def provider(name: str = "openai", key: str = "k" * 20) -> providers.Account:
-    return providers.Account(name, "https://models.example/v1", key, "OPENAI_API_KEY")
-
-
-@pytest.mark.parametrize(
-    ("kind", "status", "expected", "words"),
-    [
-        ("openai", 200, Status.OK, "takes the key"),
-        ("openai", 401, Status.FAIL, "the key is refused"),
-        ("anthropic", 403, Status.FAIL, "the key is refused"),
-        ("openai_compatible", 404, Status.WARN, "can't be tried without a question"),
-        ("openai", 404, Status.FAIL, "no such API"),
-        ("openai", 301, Status.FAIL, "no such API"),
-        ("openai", 429, Status.WARN, "quota"),
-        ("anthropic", 529, Status.WARN, "fails"),
-    ],
-)
-def test_a_providers_status_says_whether_the_key_is_taken(kind: str, status: int, expected: Status, words: str) -> None:
-    account = provider(kind)
-    verdict = providers.verdict(account, ["one", "two"], status, 0.1)
-    assert verdict.status is expected
-    assert verdict.message.startswith("one, two: models.example")
-    assert words in verdict.message
-    assert account.key not in verdict.message + verdict.mend
-
-
-def test_models_of_one_key_and_address_are_asked_about_once() -> None:
-    given = settings(
-        MODELS__a__PROVIDER="openai_compatible",
-        MODELS__a__BASE_URL="http://one/v1",
-        MODELS__b__PROVIDER="openai_compatible",
-        MODELS__b__BASE_URL="http://one/v1/",
-        MODELS__c__PROVIDER="openai_compatible",
-        MODELS__c__BASE_URL="http://two/v1",
-    )
-    grouped = {account.base_url: names for account, names in providers.accounts_of(given).items()}
-    assert grouped["http://one/v1"] == ["a", "b"]
-    assert grouped["http://two/v1"] == ["c"]
-    assert "offline" not in [name for names in grouped.values() for name in names]
-
-
-def test_a_key_that_is_missing_fails_for_the_default_model_only() -> None:
-    assert providers.keyless(["gpt-4"], "OPENAI_API_KEY", default="offline").status is Status.WARN
-    found = providers.keyless(["gpt-4"], "OPENAI_API_KEY", default="gpt-4")
-    assert found.status is Status.FAIL
-    assert "OPENAI_API_KEY" in found.mend
-    assert "[models.gpt-4]" in found.mend
 
 
 @pytest.mark.parametrize(
