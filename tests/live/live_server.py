@@ -205,6 +205,51 @@ class Live:
                 yield upstream, await Person.register(client, f"u{secrets.token_hex(6)}")
 
 
+@dataclass
+class LivePair:
+    """Two server processes over one Postgres database, with one model behind both."""
+
+    servers: tuple[LiveServer, LiveServer]
+    upstream_port: int
+
+    @asynccontextmanager
+    async def model(self, *scripts: Script) -> AsyncIterator[tuple[ByteServer, Person, Person]]:
+        """The same person at both."""
+        here, there = (httpx.AsyncClient(base_url=one.url, timeout=30, limits=UNLIMITED) for one in self.servers)
+        async with ByteServer(*scripts, port=self.upstream_port) as upstream, here, there:
+            person = await Person.register(here, f"u{secrets.token_hex(6)}")
+            yield upstream, person, Person(there, person.headers)
+
+
+@asynccontextmanager
+async def pair(folder: Path, database_url: str, **settings: object) -> AsyncIterator[LivePair]:
+    port = free_port()
+    given = settings_for(port, DATABASE_URL=database_url, SECRET_KEYS=SECRETS, **settings)
+    servers = LiveServer(folder / "a", given), LiveServer(folder / "b", given)
+    try:
+        for server in servers:
+            server.data_dir.mkdir()
+        await asyncio.gather(*(server.start() for server in servers))
+        yield LivePair(servers, port)
+    finally:
+        for server in servers:
+            server.kill()
+
+
+def saying(*words: str, every: float = 0) -> Script:
+    """A model that says one word after the other."""
+
+    async def script(exchange: Exchange) -> None:
+        await exchange.head()
+        for word in words:
+            await exchange.events(chunk(word))
+            await asyncio.sleep(every)
+        await exchange.events(STOP, b"[DONE]")
+        await exchange.end()
+
+    return script
+
+
 @asynccontextmanager
 async def served(data_dir: Path, *scripts: Script, **settings: object) -> AsyncIterator[tuple[Live, Person]]:
     """A server of the test's own, the model behind it, and a person at it."""
