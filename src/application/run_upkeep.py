@@ -14,9 +14,9 @@ from domain.errors import DomainError, Unavailable
 from domain.messages import AnswerStatus
 from domain.runs import KEY_LIFETIME, Run
 
-REMOVED_AT_ONCE: Final = 200
-REMOVALS: Final = 20
-"""Batches that one look removes, at most."""
+REMOVED_AT_ONCE: Final = 25
+REMOVALS: Final = 100
+"""Batches that one look removes, at most. Small ones: on SQLite nothing else goes on meanwhile."""
 
 
 @dataclass(slots=True)
@@ -30,8 +30,11 @@ class KeepRunsAlive:
     log_retention: timedelta
     on_trouble: Callable[[Exception], None]
     _away: bool = False
-    _trusted_from: float = 0.0
-    """Not before may it judge others by their leases: while the database was away, nobody could renew any."""
+    _trusted_from: float | None = None
+    """Not before may it judge others by their leases: while the database was away, nobody could renew any.
+
+    A process that begins does not know whether it was.
+    """
 
     async def once(self) -> None:
         """Raises Unavailable."""
@@ -39,7 +42,8 @@ class KeepRunsAlive:
         try:
             if self._away:
                 await self.transactions.ping()
-                self._away = False
+                self._away, self._trusted_from = False, None
+            if self._trusted_from is None:
                 self._trusted_from = loop.time() + self.registry.lease_seconds
             await self._renew()
             if loop.time() >= self._trusted_from:
