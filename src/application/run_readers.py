@@ -5,11 +5,13 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Final, Protocol
 
 from application.run_log import RunLog
-from domain.chat_events import Recorded
+from domain.chat_events import AnswerDelta, ReasoningText, Recorded
 from domain.runs import Run
 
 SLICE: Final = 64
-"""Events that a reader takes at a time: what one that is far behind holds in memory."""
+"""Events that a reader takes at a time, unless they are large: what one that is far behind holds in memory."""
+LARGEST_BATCH: Final = 32_768
+"""Characters of text that it takes at a time, beyond its first event."""
 MAX_READERS: Final = 16
 """Of one run at one process."""
 
@@ -68,7 +70,7 @@ class Reader:
         timer = Heartbeat(self, loop)
         try:
             while True:
-                batch = self._events[self.cursor : self.cursor + SLICE]
+                batch = portion(self._events, self.cursor)
                 if batch:
                     self.cursor += len(batch)
                     yield batch
@@ -91,6 +93,20 @@ class Reader:
             self._spoke_at = now
             self.wake()
         return self._spoke_at + self._heartbeat
+
+
+def portion(events: Sequence[Recorded], start: int) -> Sequence[Recorded]:
+    """What a reader takes at once of the events from there on; none if there are none."""
+    batch = events[start : start + SLICE]
+    if len(batch) < 2:
+        return batch
+    size = 0
+    for count, one in enumerate(batch):
+        if isinstance(one.event, AnswerDelta | ReasoningText):
+            size += len(one.event.text)
+        if size > LARGEST_BATCH and count:
+            return batch[:count]
+    return batch
 
 
 class Heartbeat:

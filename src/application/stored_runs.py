@@ -11,7 +11,7 @@ from application.live_runs import too_many_readers
 from application.ports.clock import Clock
 from application.ports.persistence import Transactions
 from application.ports.run_signals import RunSignals
-from application.run_readers import MAX_READERS, SLICE, Follower
+from application.run_readers import MAX_READERS, Follower, portion
 from domain.chat_events import Recorded, RunFinished
 from domain.conversation import Usage
 from domain.errors import NotFound, Unauthenticated, Unavailable
@@ -106,8 +106,9 @@ class StoredReader:
             while self._run.is_open or self.cursor < self._run.last_seq:
                 news.clear()
                 events = await self._more()
-                for start in range(0, len(events), SLICE):
-                    batch = events[start : start + SLICE]
+                taken = 0
+                while batch := portion(events, taken):
+                    taken += len(batch)
                     self.cursor = batch[-1].seq
                     yield batch
                     spoke_at = loop.time()

@@ -84,7 +84,7 @@ async def test_any_cut_during_a_run_after_it_and_after_restarts_gives_the_same_b
 
 
 async def test_a_run_that_a_stopping_server_interrupts_reads_the_same_at_the_next(tmp_path: Path) -> None:
-    settings = {"SHUTDOWN_GRACE_SECONDS": 0, "DISCONNECT_GRACE_SECONDS": 20}
+    settings = {"SHUTDOWN_GRACE_SECONDS": 0, "DISCONNECT_GRACE_SECONDS": 20, "HEARTBEAT_SECONDS": 0.1}
     async with served(tmp_path, begin_and_hang, **settings) as (live, person):
         uncut, cut = RunCopy(person.headers), RunCopy(person.headers)
         reading = asyncio.create_task(uncut.ask(person.client))
