@@ -15,7 +15,7 @@ from servers.byte_server import Exchange, Script
 from servers.postgres import Postgres
 from servers.run_copy import RunCopy
 
-OUTAGE_SECONDS = float(os.environ.get("AGENTCHAT_TEST_OUTAGE_SECONDS", "4"))
+OUTAGE_SECONDS = float(os.environ.get("SOAK_OUTAGE_SECONDS", "4"))
 LEASE_SECONDS = 2
 """Shorter than the outage: every lease runs out meanwhile."""
 PACE = 0.05
