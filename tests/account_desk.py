@@ -63,7 +63,7 @@ class AccountDesk:
         self.log_out = LogOut(transactions, tokens, clock)
         self.authenticate = Authenticate(transactions, issuer, tokens, clock)
         self.change_password = ChangePassword(transactions, confirm, hasher)
-        self.delete_user = DeleteUser(transactions, confirm, RunRegistry(10, 10, 30))
+        self.delete_user = DeleteUser(transactions, confirm, RunRegistry(10, 10))
         self.show_user = ShowUser(transactions)
         self.update_user = UpdateUser(transactions, clock)
         self.create_key = CreateApiKey(transactions, tokens, clock)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from account_desk import SetClock
 from adapters.database.signals import NoSignals
@@ -12,6 +12,7 @@ from application.agent_loop import AgentLoop
 from application.ask_once import AskOnce
 from application.builtin_tools import builtin_tools
 from application.chat import ChatLimits, ChatRequest, StartChat
+from application.leases import Leases
 from application.live_runs import LiveRun
 from application.log_writer import LogWriter
 from application.model_places import ModelPlaces
@@ -22,7 +23,7 @@ from application.run_closing import CloseAbandoned, KeepAnswer
 from application.run_control import FollowRun, ShowRun, StopRun
 from application.run_readers import Followed
 from application.run_registry import RunRegistry
-from application.run_upkeep import FollowedElsewhere, KeepRunsAlive
+from application.run_upkeep import FollowedElsewhere, KeepRunsAlive, SweepRuns
 from application.stored_runs import StoredRuns
 from domain.chat_events import AnswerDelta, Recorded
 from domain.ids import DialogId, ModelId, RunId, UserId
@@ -31,14 +32,25 @@ from domain.models import ModelSpec, Provider
 from stored import user
 
 
+@dataclass(frozen=True)
+class SharedSetClock:
+    """The database's clock, at the test's hand."""
+
+    clock: SetClock
+
+    async def now(self) -> datetime:
+        return self.clock.now()
+
+
 @dataclass
 class ChatDesk:
     transactions: DatabaseTransactions
     model: ScriptedChatModel
-    registry: RunRegistry = field(default_factory=lambda: RunRegistry(100, 20, 30))
+    registry: RunRegistry = field(default_factory=lambda: RunRegistry(100, 20))
     clock: SetClock = field(default_factory=SetClock)
     signals: RunSignals = field(default_factory=NoSignals)
     places: ModelPlaces = field(default_factory=ModelPlaces)
+    leases: Leases = field(default_factory=lambda: Leases(30))
     grace: float = 0
     crashes: list[BaseException] = field(default_factory=list)
     troubles: list[Exception] = field(default_factory=list)
@@ -47,9 +59,10 @@ class ChatDesk:
     def __post_init__(self) -> None:
         transactions, clock, registry = self.transactions, self.clock, self.registry
         self.signals.on_stop(registry.stop)
-        self.stored = StoredRuns(transactions, clock, self.signals, look_seconds=0.2)
+        self.leases.saw(clock.now())
+        self.stored = StoredRuns(transactions, self.leases, self.signals, look_seconds=0.2)
         self.close_abandoned = CloseAbandoned(transactions, clock, self.troubled)
-        self.keep = KeepAnswer(transactions, self.troubled, first_pause=0.01)
+        self.keep = KeepAnswer(transactions, registry.beside, self.troubled, first_pause=0.01)
         self.start = StartChat(
             transactions,
             clock,
@@ -60,18 +73,26 @@ class ChatDesk:
             registry,
             self.keep,
             self.places,
-            FollowedElsewhere(transactions, clock),
+            self.leases,
+            FollowedElsewhere(transactions, self.leases),
             ChatLimits(100, 60, self.grace),
             self.crashed,
         )
         self.once = AskOnce(transactions, clock, registry, self.stored, self.start)
         self.follow = FollowRun(transactions, registry, self.stored)
         self.show = ShowRun(transactions, registry, self.stored)
-        self.stop = StopRun(transactions, clock, registry, self.stored, self.close_abandoned, patience=2)
+        self.stop = StopRun(transactions, self.leases, registry, self.stored, self.close_abandoned, patience=2)
         self.writer = LogWriter(registry, transactions, self.troubles.append, self.crashed, flush_seconds=0.02)
-        self.alive = KeepRunsAlive(
-            registry, transactions, clock, self.close_abandoned, timedelta(hours=24), self.troubles.append
+        self.alive = KeepRunsAlive(registry, transactions, self.leases, SharedSetClock(clock), self.troubles.append)
+        self.sweep = SweepRuns(
+            transactions, self.leases, self.close_abandoned, timedelta(hours=24), self.troubles.append
         )
+
+    async def live_through(self, seconds: int) -> None:
+        """Let time pass as it passes for a process: it looks at the shared clock now and then."""
+        for _ in range(0, seconds, 10):
+            self.clock.pass_time(10)
+            await self.alive.once()
 
     def crashed(self, _: RunId, error: BaseException) -> None:
         self.crashes.append(error)

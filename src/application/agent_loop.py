@@ -47,13 +47,14 @@ class AgentLoop:
         tools: Mapping[str, ToolRunner],
         *,
         max_output_tokens: int | None = None,
+        context_window: int | None = None,
     ) -> AsyncGenerator[LoopEvent, None]:
         """Yield what happens, in order. Raises ModelError; closing it closes the model's stream and stops the tools.
 
         `max_output_tokens`, 1 or more, is for all turns together. A run that has used it up ends with LENGTH, and the
-        calls of its last turn are not made.
+        calls of its last turn are not made. No provider is asked for more than its `context_window` has room for.
         """
-        limited = None if max_output_tokens is None else LimitedOutput(model, max_output_tokens)
+        limited = None if max_output_tokens is None else LimitedOutput(model, max_output_tokens, context_window)
         for _ in range(self.max_turns):
             assembler = AnswerAssembler()
             async with aclosing((limited or model).stream(request)) as deltas:
@@ -112,6 +113,10 @@ class AgentLoop:
                 content, failed = _shorten(await _result(call, tool, known), MAX_RESULT_CHARS), False
         except ToolFailed as failure:
             content, failed = str(failure), True
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) is None or task.cancelling():
+                raise
+            content, failed = "The tool was cancelled.", True
         except TimeoutError:
             content, failed = f"The tool gave no result within {self.tool_timeout:g} seconds.", True
         status = StepStatus.ERROR if failed else StepStatus.END

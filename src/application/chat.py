@@ -1,12 +1,13 @@
 """The main job: a question in, a run out. All that can be refused is refused before the run begins."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from application.agent_loop import AgentLoop
+from application.leases import Leases
 from application.live_runs import Elsewhere, LiveRun, OnCrash, RunLimits
 from application.model_places import ModelPlaces
 from application.models import ModelCatalogue
@@ -18,7 +19,7 @@ from application.run_closing import KeepAnswer
 from application.run_log import RunLog
 from application.run_registry import RunRegistry
 from domain.agents import DEFAULT_AGENT, Agent
-from domain.chat_events import LoopEvent, Recorded
+from domain.chat_events import LoopEvent, Recorded, RunFailed
 from domain.conversation import ModelRequest, UserTurn, request_tokens
 from domain.dialogs import Dialog, name_from_question, parse_dialog_id
 from domain.errors import Conflict, DomainError, InvalidValue, NotFound, TooLarge
@@ -68,6 +69,7 @@ class StartChat:
     runs: RunRegistry
     keep: KeepAnswer
     places: ModelPlaces
+    leases: Leases
     elsewhere: Elsewhere
     limits: ChatLimits
     on_crash: OnCrash
@@ -77,15 +79,12 @@ class StartChat:
         dialog_id = self._checked(asked)
         with self.runs.admitted(actor):
             try:
-                taken = await self._take(actor, dialog_id, asked, idempotency)
+                return await self._begin(actor, dialog_id, asked, idempotency)
             except (Conflict, NotFound) as refusal:
                 if refusal.code not in {"dialog_exists", "dialog_not_found"}:
                     raise
                 # The dialog came or went between the look at it and the question: look again.
-                taken = await self._take(actor, dialog_id, asked, idempotency)
-            live = self._live(asked, taken)
-            self.runs.start(live)
-        return live
+                return await self._begin(actor, dialog_id, asked, idempotency)
 
     def _checked(self, asked: ChatRequest) -> DialogId:
         storable("user_input", asked.user_input)
@@ -98,51 +97,69 @@ class StartChat:
             raise InvalidValue("file_url", "is not the address of one of your files")
         return parse_dialog_id(asked.dialog_id)
 
-    async def _take(
+    async def _begin(
         self, actor: UserId, dialog_id: DialogId, asked: ChatRequest, idempotency: Idempotency | None
-    ) -> "_Taken":
+    ) -> LiveRun:
         now = self.clock.now()
         question = Question(MessageId(new_id()), dialog_id, asked.user_input, now)
         async with self.transactions.autocommit() as tx:
             scene = await tx.dialogs.scene(dialog_id, asked.agent_id, owner=actor)
-            self.runs.admit_another(scene.open_runs)
-            agent = _agent_of(scene, asked)
-            spec = self._model_of(agent)
-            self.places.admit(spec)
-            dialog = None if scene.dialog else _new_dialog(actor, question, agent)
-            answer = _open_answer(question, spec)
-            run = _queued(actor, answer, self.runs.lease_until(now), idempotency)
-            await tx.runs.open(run, question, answer, dialog=dialog)
-        return _Taken(run, answer, agent, spec, () if dialog else await self._before(actor, answer))
+        self.runs.admit_another(scene.open_runs)
+        agent = _agent_of(scene, asked)
+        spec = self.models.answering(agent.llm_id) if agent.llm_id else self.models.default()
+        dialog = None if scene.dialog else _new_dialog(actor, question, agent)
+        answer = _open_answer(question, spec)
+        run = _queued(actor, answer, self.leases.until(), idempotency)
+        taken = _Taken(run, question, answer, agent, spec, self.places.admit(spec, actor))
+        with self.runs.starting(run.run_id):
+            try:
+                return await self._start(asked, taken, dialog)
+            except (Conflict, NotFound):
+                taken.leave()
+                raise
+            except BaseException as defect:
+                # It may be stored, and nobody would go on with it.
+                taken.leave()
+                self.runs.beside(self._give_up(taken, defect))
+                raise
 
-    def _model_of(self, agent: Agent) -> ModelSpec:
-        return self.models.answering(agent.llm_id) if agent.llm_id else self.models.default()
+    async def _start(self, asked: ChatRequest, taken: "_Taken", dialog: Dialog | None) -> LiveRun:
+        exchanges: Sequence[Exchange] = ()
+        owner = taken.run.user_id
+        async with self.transactions.autocommit() as tx:
+            await tx.runs.open(taken.run, taken.question, taken.answer, dialog=dialog)
+            if dialog is None:
+                # Read once the dialog is taken, so that nothing is still being said.
+                exchanges = await tx.messages.recent(taken.run.dialog_id, HISTORY_EXCHANGES, owner=owner)
+        live = self._live(asked, taken, exchanges)
+        self.runs.start(live)
+        return live
 
-    async def _before(self, actor: UserId, opened: Answer) -> tuple[Exchange, ...]:
-        """What was said in the dialog before: read once the dialog is taken, so that nothing is still being said."""
-        try:
+    async def _give_up(self, taken: "_Taken", defect: BaseException) -> None:
+        """End a run that was stored, perhaps, and never started. Its key is free for another try."""
+        code = defect.code if isinstance(defect, DomainError) else "internal_error"
+        log, run = RunLog(taken.run.run_id), taken.run
+        log.record(RunFailed(code, "The answer could not be begun.", retryable=True))
+        failed = replace(taken.answer, status=AnswerStatus.FAILED, failure=code, closed_at=self.clock.now())
+        await self.keep(failed, log, owner=run.user_id)
+        if run.idempotency is not None:
             async with self.transactions.autocommit() as tx:
-                return tuple(await tx.messages.recent(opened.dialog_id, HISTORY_EXCHANGES, owner=actor))
-        except DomainError as error:
-            failed = replace(opened, status=AnswerStatus.FAILED, failure=error.code, closed_at=self.clock.now())
-            self.runs.beside(self.keep(failed, RunLog(opened.run_id), owner=actor))
-            raise
+                await tx.runs.release_key(run.run_id)
 
-    def _live(self, asked: ChatRequest, taken: "_Taken") -> LiveRun:
+    def _live(self, asked: ChatRequest, taken: "_Taken", exchanges: Sequence[Exchange]) -> LiveRun:
         agent, spec = taken.agent, taken.spec
         runners = [self.tools[tool_id] for tool_id in agent.tool_ids if tool_id in self.tools] if spec.tools else []
-        request = _prompt(spec, agent, taken.exchanges, asked.user_input, runners)
+        request = _prompt(spec, agent, exchanges, asked.user_input, runners)
 
         async def store(transcript: Transcript, status: AnswerStatus, log: RunLog) -> Sequence[Recorded]:
+            taken.leave()
             now = self.clock.now()
             answer = transcript.close(taken.answer, status, spec.llm_id, lambda: request_tokens(request), now)
             return await self.keep(answer, log, owner=taken.run.user_id)
 
         return LiveRun(
             taken.run,
-            self._answer(
-                spec, request, {runner.spec.name: runner for runner in runners}, _output_limit(asked, spec, request)
-            ),
+            self._answer(spec, request, {runner.spec.name: runner for runner in runners}, asked.max_output_tokens),
             store,
             self.on_crash,
             self.elsewhere,
@@ -153,7 +170,9 @@ class StartChat:
         self, spec: ModelSpec, request: ModelRequest, tools: Mapping[str, ToolRunner], max_output_tokens: int | None
     ) -> AsyncGenerator[LoopEvent, None]:
         model = self.places.limited(spec, self.providers.open(spec))
-        answer = self.loop.run(model, request, tools, max_output_tokens=max_output_tokens)
+        answer = self.loop.run(
+            model, request, tools, max_output_tokens=max_output_tokens, context_window=spec.context_window
+        )
         async with aclosing(answer) as events:
             async for event in events:
                 yield event
@@ -161,13 +180,14 @@ class StartChat:
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """A dialog that was taken for a run: who answers, and after what."""
+    """A dialog that is taken for a run, and who answers. `leave` gives back its place at the model."""
 
     run: Run
+    question: Question
     answer: Answer
     agent: Agent
     spec: ModelSpec
-    exchanges: tuple[Exchange, ...]
+    leave: Callable[[], None]
 
 
 def _new_dialog(actor: UserId, question: Question, agent: Agent) -> Dialog:
@@ -208,16 +228,8 @@ def _agent_of(scene: Scene, asked: ChatRequest) -> Agent:
     raise NotFound("agent", scene.dialog.agent_id)
 
 
-def _output_limit(asked: ChatRequest, spec: ModelSpec, request: ModelRequest) -> int | None:
-    """Providers refuse to be asked for more than a model can write at all."""
-    if asked.max_output_tokens is None:
-        return None
-    possible = spec.max_output_tokens or spec.context_window - request_tokens(request)
-    return max(1, min(asked.max_output_tokens, possible))
-
-
 def _prompt(
-    spec: ModelSpec, agent: Agent, exchanges: tuple[Exchange, ...], question: str, runners: list[ToolRunner]
+    spec: ModelSpec, agent: Agent, exchanges: Sequence[Exchange], question: str, runners: list[ToolRunner]
 ) -> ModelRequest:
     tools = tuple(runner.spec for runner in runners)
     bare = ModelRequest(spec.model, agent.system_prompt, (UserTurn(question),), tools, spec.max_output_tokens)

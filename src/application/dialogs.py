@@ -8,6 +8,7 @@ from application.ports.persistence import Transactions
 from application.run_registry import RunRegistry
 from domain.agents import DEFAULT_AGENT
 from domain.dialogs import UNNAMED, Dialog, parse_dialog_name
+from domain.errors import NotFound
 from domain.ids import AgentId, DialogId, MessageId, UserId, new_id
 from domain.messages import Feedback, Message
 
@@ -60,6 +61,12 @@ class DeleteDialog:
     runs: RunRegistry
 
     async def __call__(self, actor: UserId, dialog_id: DialogId) -> None:
+        async with self.transactions.autocommit() as tx:
+            try:
+                run = await tx.runs.open_in(dialog_id, owner=actor)
+                await tx.runs.request_stop(run.run_id)
+            except NotFound:
+                pass  # nothing is in the making there
         async with self.transactions.begin() as tx:
             await tx.dialogs.remove(dialog_id, owner=actor)
         self.runs.stop_all(owner=actor, dialog_id=dialog_id)

@@ -20,6 +20,10 @@ from domain.transcript import Transcript
 MAX_ANSWER_CHARS: Final = 2_000_000
 """Of text and reasoning together: a model that never stops must not fill the memory."""
 
+FIRST_READER_SECONDS: Final = 15.0
+"""For whoever asked to begin reading."""
+BYTES_PER_EVENT: Final = 240
+
 OnCrash = Callable[[RunId, BaseException], None]
 """Told of an exception that no rule foresaw."""
 
@@ -68,7 +72,7 @@ class LiveRun:
         self.announced = False
         """Whether the database knows that it is running."""
         self.size = 0
-        """Characters that the finished log holds on to, about."""
+        """Bytes that the finished log holds on to, about."""
 
     @property
     def state(self) -> Run:
@@ -80,7 +84,15 @@ class LiveRun:
 
     def start(self) -> asyncio.Task[None]:
         self._task = asyncio.create_task(self._produce(), name=f"run {self.state.run_id}")
+        if self._limits.grace_seconds is not None and not self._readers:
+            self._leave_in(max(self._limits.grace_seconds, FIRST_READER_SECONDS))
         return self._task
+
+    def crashed(self, defect: BaseException) -> None:
+        """Tell of a defect of ours; nobody who reads is left waiting."""
+        self._on_crash(self.state.run_id, defect)
+        if not self.finished:
+            self._finish(self._lost(""))
 
     def end(self, status: AnswerStatus) -> None:
         """Stop producing; what there is is kept under `status`. Only the first call counts."""
@@ -89,10 +101,10 @@ class LiveRun:
             if self._producing and self._task:
                 self._task.cancel()
 
-    async def wait(self) -> None:
-        """Until the answer is kept."""
+    async def wait(self, patience: float | None = None) -> None:
+        """Until the answer is kept, or so many seconds."""
         if self._task:
-            await asyncio.wait({self._task})
+            await asyncio.wait({self._task}, timeout=patience)
 
     def attach(self, after: int, heartbeat: float) -> Reader:
         if len(self._readers) >= MAX_READERS:
@@ -122,7 +134,11 @@ class LiveRun:
         self._leaving = asyncio.create_task(self._end_unless_followed())
 
     async def _end_unless_followed(self) -> None:
-        followed_for = await self._elsewhere(self._state)
+        try:
+            followed_for = await self._elsewhere(self._state)
+        except Exception as defect:  # noqa: BLE001 - a run that nobody reads must end all the same
+            self._on_crash(self.state.run_id, defect)
+            followed_for = 0.0
         if self._readers or self.closing:
             return
         if followed_for > 0:
@@ -146,7 +162,7 @@ class LiveRun:
             limit.cancel()
             self._producing = False
             self.closing = True
-            self.size = 2 * transcript.size
+            self.size = 2 * transcript.size + BYTES_PER_EVENT * len(self.log.events)
         self._finish(await self._kept(transcript, status))
 
     def _finish(self, last: Sequence[Recorded]) -> None:
@@ -164,7 +180,10 @@ class LiveRun:
             return await self._store(transcript, status, self.log)
         except Exception as error:  # noqa: BLE001 - a defect of ours ends this run alone, and is told
             self._on_crash(self.state.run_id, error)
-        state, content = self._state, transcript.content
+        return self._lost(transcript.content)
+
+    def _lost(self, content: str) -> Sequence[Recorded]:
+        state = self._state
         lost = RunFailed("answer_not_stored", "The answer could not be stored.", retryable=True)
         done = RunFinished(
             AnswerStatus.FAILED, content, state.message_id, state.run_id, state.dialog_id, "", Usage(), (), None
@@ -185,7 +204,11 @@ class LiveRun:
                     else:
                         self._record(event)
         except asyncio.CancelledError:
-            if self._ending is None or (task := asyncio.current_task()) is None:
+            task = asyncio.current_task()
+            if task is None or not task.cancelling():
+                # Nobody cancelled us: a model or a tool let a cancellation of its own escape.
+                return self._failed(transcript, ModelError("internal_error", "The answer failed on our side."))
+            if self._ending is None:
                 raise
             task.uncancel()
             return self._ending

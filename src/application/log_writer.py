@@ -15,6 +15,7 @@ from domain.messages import AnswerStatus
 
 FLUSH_SECONDS: Final = 0.2
 """What a process that is killed loses of its text, at most."""
+RETRY_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,17 @@ class LogWriter:
     flush_seconds: float = FLUSH_SECONDS
 
     async def forever(self) -> None:
+        pause, told = self.flush_seconds, False
         while True:
-            await asyncio.sleep(self.flush_seconds)
+            await asyncio.sleep(pause)
             try:
                 await self.flush()
             except Exception as trouble:  # noqa: BLE001 - what could not be written stays in memory and is tried again
-                self.on_trouble(trouble)
+                if not told:
+                    self.on_trouble(trouble)
+                pause, told = RETRY_SECONDS, True
+            else:
+                pause, told = self.flush_seconds, False
 
     async def flush(self) -> None:
         """Write what came since the last time. Raises Unavailable; nothing is lost by it."""
@@ -40,7 +46,8 @@ class LogWriter:
             return
         asked_to_stop = await self._append(pieces)
         for run, piece in pieces.items():
-            run.log.acknowledge(piece)
+            if not run.log.unwritable:
+                run.log.acknowledge(piece)
             # One that is not told of was closed by another process, or went with its dialog.
             if asked_to_stop.get(run.state.run_id, True):
                 run.end(AnswerStatus.STOPPED)
@@ -65,6 +72,7 @@ class LogWriter:
                 raise
             except Exception as defect:  # noqa: BLE001 - see above; its answer is still kept at its end
                 self.on_crash(run.state.run_id, defect)
+                run.log.unwritable = True
                 asked_to_stop[run.state.run_id] = False
         return asked_to_stop
 

@@ -1,19 +1,20 @@
 """How many calls of a model go on at once: what its provider, or its operator's purse, can bear."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
 from application.ports.chat_model import ChatModel
 from domain.conversation import ModelEvent, ModelRequest
 from domain.errors import TooManyRequests
-from domain.ids import ModelId
+from domain.ids import ModelId, UserId
 from domain.models import ModelSpec
 
 QUEUE_FACTOR: Final = 4
-"""So many calls may wait for each that goes on."""
+"""So many runs may wait for each call that goes on."""
 RETRY_SECONDS: Final = 2.0
 
 
@@ -22,19 +23,7 @@ class _Line:
     """asyncio's semaphore is fair: who came first is served first."""
 
     places: asyncio.Semaphore
-    waiting: int = 0
-
-    @asynccontextmanager
-    async def place(self) -> AsyncGenerator[None, None]:
-        self.waiting += 1
-        try:
-            await self.places.acquire()
-        finally:
-            self.waiting -= 1
-        try:
-            yield
-        finally:
-            self.places.release()
+    runs: Counter[UserId] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +34,7 @@ class _InLine:
     line: _Line
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
-        async with self.line.place(), aclosing(self.model.stream(request)) as events:
+        async with self.line.places, aclosing(self.model.stream(request)) as events:
             async for event in events:
                 yield event
 
@@ -63,19 +52,41 @@ class ModelPlaces:
         """`model` itself where nothing limits it. Who reads the stream waits, as long as it takes."""
         return model if spec.max_concurrent is None else _InLine(model, self._line(spec, spec.max_concurrent))
 
-    def admit(self, spec: ModelSpec) -> None:
-        """Raises TooManyRequests `model_busy` when the line is long: waiting runs hold what all models share.
+    def admit(self, spec: ModelSpec, user_id: UserId) -> Callable[[], None]:
+        """Take a run on, until what is returned is called; calling it again does nothing.
 
-        It takes no place in the line: calls that were admitted and have not come yet are not counted.
+        A limited model has so many runs, waiting ones included, and one user half of them: what all models share is
+        not filled by those who wait for one. Raises TooManyRequests `model_busy`.
         """
-        most = spec.max_concurrent
-        if most is not None and self._line(spec, most).waiting >= QUEUE_FACTOR * most:
-            raise TooManyRequests(
-                "model_busy", f"Too many questions are waiting for {spec.llm_id}.", retry_after=RETRY_SECONDS
-            )
+        if spec.max_concurrent is None:
+            return _nothing
+        line = self._line(spec, spec.max_concurrent)
+        most = spec.max_concurrent * (1 + QUEUE_FACTOR)
+        if line.runs.total() >= most or line.runs[user_id] >= (most + 1) // 2:
+            message = f"Too many questions are waiting for {spec.llm_id}."
+            raise TooManyRequests("model_busy", message, retry_after=RETRY_SECONDS)
+        line.runs[user_id] += 1
+        return _Leave(line, user_id)
 
     def _line(self, spec: ModelSpec, places: int) -> _Line:
         line = self.lines.get(spec.llm_id)
         if line is None:
             line = self.lines[spec.llm_id] = _Line(asyncio.Semaphore(places))
         return line
+
+
+@dataclass(slots=True)
+class _Leave:
+    line: _Line
+    user_id: UserId
+    left: bool = False
+
+    def __call__(self) -> None:
+        if not self.left:
+            self.left = True
+            self.line.runs[self.user_id] -= 1
+            self.line.runs += Counter()  # drops those who have none
+
+
+def _nothing() -> None:
+    """A model without a limit keeps no account."""

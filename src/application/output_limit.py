@@ -30,8 +30,9 @@ class LimitedOutput:
     The provider is told what is left, and ends by itself. One that does not listen is cut off.
     """
 
-    def __init__(self, model: ChatModel, tokens: int) -> None:
+    def __init__(self, model: ChatModel, tokens: int, context_window: int | None = None) -> None:
         self._model = model
+        self._context_window = context_window
         self.left = tokens
         """As the last answer that ended leaves it; never below 0."""
 
@@ -39,7 +40,7 @@ class LimitedOutput:
         """The last event always tells the usage. It says LENGTH when calls were made and nothing is left."""
         asked = replace(
             request,
-            max_output_tokens=min(self.left, request.max_output_tokens or self.left),
+            max_output_tokens=min(self.left, request.max_output_tokens or self._room(request)),
             output_left=self.left,
         )
         written, called, most = RunningEstimate(), False, SLACK_FACTOR * self.left + SLACK_TOKENS
@@ -61,6 +62,13 @@ class LimitedOutput:
                 return
         self.left = 0
         yield ModelFinished(FinishReason.LENGTH, _estimated(asked, written.tokens))
+
+    def _room(self, request: ModelRequest) -> int:
+        """What the model can write at all: providers refuse to be asked for more."""
+        if self._context_window is None:
+            return self.left
+        room = self._context_window - request_tokens(request)
+        return room if room > 0 else self.left
 
     def _ended(self, finished: ModelFinished, asked: ModelRequest, written: int, *, called: bool) -> ModelFinished:
         usage = finished.usage or _estimated(asked, written)

@@ -1,10 +1,11 @@
 """The end of a run: its answer is stored with the rest of its log, exactly once, whoever closes it."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from application.ports.clock import Clock
 from application.ports.persistence import Transaction, Transactions
@@ -26,6 +27,8 @@ SWEEP: Final = 100
 PIECES: Final = 64
 """Of a log, read at once."""
 
+NOT_STORED: Final = "answer_not_stored"
+
 OnStoreTrouble = Callable[[RunId, Exception], None]
 
 
@@ -34,6 +37,8 @@ class KeepAnswer:
     """Stores the answer of a run that this process made. Tried again while the database is away."""
 
     transactions: Transactions
+    beside: Callable[[Coroutine[Any, Any, object]], None]
+    """Does something that nobody waits for."""
     on_trouble: OnStoreTrouble
     first_pause: float = 0.2
     patience: float = PATIENCE_SECONDS
@@ -41,36 +46,66 @@ class KeepAnswer:
     async def __call__(self, answer: Answer, log: RunLog, *, owner: UserId) -> tuple[Recorded, ...]:
         """The run's last events: the stored ones if another process closed it.
 
-        An answer that could not be kept is told as failed, never as complete.
+        When the patience ran out the answer is told as failed, and that is what is stored as soon as it can be.
         """
-        loop = asyncio.get_running_loop()
-        give_up, pause = loop.time() + self.patience, self.first_pause
         last = log.stamped((finished(answer),))
+        if kept := await self._stored(answer, log, log.rest(last), last, owner, self.patience):
+            return kept
+        failed = replace(answer, status=AnswerStatus.FAILED, failure=NOT_STORED)
+        lost = log.stamped(_lost(failed, "The answer could not be stored: the database is away.", retryable=True))
+        self.beside(self._stored(failed, log, log.rest(lost), lost, owner, math.inf))
+        return lost
+
+    async def _stored(
+        self,
+        answer: Answer,
+        log: RunLog,
+        pieces: Sequence[LogPiece],
+        last: tuple[Recorded, ...],
+        owner: UserId,
+        patience: float,
+    ) -> tuple[Recorded, ...] | None:
+        """None when it could not be done in time."""
+        loop = asyncio.get_running_loop()
+        give_up, pause, told = loop.time() + patience, self.first_pause, False
         while True:
             try:
                 async with self.transactions.autocommit() as tx:
-                    if await tx.runs.close(answer, log.rest(last), owner=owner):
+                    if await tx.runs.close(answer, pieces, owner=owner):
                         return last
                     return await _ended_elsewhere(tx, answer, log, owner)
             except DomainError as trouble:
-                self.on_trouble(answer.run_id, trouble)
+                if not told:
+                    self.on_trouble(answer.run_id, trouble)
+                    told = True
                 if trouble.retry_after is None or loop.time() > give_up:
-                    break
+                    return None
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
-        return log.stamped(_lost(answer, "The answer could not be stored: the database is away.", retryable=True))
 
 
 async def _ended_elsewhere(tx: Transaction, answer: Answer, log: RunLog, owner: UserId) -> tuple[Recorded, ...]:
     try:
         run = await tx.runs.get(answer.run_id, owner=owner)
+        return (await stored_end(tx, run, log.last_seq),)
     except (NotFound, Unauthenticated):
         # Nobody misses a stopped answer whose dialog was deleted: that is why it was stopped.
         if answer.status is AnswerStatus.STOPPED:
             return log.stamped((finished(answer),))
         why = "The answer could not be stored: its dialog is gone."
         return log.stamped(_lost(answer, why, retryable=False))
-    return tuple(await tx.runs.log(run.run_id, run.last_seq - 1, 1))
+
+
+async def stored_end(tx: Transaction, run: Run, shown_seq: int) -> Recorded:
+    """The last event of a closed run: from its log, or from its message when the log is gone. Raises NotFound."""
+    last = await tx.runs.log(run.run_id, max(0, run.last_seq - 1), 1)
+    if last and isinstance(last[-1].event, RunFinished):
+        return last[-1]
+    answer = await tx.messages.get(run.message_id, owner=run.user_id)
+    if not isinstance(answer, Answer):
+        raise NotFound("run", run.run_id)
+    ended = run.closed_at or answer.created_at
+    return Recorded(seq_after_crash(shown_seq), int(ended.timestamp() * 1000), finished(answer))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +115,13 @@ class CloseAbandoned:
     transactions: Transactions
     clock: Clock
     on_trouble: OnStoreTrouble
+    _stuck: set[RunId] = field(default_factory=set)
 
     async def __call__(self, now: datetime) -> int:
         """How many were closed, of those whose lease ran out before `now`."""
         async with self.transactions.autocommit() as tx:
-            abandoned = await tx.runs.abandoned(now, SWEEP)
-        return sum([await self._attempt(run, now) for run in abandoned])
+            abandoned = await tx.runs.abandoned(now, SWEEP + len(self._stuck))
+        return sum([await self._attempt(run, now) for run in abandoned if run.run_id not in self._stuck])
 
     async def one(self, run: Run, now: datetime) -> bool:
         """False when it lives, or somebody else was first."""
@@ -102,16 +138,20 @@ class CloseAbandoned:
             return await tx.runs.close(answer, [LogPiece(run.run_id, (done,))], owner=run.user_id)
 
     async def _attempt(self, run: Run, now: datetime) -> bool:
-        """One that can't be closed does not stand in the way of the others."""
+        """One that can't be closed does not stand in the way of the others: this process leaves it alone then."""
         try:
             return await self.one(run, now)
         except DomainError as trouble:
             if trouble.retry_after is not None:
                 raise
-            self.on_trouble(run.run_id, trouble)
+            self._give_up(run, trouble)
         except Exception as trouble:  # noqa: BLE001 - a defect with one run is told, and the others are closed
-            self.on_trouble(run.run_id, trouble)
+            self._give_up(run, trouble)
         return False
+
+    def _give_up(self, run: Run, trouble: Exception) -> None:
+        self._stuck.add(run.run_id)
+        self.on_trouble(run.run_id, trouble)
 
 
 async def _so_far(tx: Transaction, run: Run) -> tuple[Transcript, int]:
@@ -141,4 +181,4 @@ def finished(answer: Answer) -> RunFinished:
 
 
 def _lost(answer: Answer, why: str, *, retryable: bool) -> tuple[ChatEvent, ...]:
-    return RunFailed("answer_not_stored", why, retryable), finished(replace(answer, status=AnswerStatus.FAILED))
+    return RunFailed(NOT_STORED, why, retryable), finished(replace(answer, status=AnswerStatus.FAILED))

@@ -4,13 +4,14 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import Final
 
+from application.leases import Leases
 from application.live_runs import LiveRun
-from application.ports.clock import Clock
 from application.ports.persistence import Transactions
 from application.run_closing import CloseAbandoned
 from application.run_readers import Followed
 from application.run_registry import RunRegistry
 from application.stored_runs import StoredRuns
+from application.stored_tails import waited
 from domain.dialogs import parse_dialog_id
 from domain.errors import InvalidValue
 from domain.ids import RunId, UserId
@@ -66,7 +67,7 @@ class StopRun:
     """Ends a run at once, named by itself or by its dialog; back when its answer is kept."""
 
     transactions: Transactions
-    clock: Clock
+    leases: Leases
     registry: RunRegistry
     stored: StoredRuns
     close_abandoned: CloseAbandoned
@@ -80,10 +81,11 @@ class StopRun:
         else:
             raise InvalidValue("dialog_id", "give dialog_id or run_id")
         if live is not None:
+            # It is the caller's own: the model is stopped even while the database is away.
+            live.end(AnswerStatus.STOPPED)
             async with self.transactions.autocommit() as tx:
                 await tx.users.caller(actor)
-            live.end(AnswerStatus.STOPPED)
-            await live.wait()
+            await live.wait(self.patience)
             return _so_far(live)
         return await self._stop_elsewhere(await self._stored(actor, run_id, dialog_id))
 
@@ -103,22 +105,16 @@ class StopRun:
                     await tx.runs.request_stop(run.run_id)
                 run = run.ask_to_stop()
             while run.is_open and loop.time() < give_up:
-                if run.is_abandoned(self.clock.now()):
-                    await self.close_abandoned.one(run, self.clock.now())
-                else:
-                    await _wait(news, LOOK_SECONDS)
+                if not await self._closed_for_the_dead(run):
+                    await waited(news, LOOK_SECONDS)
                 news.clear()
                 run = await self.stored.find(run.run_id, owner=run.user_id)
         return run
 
+    async def _closed_for_the_dead(self, run: Run) -> bool:
+        now = self.leases.now()
+        return self.leases.may_judge and run.is_abandoned(now) and await self.close_abandoned.one(run, now)
+
 
 def _so_far(live: LiveRun) -> Run:
     return replace(live.state, last_seq=live.log.last_seq)
-
-
-async def _wait(news: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await news.wait()
-    except TimeoutError:
-        pass

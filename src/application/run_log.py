@@ -18,7 +18,7 @@ class RunLog:
     So a piece whose fate is unknown can be sent again, by whoever comes first.
     """
 
-    __slots__ = ("_kept", "_sent", "_written", "events", "run_id")
+    __slots__ = ("_kept", "_sent", "_written", "events", "run_id", "unwritable")
 
     def __init__(self, run_id: RunId) -> None:
         self.run_id = run_id
@@ -26,6 +26,8 @@ class RunLog:
         self._kept: tuple[KeptEvent, ...] = ()
         self._written = 0
         self._sent: LogPiece | None = None
+        self.unwritable = False
+        """Set when a piece of it can't be written: then it is stored with its end or not at all, but without holes."""
 
     @property
     def ended(self) -> bool:
@@ -63,6 +65,8 @@ class RunLog:
 
     def next_piece(self) -> LogPiece | None:
         """What is to be written next: the piece that was not acknowledged, else what came since."""
+        if self.unwritable:
+            return None
         if self._sent is None and len(self.events) > self._written:
             stretch = self.events[self._written : self._written + MAX_PIECE]
             self._sent = LogPiece(self.run_id, tuple(stretch))

@@ -2,10 +2,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Any, Final
 
 from application.live_runs import LiveRun
@@ -13,28 +12,30 @@ from domain.errors import TooManyRequests, Unavailable
 from domain.ids import DialogId, RunId, UserId
 from domain.messages import AnswerStatus
 
-KEPT_SECONDS: Final = 60.0
-"""How long a finished run can still be followed, unless there are too many."""
+KEPT_SECONDS: Final = 15.0
+"""How long a finished run is followed in memory, unless there are too many; then by its stored log."""
 MAX_KEPT_RUNS: Final = 4096
-MAX_KEPT_CHARS: Final = 32_000_000
+MAX_KEPT_BYTES: Final = 64_000_000
+STORE_SECONDS: Final = 10.0
+"""What a process that shuts down waits for its last answers to be stored."""
 
 
 @dataclass(slots=True)
 class RunRegistry:
-    """`lease_seconds` is how long an open answer counts as alive without a sign of its process."""
+    """`max_runs` at this process, `max_runs_per_user` at all together."""
 
     max_runs: int
     max_runs_per_user: int
-    lease_seconds: float
     kept_seconds: float = KEPT_SECONDS
     draining: bool = False
     _runs: dict[RunId, LiveRun] = field(default_factory=dict)
     _live: dict[RunId, LiveRun] = field(default_factory=dict)
+    _starting: set[RunId] = field(default_factory=set)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _places: Counter[UserId] = field(default_factory=Counter)
     _taken: int = 0
     _kept: dict[RunId, LiveRun] = field(default_factory=dict)
-    _kept_chars: int = 0
+    _kept_bytes: int = 0
 
     @contextmanager
     def admitted(self, user_id: UserId) -> Iterator[None]:
@@ -76,7 +77,7 @@ class RunRegistry:
 
     def in_dialog(self, dialog_id: DialogId, *, owner: UserId) -> LiveRun | None:
         for run in self._live.values():
-            if run.state.dialog_id == dialog_id and run.state.user_id == owner:
+            if run.state.dialog_id == dialog_id and run.state.user_id == owner and not run.closing:
                 return run
         return None
 
@@ -87,15 +88,25 @@ class RunRegistry:
 
     def beside(self, work: Coroutine[Any, Any, object]) -> None:
         """Do it beside the runs; shutting down waits for it."""
-        task = asyncio.ensure_future(_silently(work))
+        task = asyncio.ensure_future(_done(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def live(self) -> tuple[LiveRun, ...]:
         return tuple(self._live.values())
 
-    def lease_until(self, now: datetime) -> datetime:
-        return now + timedelta(seconds=self.lease_seconds)
+    @contextmanager
+    def starting(self, run_id: RunId) -> Iterator[None]:
+        """While a run is stored and prepared: its lease is renewed already."""
+        self._starting.add(run_id)
+        try:
+            yield
+        finally:
+            self._starting.discard(run_id)
+
+    def renewable(self) -> Mapping[RunId, LiveRun | None]:
+        """Those whose leases are this process's; None for one that is only starting."""
+        return {**dict.fromkeys(self._starting), **self._live}
 
     def stop_all(self, *, owner: UserId, dialog_id: DialogId | None = None) -> None:
         """Stop what a removed account, or a removed dialog, still has in the making."""
@@ -104,14 +115,17 @@ class RunRegistry:
                 run.end(AnswerStatus.STOPPED)
 
     async def drain(self, grace_seconds: float) -> None:
-        """Admit nothing more, give the live runs their grace, then interrupt them; back when every answer is kept."""
+        """Admit nothing more, give the live runs their grace, then interrupt them; back when every answer is kept.
+
+        A database that is away is not waited for: what it lacks is closed with the text of the log.
+        """
         self.draining = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace_seconds)
         for run in self.live():
             run.end(AnswerStatus.INTERRUPTED)
         if self._tasks:
-            await asyncio.wait(self._tasks)
+            await asyncio.wait(self._tasks, timeout=STORE_SECONDS)
 
     def _take_place(self, user_id: UserId) -> None:
         self._places[user_id] += 1
@@ -125,6 +139,8 @@ class RunRegistry:
 
     def _finished(self, run: LiveRun, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        if not task.cancelled() and (defect := task.exception()):
+            run.crashed(defect)
         self._live.pop(run.state.run_id, None)
         self._leave_place(run.state.user_id)
         if run.log.ended_elsewhere:
@@ -132,8 +148,8 @@ class RunRegistry:
             del self._runs[run.state.run_id]
             return
         self._kept[run.state.run_id] = run
-        self._kept_chars += run.size
-        while self._kept_chars > MAX_KEPT_CHARS or len(self._kept) > MAX_KEPT_RUNS:
+        self._kept_bytes += run.size
+        while self._kept_bytes > MAX_KEPT_BYTES or len(self._kept) > MAX_KEPT_RUNS:
             self._forget(next(iter(self._kept)))
         with suppress(RuntimeError):  # the loop is closing: nothing is left to follow
             asyncio.get_running_loop().call_later(self.kept_seconds, self._forget, run.state.run_id)
@@ -142,8 +158,8 @@ class RunRegistry:
         run = self._kept.pop(run_id, None)
         if run is not None:
             del self._runs[run_id]
-            self._kept_chars -= run.size
+            self._kept_bytes -= run.size
 
 
-async def _silently(work: Coroutine[Any, Any, object]) -> None:
+async def _done(work: Coroutine[Any, Any, object]) -> None:
     await work

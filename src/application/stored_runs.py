@@ -4,36 +4,31 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Final
 
+from application.leases import Leases
 from application.live_runs import too_many_readers
-from application.ports.clock import Clock
 from application.ports.persistence import Transactions
 from application.ports.run_signals import RunSignals
 from application.run_readers import MAX_READERS, Follower, portion
+from application.stored_tails import PIECES, RETRY_SECONDS, Tail, end_if_gone, still_following, waited
 from domain.chat_events import Recorded, RunFinished
-from domain.conversation import Usage
-from domain.errors import NotFound, Unauthenticated, Unavailable
+from domain.errors import NotFound, Unavailable
 from domain.ids import RunId, UserId
-from domain.messages import AnswerStatus
-from domain.runs import Run, seq_after_crash
+from domain.runs import Run
 
 LOOK_SECONDS: Final = 2.0
-"""How often a reader looks who heard nothing: word of other processes may get lost."""
-FOLLOW_SECONDS: Final = 6.0
-"""How often it says that it is there, and a third of how long it is believed."""
-PIECES: Final = 4
-RETRY_SECONDS: Final = 0.5
+"""How often one looks who heard nothing: word of other processes may get lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredRuns:
     transactions: Transactions
-    clock: Clock
+    leases: Leases
     signals: RunSignals
     look_seconds: float = LOOK_SECONDS
     _readers: Counter[RunId] = field(default_factory=Counter)
+    _tails: dict[RunId, Tail] = field(default_factory=dict)
 
     async def find(self, run_id: RunId, *, owner: UserId) -> Run:
         """Raises NotFound."""
@@ -46,29 +41,35 @@ class StoredRuns:
         Raises NotFound `run_log_not_found` when its log was removed for its age.
         """
         if run.is_open:
-            await self.still_following(run.run_id)
+            await still_following(self.transactions, self.leases, run)
         elif run.last_seq == 0:
             raise NotFound("run_log", run.run_id)
         return StoredRun(self, run)
 
-    async def still_following(self, run_id: RunId) -> None:
-        until = self.clock.now() + timedelta(seconds=3 * FOLLOW_SECONDS)
-        async with self.transactions.autocommit() as tx:
-            await tx.runs.follow(run_id, until)
-
-    async def read(self, run_id: RunId, after: int) -> Sequence[Recorded]:
-        async with self.transactions.autocommit() as tx:
-            return await tx.runs.log(run_id, after, PIECES)
-
-    def enter(self, run_id: RunId) -> None:
-        if self._readers[run_id] >= MAX_READERS:
+    def enter(self, run: Run) -> Tail | None:
+        """The growing end of an open run; a closed one has none. Give it back with `leave`."""
+        if self._readers[run.run_id] >= MAX_READERS:
             raise too_many_readers()
-        self._readers[run_id] += 1
+        self._readers[run.run_id] += 1
+        if not run.is_open:
+            return None
+        tail = self._tails.get(run.run_id)
+        if tail is None:
+            tail = Tail(run, self.transactions, self.signals, self.leases, self.look_seconds)
+            self._tails[run.run_id] = tail
+        tail.readers += 1
+        return tail
 
-    def leave(self, run_id: RunId) -> None:
-        self._readers[run_id] -= 1
-        if not self._readers[run_id]:
-            del self._readers[run_id]
+    def leave(self, run: Run, tail: Tail | None) -> None:
+        self._readers[run.run_id] -= 1
+        if not self._readers[run.run_id]:
+            del self._readers[run.run_id]
+        if tail is None:
+            return
+        tail.readers -= 1
+        if not tail.readers:
+            tail.task.cancel()
+            self._tails.pop(run.run_id, None)
 
 
 class StoredRun:
@@ -79,82 +80,75 @@ class StoredRun:
         self.state = run
 
     def attach(self, after: int, heartbeat: float) -> "StoredReader":
-        self._runs.enter(self.state.run_id)
-        return StoredReader(self._runs, self.state, after, heartbeat)
+        return StoredReader(self._runs, self.state, self._runs.enter(self.state), after, heartbeat)
 
     def detach(self, reader: Follower) -> None:
-        del reader
-        self._runs.leave(self.state.run_id)
+        if isinstance(reader, StoredReader):
+            self._runs.leave(self.state, reader.tail)
 
 
 class StoredReader:
     """Holds a few pieces of the log at a time, whatever the length of the answer."""
 
-    def __init__(self, runs: StoredRuns, run: Run, after: int, heartbeat: float) -> None:
+    def __init__(self, runs: StoredRuns, run: Run, tail: Tail | None, after: int, heartbeat: float) -> None:
         self._runs = runs
         self._run = run
         self._heartbeat = heartbeat
-        self._followed_at = asyncio.get_running_loop().time()
-        self._heard_nothing = False
+        self._page: Sequence[Recorded] = ()
+        self.tail = tail
         self.cursor = after
         self.listening = False
 
     async def batches(self) -> AsyncGenerator[Sequence[Recorded], None]:
         loop = asyncio.get_running_loop()
-        spoke_at = loop.time()
-        with self._runs.signals.watch(self._run.run_id) as news:
-            while self._run.is_open or self.cursor < self._run.last_seq:
-                news.clear()
-                events = await self._more()
-                taken = 0
-                while batch := portion(events, taken):
-                    taken += len(batch)
-                    self.cursor = batch[-1].seq
-                    yield batch
-                    spoke_at = loop.time()
-                if events and isinstance(events[-1].event, RunFinished):
+        spoke_at, news = loop.time(), asyncio.Event()
+        while self.tail is not None or self.cursor < self._run.last_seq:
+            news.clear()
+            batch = portion(await self._beyond(), 0)
+            if batch:
+                self.cursor = batch[-1].seq
+                yield batch
+                if isinstance(batch[-1].event, RunFinished):
                     return
-                if not events:
-                    await self._listen(news, spoke_at + self._heartbeat - loop.time())
-                    if loop.time() >= spoke_at + self._heartbeat:
-                        yield ()
-                        spoke_at = loop.time()
+                spoke_at = loop.time()
+            else:
+                await self._listen(news, spoke_at + self._heartbeat - loop.time())
+                if loop.time() >= spoke_at + self._heartbeat:
+                    yield ()
+                    spoke_at = loop.time()
 
     async def _listen(self, news: asyncio.Event, seconds: float) -> None:
+        """Until there may be more. Nothing is awaited between the look and this wait: nothing is missed."""
+        tail = self.tail
+        if tail is None or self.cursor < tail.begin:
+            await asyncio.sleep(min(max(seconds, 0.0), RETRY_SECONDS))
+            return
         self.listening = True
+        tail.waiting.add(news)
         try:
-            async with asyncio.timeout(max(0, min(seconds, self._runs.look_seconds))):
-                await news.wait()
-        except TimeoutError:
-            self._heard_nothing = True
-        self.listening = False
+            await waited(news, seconds)
+        finally:
+            tail.waiting.discard(news)
+            self.listening = False
 
-    async def _more(self) -> Sequence[Recorded]:
-        """Nothing when nothing came; while the database is away, nothing comes."""
-        run_id, loop = self._run.run_id, asyncio.get_running_loop()
+    async def _beyond(self) -> Sequence[Recorded]:
+        """What there is after the cursor: of the tail, or of a page of the log until the tail is reached."""
+        if self.tail is not None and self.cursor >= self.tail.begin:
+            self._page = ()
+            return self.tail.after(self.cursor) or self.tail.check()
+        self._page = [one for one in self._page if one.seq > self.cursor]
+        if not self._page:
+            self._page = await self._read()
+        return self._page
+
+    async def _read(self) -> Sequence[Recorded]:
+        """Nothing while the database is away."""
         try:
-            events = await self._runs.read(run_id, self.cursor)
-            if loop.time() > self._followed_at + FOLLOW_SECONDS:
-                self._followed_at = loop.time()
-                await self._runs.still_following(run_id)
-            if self._heard_nothing and not events:
-                self._heard_nothing = False
-                events = await self._end_if_gone()
+            async with self._runs.transactions.autocommit() as tx:
+                page = await tx.runs.log(self._run.run_id, self.cursor, PIECES)
+            if page:
+                return page
+            end = await end_if_gone(self._runs.transactions, self._run, self.cursor)
+            return () if end is None else (end,)
         except Unavailable:
-            await asyncio.sleep(RETRY_SECONDS)
             return ()
-        return events
-
-    async def _end_if_gone(self) -> Sequence[Recorded]:
-        """The end of a run whose log was removed, with its dialog or for its age: nothing else would ever come."""
-        run, found = self._run, None
-        try:
-            found = await self._runs.find(run.run_id, owner=run.user_id)
-            if found.is_open or found.last_seq > self.cursor:
-                return ()
-        except (NotFound, Unauthenticated):
-            pass
-        status = AnswerStatus(found.status.value) if found else AnswerStatus.STOPPED
-        at = int(self._runs.clock.now().timestamp() * 1000)
-        done = RunFinished(status, "", run.message_id, run.run_id, run.dialog_id, "", Usage(), (), None)
-        return (Recorded(seq_after_crash(self.cursor), at, done),)

@@ -10,17 +10,18 @@ from application import run_control
 from application.agent_loop import AgentLoop
 from application.ask_once import AskOnce
 from application.chat import ChatLimits, StartChat
+from application.leases import Leases
 from application.log_writer import LogWriter
 from application.model_places import ModelPlaces
 from application.models import ModelCatalogue
 from application.ports.chat_model import ChatModels
-from application.ports.clock import Clock
+from application.ports.clock import Clock, SharedClock
 from application.ports.persistence import Transactions
 from application.ports.run_signals import RunSignals
 from application.ports.tool_runner import ToolRunner
 from application.run_closing import CloseAbandoned, KeepAnswer
 from application.run_registry import RunRegistry
-from application.run_upkeep import FollowedElsewhere, KeepRunsAlive
+from application.run_upkeep import FollowedElsewhere, KeepRunsAlive, SweepRuns
 from application.stored_runs import StoredRuns
 from domain.errors import DomainError
 from domain.ids import RunId, ToolId
@@ -39,7 +40,11 @@ class Chat(Provider):
 
     @provide
     def registry(self, settings: Settings) -> RunRegistry:
-        return RunRegistry(settings.max_concurrent_runs, settings.max_runs_per_user, settings.lease_seconds)
+        return RunRegistry(settings.max_concurrent_runs, settings.max_runs_per_user)
+
+    @provide
+    def leases(self, settings: Settings) -> Leases:
+        return Leases(settings.lease_seconds)
 
     @provide
     def places(self) -> ModelPlaces:
@@ -51,38 +56,39 @@ class Chat(Provider):
 
     @provide
     def alive(
-        self,
-        registry: RunRegistry,
-        transactions: Transactions,
-        clock: Clock,
-        close_abandoned: CloseAbandoned,
-        settings: Settings,
+        self, registry: RunRegistry, transactions: Transactions, leases: Leases, shared_clock: SharedClock
     ) -> KeepRunsAlive:
+        return KeepRunsAlive(registry, transactions, leases, shared_clock, on_trouble=_lease_trouble)
+
+    @provide
+    def sweep(
+        self, transactions: Transactions, leases: Leases, close_abandoned: CloseAbandoned, settings: Settings
+    ) -> SweepRuns:
         retention = timedelta(hours=settings.run_log_retention_hours)
-        return KeepRunsAlive(registry, transactions, clock, close_abandoned, retention, on_trouble=_lease_trouble)
+        return SweepRuns(transactions, leases, close_abandoned, retention, on_trouble=_sweep_trouble)
 
     @provide
     def log_writer(self, registry: RunRegistry, transactions: Transactions) -> LogWriter:
         return LogWriter(registry, transactions, on_trouble=_log_trouble, on_crash=_crashed)
 
     @provide
-    def keep(self, transactions: Transactions) -> KeepAnswer:
-        return KeepAnswer(transactions, on_trouble=_store_trouble)
+    def keep(self, transactions: Transactions, registry: RunRegistry) -> KeepAnswer:
+        return KeepAnswer(transactions, registry.beside, on_trouble=_store_trouble)
 
     @provide
-    def stored(self, transactions: Transactions, clock: Clock, signals: RunSignals) -> StoredRuns:
-        return StoredRuns(transactions, clock, signals)
+    def stored(self, transactions: Transactions, leases: Leases, signals: RunSignals) -> StoredRuns:
+        return StoredRuns(transactions, leases, signals)
 
     @provide
     def stop(
         self,
         transactions: Transactions,
-        clock: Clock,
+        leases: Leases,
         registry: RunRegistry,
         stored: StoredRuns,
         close_abandoned: CloseAbandoned,
     ) -> run_control.StopRun:
-        return run_control.StopRun(transactions, clock, registry, stored, close_abandoned)
+        return run_control.StopRun(transactions, leases, registry, stored, close_abandoned)
 
     @provide
     def ask_once(
@@ -101,6 +107,7 @@ class Chat(Provider):
         registry: RunRegistry,
         keep: KeepAnswer,
         places: ModelPlaces,
+        leases: Leases,
         settings: Settings,
     ) -> StartChat:
         return StartChat(
@@ -113,7 +120,8 @@ class Chat(Provider):
             registry,
             keep,
             places,
-            FollowedElsewhere(transactions, clock),
+            leases,
+            FollowedElsewhere(transactions, leases),
             ChatLimits(settings.max_input_chars, settings.max_run_seconds, settings.disconnect_grace_seconds),
             on_crash=_crashed,
         )
@@ -133,6 +141,10 @@ def _close_trouble(run_id: RunId, trouble: Exception) -> None:
 
 def _lease_trouble(trouble: Exception) -> None:
     log.warning("leases_not_renewed", exc_info=_defect(trouble))
+
+
+def _sweep_trouble(trouble: Exception) -> None:
+    log.warning("runs_not_swept", exc_info=_defect(trouble))
 
 
 def _log_trouble(trouble: Exception) -> None:

@@ -17,7 +17,7 @@ from application import agents, api_keys, dialogs, health, models, passwords, se
 from application.builtin_tools import builtin_tools
 from application.password_check import CheckPassword
 from application.ports.chat_model import ChatModels
-from application.ports.clock import Clock
+from application.ports.clock import Clock, SharedClock
 from application.ports.persistence import Transactions
 from application.ports.run_signals import RunSignals
 from application.ports.security import OpaqueTokens, PasswordHasher, TokenIssuer
@@ -53,10 +53,18 @@ class Adapters(Provider):
     clock = provide(SystemClock, provides=Clock)
 
     @provide
-    async def transactions(self, settings: Settings) -> AsyncIterator[Transactions]:
+    async def database(self, settings: Settings) -> AsyncIterator[DatabaseTransactions]:
         transactions = DatabaseTransactions.open(settings.database_url.reveal(), pool_size=settings.pool_size)
         yield transactions
         await transactions.aclose()
+
+    @provide
+    def transactions(self, database: DatabaseTransactions) -> Transactions:
+        return database
+
+    @provide
+    def shared_clock(self, database: DatabaseTransactions) -> SharedClock:
+        return database
 
     @provide
     def signals(self, settings: Settings, registry: RunRegistry) -> RunSignals:

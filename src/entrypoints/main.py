@@ -16,7 +16,7 @@ from application.log_writer import LogWriter
 from application.ports.run_signals import RunSignals
 from application.run_closing import CloseAbandoned
 from application.run_registry import RunRegistry
-from application.run_upkeep import KeepRunsAlive
+from application.run_upkeep import KeepRunsAlive, SweepRuns
 from application.sessions import Authenticate, LogIn
 from entrypoints.container import http_config, make_container, secrets_of
 from entrypoints.http.app import create_app as create_http_app
@@ -74,9 +74,10 @@ def _beside(container: AsyncContainer, settings: Settings) -> Callable[[Litestar
 
 async def _upkeep(container: AsyncContainer) -> tuple[Coroutine[Any, Any, None], ...]:
     """What goes on for as long as the process serves."""
-    alive, writer = await container.get(KeepRunsAlive), await container.get(LogWriter)
-    signals = await container.get(RunSignals)
-    return alive.forever(), writer.forever(), signals.listen()
+    alive, sweep = await container.get(KeepRunsAlive), await container.get(SweepRuns)
+    writer, signals = await container.get(LogWriter), await container.get(RunSignals)
+    await alive.once()
+    return alive.forever(), sweep.forever(), writer.forever(), signals.listen()
 
 
 def _settle_heap() -> None:

@@ -13,14 +13,15 @@ from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedChatModel, call, delta, fail, finished, hold
 from application.chat import ChatRequest
 from application.dialogs import DeleteDialog
+from application.leases import Leases
 from application.run_closing import CloseAbandoned
 from application.run_registry import RunRegistry
-from application.run_upkeep import KeepRunsAlive
-from chat_desk import ChatDesk, text_of
+from application.run_upkeep import KeepRunsAlive, SweepRuns
+from chat_desk import ChatDesk, SharedSetClock, text_of
 from domain.chat_events import RunFailed, RunFinished
 from domain.conversation import AssistantTurn, ToolTurn, Usage, UserTurn
 from domain.errors import Conflict, DomainError, InvalidValue, NotFound, TooLarge, TooManyRequests, Unauthenticated
-from domain.ids import AgentId, DialogId, UserId, new_id
+from domain.ids import AgentId, DialogId, RunId, UserId, new_id
 from domain.messages import Answer, AnswerStatus, Question
 from domain.runs import RunStatus
 
@@ -242,10 +243,17 @@ async def test_the_keeper_survives_whatever_goes_wrong(transactions: DatabaseTra
 
     seen: list[Exception] = []
     broken, clock = Broken(), SetClock()
-    closing = CloseAbandoned(broken, clock, lambda *_: None)  # type: ignore[arg-type]
-    registry, retention = RunRegistry(1, 1, 0.02), timedelta(hours=1)
-    keeper = KeepRunsAlive(registry, broken, clock, closing, retention, seen.append)  # type: ignore[arg-type]
-    task = asyncio.create_task(keeper.forever())
+    leases, registry = Leases(0.02), RunRegistry(1, 1)
+    keeper = KeepRunsAlive(registry, broken, leases, SharedSetClock(clock), seen.append)  # type: ignore[arg-type]
+    sweeper = SweepRuns(
+        broken,  # type: ignore[arg-type]
+        leases,
+        CloseAbandoned(broken, clock, lambda *_: None),  # type: ignore[arg-type]
+        timedelta(hours=1),
+        seen.append,
+    )
+    registry.starting(RunId("run")).__enter__()
+    task = asyncio.gather(keeper.forever(), sweeper.forever())
     while len(seen) < 3:
         await asyncio.sleep(0.005)
     task.cancel()

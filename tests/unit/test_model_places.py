@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from application.model_places import QUEUE_FACTOR, ModelPlaces
 from domain.conversation import FinishReason, ModelEvent, ModelFinished, ModelRequest, TextDelta, UserTurn
 from domain.errors import ModelError, TooManyRequests
-from domain.ids import ModelId
+from domain.ids import ModelId, UserId
 from domain.models import ModelSpec, Provider
+
+ANN = UserId("ann")
 
 
 def spec(places: int | None, name: str = "slow") -> ModelSpec:
@@ -69,7 +71,9 @@ def scene(act: Callable[[ModelPlaces, Held], Coroutine[object, object, None]]) -
 def test_a_model_without_a_limit_is_itself_and_admits_everybody() -> None:
     places, model = ModelPlaces(), Held()
     assert places.limited(spec(None), model) is model
-    places.admit(spec(None))
+    for _ in range(1000):
+        places.admit(spec(None), ANN)
+    assert places.lines == {}
 
 
 def test_the_next_waits_until_a_place_is_free_and_other_models_do_not() -> None:
@@ -100,26 +104,37 @@ def test_a_stream_that_is_closed_half_way_gives_its_place_back() -> None:
     scene(act)
 
 
-@pytest.mark.parametrize("size", [1, 3])
-def test_a_long_line_admits_nobody_until_it_is_shorter(size: int) -> None:
-    async def act(places: ModelPlaces, model: Held) -> None:
-        tasks = []
-        for number in range(size * (1 + QUEUE_FACTOR)):
-            places.admit(spec(size))
-            tasks.append(asyncio.create_task(read(places, spec(size), model, number)))
-            await settle()
-        with pytest.raises(TooManyRequests) as refusal:
-            places.admit(spec(size))
-        assert (refusal.value.code, refusal.value.retry_after) == ("model_busy", 2)
-        places.admit(spec(size, "quick"))
-        tasks[-1].cancel()
-        await settle()
-        places.admit(spec(size))
-        for number in range(len(tasks)):
-            model.end(number)
-        await asyncio.wait(tasks)
+@given(st.integers(1, 4), st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=60))
+def test_so_many_runs_are_taken_on_and_one_user_has_half_of_them(size: int, history: list[tuple[str, bool]]) -> None:
+    places, most = ModelPlaces(), size * (1 + QUEUE_FACTOR)
+    leaving: dict[str, list[Callable[[], None]]] = {"a": [], "b": [], "c": []}
+    for user, comes in history:
+        mine, everybody = len(leaving[user]), sum(map(len, leaving.values()))
+        if not comes:
+            for leave in leaving[user][-1:] * 2:  # twice is once
+                leave()
+            del leaving[user][-1:]
+        elif everybody < most and mine < (most + 1) // 2:
+            leaving[user].append(places.admit(spec(size), UserId(user)))
+        else:
+            with pytest.raises(TooManyRequests) as refusal:
+                places.admit(spec(size), UserId(user))
+            assert (refusal.value.code, refusal.value.retry_after) == ("model_busy", 2)
+        places.admit(spec(size, "another"), UserId("d"))()
+    for leave in [one for mine in leaving.values() for one in mine]:
+        leave()
+    assert all(not line.runs for line in places.lines.values())
 
-    scene(act)
+
+def test_a_burst_is_counted_before_anybody_streams() -> None:
+    places = ModelPlaces()
+    users = [UserId(f"user {number}") for number in range(80)]
+    taken = 0
+    for user in users:
+        with suppress(TooManyRequests):
+            places.admit(spec(1), user)
+            taken += 1
+    assert taken == 1 + QUEUE_FACTOR
 
 
 class Do(Enum):
@@ -165,7 +180,7 @@ def test_no_mix_of_ends_cancels_and_failures_loses_a_place_or_the_order(
         assert all(end == 2 or isinstance(end, ModelError | asyncio.CancelledError) for end in ends)
         line = places.lines.get(ModelId("slow"))
         if line is not None:
-            assert line.waiting == 0
+            assert not line.places.locked()
             for _ in range(size):
                 assert not line.places.locked()
                 await line.places.acquire()

@@ -115,6 +115,11 @@ def was_not_sent(error: DBAPIError) -> bool:
     return type(error.orig).__name__ == "InterfaceError" and "connection is closed" in str(error.orig)
 
 
+def is_deadlock(error: DBAPIError) -> bool:
+    """Whether Postgres ended this statement so that another one, which it waited for in a circle, could go on."""
+    return getattr(error.driver_exception, "sqlstate", None) == "40P01"
+
+
 def is_stale_plan(error: DBAPIError) -> bool:
     """Whether a prepared statement was overtaken by a migration: the next try prepares it anew."""
     return type(error.orig).__name__ == "InvalidCachedStatementError"

@@ -179,7 +179,8 @@ _sweep: Final = (
     .with_for_update(skip_locked=True)
 )
 CLOSED_BEFORE: Final = _sweep
-LOGGED_BEFORE: Final = _sweep.where(text("has_log"))
+# A repeat under a key gets the whole stream for as long as the key is kept.
+LOGGED_BEFORE: Final = _sweep.where(text("has_log"), runs.c.idempotency_key.is_(None))
 REMOVE_RUNS: Final = delete(runs).where(runs.c.run_id.in_(IDS))
 REMOVE_LOGS: Final = delete(run_log).where(run_log.c.run_id.in_(IDS))
 FORGET_LOGS: Final = update(runs).where(runs.c.run_id.in_(IDS)).values(has_log=false())

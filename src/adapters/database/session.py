@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import Executable
 
 from adapters.database.engine import Gate, Runner
-from adapters.database.errors import FAILURES, is_locked, is_stale_plan, translate, was_not_sent
+from adapters.database.errors import FAILURES, is_deadlock, is_locked, is_stale_plan, translate, was_not_sent
 from domain.errors import Unavailable
 
 log = logging.getLogger("agentchat.database")
@@ -71,7 +71,7 @@ class Attempts:
             self._number += 1
             await asyncio.sleep(min(0.001 * 2**self._number, _LONGEST_PAUSE))
             return True
-        did_nothing = is_stale_plan(error) or was_not_sent(error)
+        did_nothing = is_stale_plan(error) or was_not_sent(error) or is_deadlock(error)
         if self._replaced or not (did_nothing or (self._repeatable and error.connection_invalidated)):
             return False
         self._replaced = True

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Final
 
-from sqlalchemy import Integer, literal_column, select
+from sqlalchemy import Integer, func, literal_column, select
 
 from adapters.database.agents import AgentRows
 from adapters.database.api_keys import ApiKeyRows
+from adapters.database.columns import Moment
 from adapters.database.dialogs import DialogRows
 from adapters.database.engine import Database, Gate, open_database
 from adapters.database.login_failures import LoginFailureRows
@@ -30,6 +32,7 @@ from application.ports.persistence import (
 from application.ports.runs import Runs
 
 _PING: Final = select(literal_column("1", Integer))
+_NOW: Final = select(func.clock_timestamp(type_=Moment))
 PATIENCE_SECONDS: Final = 10.0
 
 
@@ -88,6 +91,14 @@ class DatabaseTransactions:
     @asynccontextmanager
     async def autocommit(self) -> AsyncIterator[Transaction]:
         yield self._singles
+
+    async def now(self) -> datetime:
+        """The SharedClock port. With SQLite there is one machine, and its clock."""
+        if self.database.dialect == "sqlite":
+            return datetime.now(UTC)
+        rows = await self._single_statements.rows(_NOW, {})
+        now: datetime = rows[0][0]
+        return now
 
     async def ping(self) -> None:
         await self._single_statements.rows(_PING, {})

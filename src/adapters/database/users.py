@@ -6,7 +6,7 @@ from sqlalchemy import Text, bindparam, delete, insert, select, update
 
 from adapters.database.errors import account_gone
 from adapters.database.session import Rows, Session
-from adapters.database.tables import users
+from adapters.database.tables import dialogs, runs, users
 from domain.errors import NotFound
 from domain.ids import UserId
 from domain.users import Role, User, UserName
@@ -25,6 +25,19 @@ _SET_PASSWORD: Final = (
     update(users)
     .where(_THIS, users.c.password_hash == bindparam("expected", type_=Text))
     .values(password_hash=bindparam("new", type_=Text))
+)
+# In the order of everybody who locks several: dialogs before runs, runs by their ids. A cascade has none.
+_HOLD_DIALOGS: Final = (
+    select(dialogs.c.dialog_id)
+    .where(dialogs.c.user_id == bindparam("user_id", type_=Text))
+    .order_by(dialogs.c.dialog_id)
+    .with_for_update()
+)
+_HOLD_RUNS: Final = (
+    select(runs.c.run_id)
+    .where(runs.c.user_id == bindparam("user_id", type_=Text), runs.c.closed_at.is_(None))
+    .order_by(runs.c.run_id)
+    .with_for_update()
 )
 _REMOVE: Final = delete(users).where(users.c.user_id == bindparam("user_id", type_=Text))
 
@@ -75,6 +88,8 @@ class UserRows:
         return False
 
     async def remove(self, user_id: UserId) -> None:
+        await self._session.rows(_HOLD_DIALOGS, {"user_id": user_id})
+        await self._session.rows(_HOLD_RUNS, {"user_id": user_id})
         if not await self._session.affected(_REMOVE, {"user_id": user_id}):
             raise NotFound("user", user_id)
 
