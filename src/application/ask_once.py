@@ -12,7 +12,7 @@ from application.ports.persistence import Transactions
 from application.run_readers import Followed
 from application.run_registry import RunRegistry
 from application.stored_runs import StoredRuns
-from domain.errors import DomainError
+from domain.errors import DomainError, Unavailable
 from domain.ids import UserId
 from domain.runs import Idempotency, parse_idempotency_key
 
@@ -40,6 +40,9 @@ class AskOnce:
                 return earlier
             try:
                 return await self.start(actor, asked, idempotency)
+            except Unavailable:
+                # What was stored, perhaps, is given up, and the key with it: it is no answer to this question.
+                raise
             except DomainError:
                 if earlier := await self._earlier(actor, idempotency):
                     return earlier

@@ -38,5 +38,9 @@ class Leases:
 
     @property
     def may_judge(self) -> bool:
-        """Whether a lease that ran out means that its process died."""
-        return self._judges_from is not None and self.now() >= self._judges_from
+        """Whether a lease that ran out means that its process died.
+
+        Not after a gap that the shared clock has yet to tell of: the first thing that a process does may be to judge.
+        """
+        in_a_gap = time.monotonic() - self._seen_at > self.seconds / 2
+        return not in_a_gap and self._judges_from is not None and self.now() >= self._judges_from
