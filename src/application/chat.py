@@ -1,5 +1,6 @@
 """The main job: a question in, a run out. All that can be refused is refused before the run begins."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from domain.agents import DEFAULT_AGENT, Agent
 from domain.chat_events import LoopEvent, Recorded, RunFailed
 from domain.conversation import ModelRequest, UserTurn, request_tokens
 from domain.dialogs import Dialog, name_from_question, parse_dialog_id
-from domain.errors import Conflict, DomainError, InvalidValue, NotFound, TooLarge
+from domain.errors import Conflict, DomainError, InvalidValue, NotFound, TooLarge, Unavailable
 from domain.history import prompt_budget, window
 from domain.ids import AgentId, DialogId, MessageId, RunId, ToolId, UserId, new_id
 from domain.messages import Answer, AnswerStatus, Exchange, Question
@@ -32,6 +33,7 @@ from domain.text import storable
 from domain.transcript import Transcript
 
 HISTORY_EXCHANGES: Final = 50
+RETRY_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +144,14 @@ class StartChat:
         log.record(RunFailed(code, "The answer could not be begun.", retryable=True))
         failed = replace(taken.answer, status=AnswerStatus.FAILED, failure=code, closed_at=self.clock.now())
         await self.keep(failed, log, owner=run.user_id)
-        if run.idempotency is not None:
-            async with self.transactions.autocommit() as tx:
-                await tx.runs.release_key(run.run_id)
+        held = run.idempotency is not None
+        while held:
+            try:
+                async with self.transactions.autocommit() as tx:
+                    await tx.runs.release_key(run.run_id)
+                held = False
+            except Unavailable:
+                await asyncio.sleep(RETRY_SECONDS)
 
     def _live(self, asked: ChatRequest, taken: "_Taken", exchanges: Sequence[Exchange]) -> LiveRun:
         agent, spec = taken.agent, taken.spec

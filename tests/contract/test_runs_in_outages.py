@@ -81,6 +81,28 @@ async def test_a_run_that_was_stored_and_could_not_be_begun_is_closed_and_its_ke
     assert desk.registry.renewable() == {}
 
 
+async def test_a_key_is_free_too_after_an_outage_that_outlasts_the_patience(database: Meddled) -> None:
+    async def stored_and_long_away(real: Any, *given: Any, **named: Any) -> object:
+        await real(*given, **named)
+        database.away = True
+        raise gone()
+
+    desk = process(database, delta("x"), finished())
+    start = replace(desk.start, keep=replace(desk.keep, patience=0.02))
+    once = replace(desk.once, start=start)
+    actor = await desk.person()
+    database.instead["runs.open"] = stored_and_long_away
+    with pytest.raises(Unavailable):
+        await once(actor, ASKED, "key")
+    await until(lambda: database.calls["runs.release_key"])
+    database.instead.clear()
+    database.away = False
+    await settled(desk)
+    assert (await last_answer(desk, actor)).status is AnswerStatus.FAILED
+    assert text_of(await read(await once(actor, ASKED, "key"))) == "x"
+    await settled(desk)
+
+
 async def test_a_caller_who_is_cut_off_while_the_run_is_prepared_leaves_no_open_run(database: Meddled) -> None:
     reached = asyncio.Event()
 
@@ -121,7 +143,8 @@ async def test_the_end_that_was_told_when_the_patience_ran_out_is_the_one_that_i
     database.away = False
     await settled(here)
     run_id = run.state.run_id
-    assert shown(await there.resumed(actor, run_id)) == shown(seen)
+    async with soon():
+        assert shown(await there.resumed(actor, run_id)) == shown(seen)
     assert await there.resumed(actor, run_id, event_id(run_id, seen[-1].seq)) == []
     answer = await last_answer(there, actor)
     assert (answer.status, answer.content, answer.failure) == (AnswerStatus.FAILED, "one two", "answer_not_stored")
