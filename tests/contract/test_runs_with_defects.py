@@ -120,7 +120,7 @@ async def test_deleting_an_account_whose_logs_are_written_meets_no_deadlock(
     name = urlsplit(postgres_url).path[1:]
     postgres.execute(f"ALTER DATABASE {name} SET deadlock_timeout = '5ms'")
     processes = [DatabaseTransactions.open(postgres_url) for _ in range(2)]
-    for _ in range(4):
+    for _ in range(10):
         someone = user()
         async with processes[0].begin() as tx:
             await tx.users.add(someone)
