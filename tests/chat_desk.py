@@ -79,13 +79,13 @@ class ChatDesk:
             self.crashed,
         )
         self.once = AskOnce(transactions, clock, registry, self.stored, self.start)
-        self.follow = FollowRun(transactions, registry, self.stored)
-        self.show = ShowRun(transactions, registry, self.stored)
+        self.follow = FollowRun(registry, self.stored)
+        self.show = ShowRun(registry, self.stored)
         self.stop = StopRun(transactions, self.leases, registry, self.stored, self.close_abandoned, patience=2)
         self.writer = LogWriter(registry, transactions, self.troubles.append, self.crashed, flush_seconds=0.02)
         self.alive = KeepRunsAlive(registry, transactions, self.leases, SharedSetClock(clock), self.troubles.append)
         self.sweep = SweepRuns(
-            transactions, self.leases, self.close_abandoned, timedelta(hours=24), self.troubles.append
+            registry, transactions, self.leases, self.close_abandoned, timedelta(hours=24), self.troubles.append
         )
 
     async def live_through(self, seconds: int) -> None:

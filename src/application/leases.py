@@ -24,9 +24,13 @@ class Leases:
         runs meanwhile could renew nothing either. A process that begins knows of no gap, and waits as well.
         """
         length = timedelta(seconds=self.seconds)
-        if self._seen is None or abs(shared_now - self._seen) > length / 2:
+        if self._seen is None or self._judges_from is None or abs(shared_now - self._seen) > length / 2:
             self._judges_from = shared_now + length
         self._seen, self._seen_at = shared_now, time.monotonic()
+
+    def lose_touch(self) -> None:
+        """The database could not be written: nobody else could renew either, as long as that lasts."""
+        self._judges_from = None
 
     def now(self) -> datetime:
         if self._seen is None:

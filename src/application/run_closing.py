@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
@@ -117,11 +117,12 @@ class CloseAbandoned:
     on_trouble: OnStoreTrouble
     _stuck: set[RunId] = field(default_factory=set)
 
-    async def __call__(self, now: datetime) -> int:
-        """How many were closed, of those whose lease ran out before `now`."""
+    async def __call__(self, now: datetime, *, but: Collection[RunId] = ()) -> int:
+        """How many were closed, of those whose lease ran out before `now`; none of those that are known to live."""
+        left_alone = self._stuck.union(but)
         async with self.transactions.autocommit() as tx:
-            abandoned = await tx.runs.abandoned(now, SWEEP + len(self._stuck))
-        return sum([await self._attempt(run, now) for run in abandoned if run.run_id not in self._stuck])
+            abandoned = await tx.runs.abandoned(now, SWEEP + len(left_alone))
+        return sum([await self._attempt(run, now) for run in abandoned if run.run_id not in left_alone])
 
     async def one(self, run: Run, now: datetime) -> bool:
         """False when it lives, or somebody else was first."""

@@ -27,35 +27,29 @@ LOOK_SECONDS: Final = 0.25
 class ShowRun:
     """With the last event that can be followed; a run that is made elsewhere may be further. Raises NotFound."""
 
-    transactions: Transactions
     registry: RunRegistry
     stored: StoredRuns
 
     async def __call__(self, actor: UserId, run_id: RunId) -> Run:
-        if live := self.registry.find(run_id, owner=actor):
-            async with self.transactions.autocommit() as tx:
-                await tx.users.caller(actor)
-            return _so_far(live)
-        return await self.stored.find(run_id, owner=actor)
+        # Asked for even if it is in memory: its dialog may be deleted.
+        stored = await self.stored.find(run_id, owner=actor)
+        live = self.registry.find(run_id, owner=actor)
+        return stored if live is None else _so_far(live)
 
 
 @dataclass(frozen=True, slots=True)
 class FollowRun:
     """The run and the number after which it is to be read. Raises NotFound, InvalidValue."""
 
-    transactions: Transactions
     registry: RunRegistry
     stored: StoredRuns
 
     async def __call__(self, actor: UserId, run_id: RunId, last_event_id: str | None) -> tuple[Followed, int]:
-        live = self.registry.find(run_id, owner=actor)
-        if live is not None:
-            async with self.transactions.autocommit() as tx:
-                await tx.users.caller(actor)
+        run = await self.stored.find(run_id, owner=actor)
+        if live := self.registry.find(run_id, owner=actor):
             after = parse_event_id(run_id, last_event_id)
             refuse_beyond(after, live.log.last_seq)
             return live, after
-        run = await self.stored.find(run_id, owner=actor)
         after = parse_event_id(run_id, last_event_id)
         # Its process shows events before they are stored.
         refuse_beyond(after, run.last_seq + LOST_NUMBERS - 1 if run.is_open else run.last_seq)

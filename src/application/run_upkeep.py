@@ -54,6 +54,7 @@ class KeepRunsAlive:
                 async with asyncio.timeout(self.leases.seconds / 3):
                     await self.once()
             except Exception as trouble:  # noqa: BLE001 - a keeper that gives up would let every lease run out
+                self.leases.lose_touch()
                 self.on_trouble(trouble)
                 pause = min(pause, RETRY_SECONDS)
             await asyncio.sleep(pause)
@@ -63,6 +64,7 @@ class KeepRunsAlive:
 class SweepRuns:
     """Closes what other processes abandoned, and forgets what is old."""
 
+    registry: RunRegistry
     transactions: Transactions
     leases: Leases
     close_abandoned: CloseAbandoned
@@ -72,7 +74,7 @@ class SweepRuns:
     async def once(self) -> None:
         """Raises Unavailable."""
         if self.leases.may_judge:
-            await self.close_abandoned(self.leases.now())
+            await self.close_abandoned(self.leases.now(), but=self.registry.renewable().keys())
         now = self.leases.now()
         async with self.transactions.autocommit() as tx:
             await _in_batches(lambda: tx.runs.remove_logs(now - self.log_retention, REMOVED_AT_ONCE))
@@ -83,6 +85,7 @@ class SweepRuns:
             try:
                 await self.once()
             except Exception as trouble:  # noqa: BLE001 - the next look may find the database in order
+                self.leases.lose_touch()
                 self.on_trouble(trouble)
             await asyncio.sleep(self.leases.seconds / 4)
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from domain.errors import InvalidValue
+from domain.errors import InvalidValue, NotFound
 from domain.ids import DialogId, MessageId, RunId, UserId
 from domain.messages import AnswerStatus
 
@@ -104,6 +104,13 @@ class Run:
     def _still_open(self) -> None:
         if not self.is_open:
             raise ValueError(f"run {self.run_id} has ended")
+
+
+def parse_run_id(raw: str) -> RunId:
+    """Raises NotFound for what can't be the id of a run."""
+    if not (raw.isascii() and raw.isalnum()):
+        raise NotFound("run", raw)
+    return RunId(raw)
 
 
 def parse_idempotency_key(raw: str) -> str:

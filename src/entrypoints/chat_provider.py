@@ -62,10 +62,15 @@ class Chat(Provider):
 
     @provide
     def sweep(
-        self, transactions: Transactions, leases: Leases, close_abandoned: CloseAbandoned, settings: Settings
+        self,
+        registry: RunRegistry,
+        transactions: Transactions,
+        leases: Leases,
+        close_abandoned: CloseAbandoned,
+        settings: Settings,
     ) -> SweepRuns:
         retention = timedelta(hours=settings.run_log_retention_hours)
-        return SweepRuns(transactions, leases, close_abandoned, retention, on_trouble=_sweep_trouble)
+        return SweepRuns(registry, transactions, leases, close_abandoned, retention, on_trouble=_sweep_trouble)
 
     @provide
     def log_writer(self, registry: RunRegistry, transactions: Transactions) -> LogWriter:
@@ -153,4 +158,4 @@ def _log_trouble(trouble: Exception) -> None:
 
 def _defect(trouble: Exception) -> Exception | None:
     """An outage needs no traceback: the database's own line says what it is."""
-    return None if isinstance(trouble, DomainError) else trouble
+    return None if isinstance(trouble, DomainError | TimeoutError) else trouble

@@ -246,6 +246,7 @@ async def test_the_keeper_survives_whatever_goes_wrong(transactions: DatabaseTra
     leases, registry = Leases(0.02), RunRegistry(1, 1)
     keeper = KeepRunsAlive(registry, broken, leases, SharedSetClock(clock), seen.append)  # type: ignore[arg-type]
     sweeper = SweepRuns(
+        registry,
         broken,  # type: ignore[arg-type]
         leases,
         CloseAbandoned(broken, clock, lambda *_: None),  # type: ignore[arg-type]

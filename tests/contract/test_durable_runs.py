@@ -226,6 +226,18 @@ async def test_a_lease_that_is_renewed_is_nobody_elses(desks: Desk) -> None:
     assert done_of(await read(run)).status is AnswerStatus.COMPLETE
 
 
+async def test_a_process_does_not_take_its_own_runs_for_abandoned(desks: Desk) -> None:
+    gate = hold()
+    desk = desks(gate, delta("x"), finished())
+    actor = await desk.person()
+    run = await desk.ask(actor)
+    await gate.reached.wait()
+    desk.clock.pass_time(60)
+    assert await desk.close_abandoned(desk.clock.now(), but=desk.registry.renewable().keys()) == 0
+    gate.release()
+    assert done_of(await read(run)).status is AnswerStatus.COMPLETE
+
+
 async def test_stop_reaches_the_run_at_another_process(desks: Desk, database_url: str) -> None:
     here, there = desks(delta("half"), hold()), desks()
     actor = await here.person()

@@ -270,7 +270,7 @@ async def test_the_log_of_a_run_with_a_key_is_kept_as_long_as_the_key(transactio
     unkeyed = (await read(await desk.once(actor, plain, None)))[-1].event
     assert isinstance(unkeyed, RunFinished)
     other.sweep = SweepRuns(
-        transactions, other.leases, other.close_abandoned, timedelta(hours=1), other.troubles.append
+        other.registry, transactions, other.leases, other.close_abandoned, timedelta(hours=1), other.troubles.append
     )
     await swept_after(other, 2 * 3600)
     assert shown(await read(await other.once(actor, asked, "key"))) == shown(seen)

@@ -115,3 +115,16 @@ def test_following_asks_the_database_as_often_however_long_the_log(
         assert events(another_server, ann, run_id).status_code == 200
         counts.append(len(statements))
     assert counts[1] <= counts[0] + 1
+
+
+def test_a_run_goes_with_its_dialog(client: Client, ann: Headers) -> None:
+    run_id = ask(client, ann).headers["x-run-id"]
+    assert client.request("DELETE", "/api/v1/dialog", json={"dialog_id": "d"}, headers=ann).status_code == 200
+    assert code_of(events(client, ann, run_id), 404) == "run_not_found"
+    assert code_of(client.get(f"{CHAT}/{run_id}", headers=ann), 404) == "run_not_found"
+
+
+@pytest.mark.parametrize("run_id", ["%00", "a%00", "a%20b", "%F0%9F%8E%89", "a:1"])
+def test_what_is_no_id_of_a_run_is_not_found(client: Client, ann: Headers, run_id: str) -> None:
+    assert code_of(client.get(f"{CHAT}/{run_id}", headers=ann), 404) == "run_not_found"
+    assert code_of(events(client, ann, run_id), 404) == "run_not_found"

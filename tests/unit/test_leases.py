@@ -111,3 +111,18 @@ def test_a_lease_ends_a_length_from_now(machine: Machine, seconds: float, looked
         own.saw(after(0))
     assert own.until() - own.now() == timedelta(seconds=seconds)
     assert own.until() > own.now()
+
+
+def test_who_could_not_write_judges_nobody_for_a_lease() -> None:
+    leases = Leases(0.2)
+    began = datetime(2026, 11, 1, tzinfo=UTC)
+    for tick in range(6):
+        leases.saw(began + timedelta(seconds=0.05 * tick))
+    assert leases.may_judge
+    leases.lose_touch()
+    assert not leases.may_judge
+    leases.saw(began + timedelta(seconds=0.3))
+    assert not leases.may_judge
+    for tick in range(7, 12):
+        leases.saw(began + timedelta(seconds=0.05 * tick))
+    assert leases.may_judge

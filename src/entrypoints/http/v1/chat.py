@@ -14,8 +14,8 @@ from msgspec import Meta, Struct
 from application.ask_once import AskOnce
 from application.chat import ChatRequest
 from application.run_control import FollowRun, ShowRun, StopRun
-from domain.ids import AgentId, RunId
-from domain.runs import Run, event_id
+from domain.ids import AgentId
+from domain.runs import Run, event_id, parse_run_id
 from entrypoints.http.auth import Caller
 from entrypoints.http.envelope import Envelope, ok
 from entrypoints.http.event_stream import EventStream
@@ -101,14 +101,14 @@ async def chat(
 async def stop_chat(
     data: JSONBody[StopBody], caller: FromDishka[Caller], stop: FromDishka[StopRun]
 ) -> Envelope[RunView]:
-    run_id = RunId(data.run_id) if data.run_id else None
+    run_id = parse_run_id(data.run_id) if data.run_id else None
     return ok(RunView.of(await stop(caller.user_id, run_id=run_id, dialog_id=data.dialog_id)))
 
 
 @get("/chat/{run_id:str}", summary="The state of a run", tags=TAGS)
 @inject
 async def show_run(run_id: FromPath[str], caller: FromDishka[Caller], show: FromDishka[ShowRun]) -> Envelope[RunView]:
-    return ok(RunView.of(await show(caller.user_id, RunId(run_id))))
+    return ok(RunView.of(await show(caller.user_id, parse_run_id(run_id))))
 
 
 @get(
@@ -126,7 +126,7 @@ async def follow_run(
     last_event_id: Annotated[str | None, HeaderParameter(name="Last-Event-ID")] = None,
     after: FromQuery[str | None] = None,
 ) -> ASGIApp:
-    run, seq = await follow(caller.user_id, RunId(run_id), last_event_id or after)
+    run, seq = await follow(caller.user_id, parse_run_id(run_id), last_event_id or after)
     return EventStream(run, after=seq, heartbeat=config.heartbeat_seconds)
 
 
