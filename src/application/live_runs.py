@@ -177,7 +177,8 @@ class LiveRun:
     async def _kept(self, transcript: Transcript, status: AnswerStatus) -> Sequence[Recorded]:
         """The last events, whatever happens: no reader waits for ever."""
         try:
-            return await self._store(transcript, status, self.log)
+            if last := await self._store(transcript, status, self.log):
+                return last
         except Exception as error:  # noqa: BLE001 - a defect of ours ends this run alone, and is told
             self._on_crash(self.state.run_id, error)
         return self._lost(transcript.content)

@@ -91,8 +91,11 @@ def test_any_value_can_be_logged(value: object) -> None:
 
 @pytest.fixture(autouse=True)
 def logging_as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
+    root, litestar = logging.getLogger(), logging.getLogger("litestar")
     handlers, level = root.handlers[:], root.level
+    # An application of another test, made with Litestar's own configuration, leaves a handler that hides its lines.
+    litestar.handlers.clear()
+    litestar.propagate = True
     yield
     structlog.reset_defaults()
     root.handlers[:] = handlers
