@@ -114,3 +114,18 @@ async def exchange(
         closed = finished(answer, f"a{number}")
         assert await tx.runs.close(closed, (), owner=owner)
     return asked, closed
+
+
+async def opened(transactions: DatabaseTransactions, owner: UserId, **changes: Any) -> tuple[Run, Question, Answer]:
+    """A run of the owner's that is stored."""
+    dialog_id = changes.get("dialog_id", DIALOG)
+    asked, answer = question(dialog_id), open_answer(dialog_id)
+    run = run_of(answer, owner, **changes)
+    async with transactions.autocommit() as tx:
+        await tx.runs.open(run, asked, answer)
+    return run, asked, answer
+
+
+async def close(transactions: DatabaseTransactions, answer: Answer, owner: UserId) -> bool:
+    async with transactions.begin() as tx:
+        return await tx.runs.close(answer, (), owner=owner)

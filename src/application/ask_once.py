@@ -12,7 +12,7 @@ from application.ports.persistence import Transactions
 from application.run_readers import Followed
 from application.run_registry import RunRegistry
 from application.stored_runs import StoredRuns
-from domain.errors import DomainError, Unavailable
+from domain.errors import Conflict, TooManyRequests
 from domain.ids import UserId
 from domain.runs import Idempotency, parse_idempotency_key
 
@@ -40,10 +40,8 @@ class AskOnce:
                 return earlier
             try:
                 return await self.start(actor, asked, idempotency)
-            except Unavailable:
-                # What was stored, perhaps, is given up, and the key with it: it is no answer to this question.
-                raise
-            except DomainError:
+            except (Conflict, TooManyRequests):
+                # The same question, asked at another process, may be what stands in the way.
                 if earlier := await self._earlier(actor, idempotency):
                     return earlier
                 raise

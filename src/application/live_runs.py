@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Final
 
 from application.run_log import RunLog
-from application.run_readers import MAX_READERS, Follower, Reader
+from application.run_readers import MAX_READERS, Follower, Reader, too_many_readers
 from domain.chat_events import ChatEvent, LoopEvent, Recorded, RoundFinished, RunFailed, RunFinished, TurnFinished
 from domain.conversation import Usage
-from domain.errors import DomainError, ModelError, TooManyRequests
+from domain.errors import DomainError, ModelError
 from domain.ids import RunId
 from domain.messages import AnswerStatus
 from domain.runs import MAX_EVENTS, Run
@@ -93,6 +93,10 @@ class LiveRun:
         self._on_crash(self.state.run_id, defect)
         if not self.finished:
             self._finish(self._lost(""))
+
+    def renewed(self, lease_until: datetime) -> None:
+        if self._state.is_open:
+            self._state = self._state.renew(lease_until)
 
     def end(self, status: AnswerStatus) -> None:
         """Stop producing; what there is is kept under `status`. Only the first call counts."""
@@ -235,11 +239,6 @@ class LiveRun:
             self.end(AnswerStatus.INTERRUPTED)
 
 
-def too_many_readers() -> TooManyRequests:
-    message = f"At most {MAX_READERS} readers can follow one answer."
-    return TooManyRequests("too_many_readers", message, retry_after=2)
-
-
 def _refuse_endless(transcript: Transcript, log: RunLog) -> None:
-    if transcript.size > MAX_ANSWER_CHARS or len(log.events) > MAX_EVENTS // 2:
+    if transcript.size > MAX_ANSWER_CHARS or len(log.events) > MAX_EVENTS:
         raise ModelError("answer_too_long", "The model did not stop: its answer was cut off.")

@@ -84,8 +84,10 @@ class _Leave:
     def __call__(self) -> None:
         if not self.left:
             self.left = True
-            self.line.runs[self.user_id] -= 1
-            self.line.runs += Counter()  # drops those who have none
+            runs = self.line.runs
+            runs[self.user_id] -= 1
+            if not runs[self.user_id]:
+                del runs[self.user_id]
 
 
 def _nothing() -> None:

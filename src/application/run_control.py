@@ -46,11 +46,10 @@ class FollowRun:
 
     async def __call__(self, actor: UserId, run_id: RunId, last_event_id: str | None) -> tuple[Followed, int]:
         run = await self.stored.find(run_id, owner=actor)
+        after = parse_event_id(run_id, last_event_id)
         if live := self.registry.find(run_id, owner=actor):
-            after = parse_event_id(run_id, last_event_id)
             refuse_beyond(after, live.log.last_seq)
             return live, after
-        after = parse_event_id(run_id, last_event_id)
         # Its process shows events before they are stored.
         refuse_beyond(after, run.last_seq + LOST_NUMBERS - 1 if run.is_open else run.last_seq)
         return await self.stored.follow(run), after

@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 from application.run_log import RunLog
 from domain.chat_events import AnswerDelta, ReasoningText, Recorded
+from domain.errors import TooManyRequests
 from domain.runs import Run
 
 SLICE: Final = 64
@@ -93,6 +94,11 @@ class Reader:
             self._spoke_at = now
             self.wake()
         return self._spoke_at + self._heartbeat
+
+
+def too_many_readers() -> TooManyRequests:
+    message = f"At most {MAX_READERS} readers can follow one answer."
+    return TooManyRequests("too_many_readers", message, retry_after=2)
 
 
 def portion(events: Sequence[Recorded], start: int) -> Sequence[Recorded]:

@@ -40,11 +40,15 @@ class KeepRunsAlive:
         runs = self.registry.renewable()
         if not runs:
             return
+        until = self.leases.until()
         async with self.transactions.autocommit() as tx:
-            asked_to_stop = await tx.runs.renew(list(runs), self.leases.until())
+            asked_to_stop = await tx.runs.renew(list(runs), until)
         for run_id, run in runs.items():
+            if run is None:
+                continue
+            run.renewed(until)
             # One that is not told of was closed by another process, or went with its dialog.
-            if run is not None and asked_to_stop.get(run_id, True):
+            if asked_to_stop.get(run_id, True):
                 run.end(AnswerStatus.STOPPED)
 
     async def forever(self) -> None:
@@ -112,6 +116,4 @@ class FollowedElsewhere:
         except DomainError as trouble:
             # While the database is away nobody can say that he follows: ask when it is back.
             return self.ask_again_seconds if trouble.retry_after else 0.0
-        if run.followed_until is None:
-            return 0.0
-        return max(0.0, (run.followed_until - self.leases.now()).total_seconds())
+        return run.followed_for(self.leases.now())

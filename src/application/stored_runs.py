@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from application.leases import Leases
-from application.live_runs import too_many_readers
 from application.ports.persistence import Transactions
 from application.ports.run_signals import RunSignals
-from application.run_readers import MAX_READERS, Follower, portion
+from application.run_readers import MAX_READERS, Follower, portion, too_many_readers
 from application.stored_tails import PIECES, RETRY_SECONDS, Tail, end_if_gone, still_following, waited
 from domain.chat_events import Recorded, RunFinished
 from domain.errors import NotFound, Unavailable
@@ -95,6 +94,8 @@ class StoredReader:
         self._run = run
         self._heartbeat = heartbeat
         self._page: Sequence[Recorded] = ()
+        self._taken = 0
+        """How many of the page's events."""
         self.tail = tail
         self.cursor = after
         self.listening = False
@@ -104,7 +105,7 @@ class StoredReader:
         spoke_at, news = loop.time(), asyncio.Event()
         while self.tail is not None or self.cursor < self._run.last_seq:
             news.clear()
-            batch = portion(await self._beyond(), 0)
+            batch = await self._next()
             if batch:
                 self.cursor = batch[-1].seq
                 yield batch
@@ -131,15 +132,16 @@ class StoredReader:
             tail.waiting.discard(news)
             self.listening = False
 
-    async def _beyond(self) -> Sequence[Recorded]:
+    async def _next(self) -> Sequence[Recorded]:
         """What there is after the cursor: of the tail, or of a page of the log until the tail is reached."""
         if self.tail is not None and self.cursor >= self.tail.begin:
-            self._page = ()
-            return self.tail.after(self.cursor) or self.tail.check()
-        self._page = [one for one in self._page if one.seq > self.cursor]
-        if not self._page:
-            self._page = await self._read()
-        return self._page
+            self._page, self._taken = (), 0
+            return portion(self.tail.after(self.cursor), 0)
+        if self._taken == len(self._page):
+            self._page, self._taken = await self._read(), 0
+        batch = portion(self._page, self._taken)
+        self._taken += len(batch)
+        return batch
 
     async def _read(self) -> Sequence[Recorded]:
         """Nothing while the database is away."""

@@ -47,14 +47,11 @@ class Tail:
         self.task.add_done_callback(lambda _: self._wake())
 
     def after(self, seq: int) -> Sequence[Recorded]:
-        """What is held beyond `seq`, which is not before `begin`."""
-        return self.events[bisect_right(self.events, seq, key=_seq) :]
-
-    def check(self) -> Sequence[Recorded]:
-        """Nothing; raises the defect that ended it, if one did."""
-        if self.task.done() and not self.task.cancelled():
+        """What is held beyond `seq`, which is not before `begin`. Raises the defect that ended it, if one did."""
+        beyond = self.events[bisect_right(self.events, seq, key=_seq) :]
+        if not beyond and self.task.done() and not self.task.cancelled():
             self.task.result()
-        return ()
+        return beyond
 
     async def _follow(self) -> None:
         loop = asyncio.get_running_loop()
@@ -95,11 +92,9 @@ class Tail:
                 events.extend(more)
                 if len(events) > KEPT_EVENTS or isinstance(events[-1].event, RunFinished):
                     break
-        return events if events or heard else await self._end_if_gone()
-
-    async def _end_if_gone(self) -> Sequence[Recorded]:
-        end = await end_if_gone(self._transactions, self._run, self._last)
-        return () if end is None else (end,)
+        if not events and not heard and (end := await end_if_gone(self._transactions, self._run, self._last)):
+            events.append(end)
+        return events
 
 
 async def end_if_gone(transactions: Transactions, run: Run, last: int) -> Recorded | None:

@@ -1,18 +1,15 @@
 """Accounts: making, showing, changing and deleting them."""
 
 from dataclasses import dataclass
-from typing import Final
 
 from application.passwords import ConfirmPassword
 from application.ports.clock import Clock
 from application.ports.persistence import Transactions
 from application.ports.security import PasswordHasher
 from application.run_registry import RunRegistry
-from domain.errors import Conflict, Unavailable
+from domain.errors import Conflict
 from domain.ids import UserId, new_id
 from domain.users import Role, User, UserName, parse_new_password
-
-REMOVAL_ATTEMPTS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +114,6 @@ class DeleteUser:
 
     async def __call__(self, actor: UserId, password: str, address: str) -> None:
         user = await self.confirm(actor, "user_password", password, address)
-        for others in reversed(range(REMOVAL_ATTEMPTS)):
-            try:
-                async with self.transactions.begin() as tx:
-                    await tx.users.remove(user.user_id)
-                break
-            except Unavailable:
-                # So many rows are locked that it may meet whoever writes them in a circle: then it did nothing.
-                if not others:
-                    raise
+        async with self.transactions.autocommit() as tx:
+            await tx.users.remove(user.user_id)
         self.runs.stop_all(owner=user.user_id)

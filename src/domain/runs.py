@@ -14,7 +14,8 @@ LOST_NUMBERS: Final = 10_000_000
 
 Its own process may have shown events that it never stored. A reader who has those is neither before nor after the end.
 """
-MAX_EVENTS: Final = LOST_NUMBERS - 1
+MAX_EVENTS: Final = LOST_NUMBERS // 2
+"""Of one run: its numbers never reach the one that another process would end it by."""
 KEY_MAX: Final = 255
 KEY_LIFETIME: Final = timedelta(hours=24)
 
@@ -93,8 +94,9 @@ class Run:
         """How the run ends when its process died: as it was asked to, or in the middle."""
         return AnswerStatus.STOPPED if self.stop_requested else AnswerStatus.INTERRUPTED
 
-    def is_followed(self, now: datetime) -> bool:
-        return self.followed_until is not None and self.followed_until > now
+    def followed_for(self, now: datetime) -> float:
+        """For how many more seconds somebody is sure to follow it at another process."""
+        return 0.0 if self.followed_until is None else max(0.0, (self.followed_until - now).total_seconds())
 
     def honours(self, key: str, now: datetime) -> bool:
         """Whether a repeat under this key still means this run."""

@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -13,35 +12,20 @@ from adapters.database.tables import metadata
 from adapters.database.transactions import DatabaseTransactions
 from domain.errors import NotFound
 from domain.ids import MessageId, RunId, UserId
-from domain.messages import Answer, AnswerStatus, Question
+from domain.messages import Answer, AnswerStatus
 from domain.runs import Run, RunStatus
 from stored import (
     DIALOG,
     LEASE,
+    close,
     exchange,
     finished,
     full_answer,
-    open_answer,
+    opened,
     piece,
-    question,
-    run_of,
     seconds,
     with_dialog,
 )
-
-
-async def opened(transactions: DatabaseTransactions, owner: UserId, **changes: Any) -> tuple[Run, Question, Answer]:
-    dialog_id = changes.get("dialog_id", DIALOG)
-    asked, answer = question(dialog_id), open_answer(dialog_id)
-    run = run_of(answer, owner, **changes)
-    async with transactions.autocommit() as tx:
-        await tx.runs.open(run, asked, answer)
-    return run, asked, answer
-
-
-async def close(transactions: DatabaseTransactions, answer: Answer, owner: UserId) -> bool:
-    async with transactions.begin() as tx:
-        return await tx.runs.close(answer, (), owner=owner)
 
 
 async def rows_in(transactions: DatabaseTransactions, table: str) -> int:

@@ -3,25 +3,26 @@
 import asyncio
 from collections import Counter
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from application.paging import Window
 from domain.errors import Conflict, NotFound, Unauthenticated
-from domain.ids import DialogId, RunId, UserId
-from domain.messages import Answer, AnswerStatus, Exchange, Question
-from domain.runs import Idempotency, Run, RunStatus
+from domain.ids import DialogId, RunId
+from domain.messages import AnswerStatus, Exchange
+from domain.runs import Idempotency, RunStatus
 from domain.tools import ToolCall, ToolRound
 from stored import (
     DIALOG,
     NOBODY,
     NOW,
+    close,
     dialog,
     finished,
     full_answer,
     open_answer,
+    opened,
     piece,
     question,
     registered,
@@ -31,20 +32,6 @@ from stored import (
 )
 
 KEY = Idempotency("key-1", "digest")
-
-
-async def opened(transactions: DatabaseTransactions, owner: UserId, **changes: Any) -> tuple[Run, Question, Answer]:
-    dialog_id = changes.get("dialog_id", DIALOG)
-    asked, answer = question(dialog_id), open_answer(dialog_id)
-    run = run_of(answer, owner, **changes)
-    async with transactions.autocommit() as tx:
-        await tx.runs.open(run, asked, answer)
-    return run, asked, answer
-
-
-async def close(transactions: DatabaseTransactions, answer: Answer, owner: UserId) -> bool:
-    async with transactions.begin() as tx:
-        return await tx.runs.close(answer, (), owner=owner)
 
 
 async def test_a_run_comes_back_as_stored(transactions: DatabaseTransactions, statements: list[str]) -> None:

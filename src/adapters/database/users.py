@@ -1,8 +1,9 @@
 """Users."""
 
+from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Text, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Text, bindparam, delete, insert, select, update
 
 from adapters.database.errors import account_gone
 from adapters.database.session import Rows, Session
@@ -88,10 +89,14 @@ class UserRows:
         return False
 
     async def remove(self, user_id: UserId) -> None:
-        await self._session.rows(_HOLD_DIALOGS, {"user_id": user_id})
-        await self._session.rows(_HOLD_RUNS, {"user_id": user_id})
-        if not await self._session.affected(_REMOVE, {"user_id": user_id}):
+        if not await self._session.together(partial(_remove, user_id=user_id)):
             raise NotFound("user", user_id)
+
+
+def _remove(connection: Connection, user_id: UserId) -> int:
+    for statement in (_HOLD_DIALOGS, _HOLD_RUNS):
+        connection.execute(statement, {"user_id": user_id}).fetchall()
+    return connection.execute(_REMOVE, {"user_id": user_id}).rowcount
 
 
 def to_user(row: Any) -> User:

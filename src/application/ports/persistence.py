@@ -51,7 +51,7 @@ class Users(Protocol):
         ...
 
     async def remove(self, user_id: UserId) -> None:
-        """Remove the user and all that is theirs. Raises NotFound."""
+        """Remove the user and all that is theirs. Atomic alone. Raises NotFound."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Does this machine's clock agree with the database's? Leases of answers compare the two."""
+"""Does this machine's clock agree with the database's? Tokens, keys and times are judged by this machine's."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -30,5 +30,7 @@ def verdict(ahead: float, round_trip: float) -> Finding:
     offset = ahead - round_trip / 2
     message = f"the database's clock is {abs(offset):.3f} seconds {'ahead' if offset > 0 else 'behind'}"
     if abs(offset) - round_trip / 2 > TOLERATED_SECONDS:
-        return warn(NAME, message, "set both clocks by NTP (timedatectl set-ntp true): leases of answers compare them")
+        return warn(
+            NAME, message, "set both clocks by NTP (timedatectl set-ntp true): tokens and times are judged by them"
+        )
     return ok(NAME, message)
