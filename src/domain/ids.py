@@ -13,6 +13,7 @@ ApiKeyId = NewType("ApiKeyId", str)
 FamilyId = NewType("FamilyId", str)
 ModelId = NewType("ModelId", str)
 ToolId = NewType("ToolId", str)
+FileId = NewType("FileId", str)
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from domain.conversation import Usage
+from domain.files import Attachment
 from domain.ids import DialogId, MessageId, RunId
 from domain.tools import ToolRound, ToolType
 
@@ -66,6 +67,7 @@ class Question:
     content: str
     created_at: datetime
     feedback: Feedback | None = None
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +101,4 @@ class Exchange:
     question: str
     answer: str
     rounds: tuple[ToolRound, ...] = ()
+    attachments: tuple[Attachment, ...] = ()

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from application.paging import Window
+from application.ports.files import Files, Readings
 from application.ports.runs import Runs
 from domain.agents import Agent
 from domain.dialogs import Dialog
@@ -168,7 +169,7 @@ class Messages(Protocol):
         ...
 
     async def recent(self, dialog_id: DialogId, limit: int, *, owner: UserId) -> Sequence[Exchange]:
-        """The last `limit` closed exchanges, oldest first, in one statement."""
+        """The last `limit` closed exchanges, oldest first, with their attachments, in one statement."""
         ...
 
     async def get(self, message_id: MessageId, *, owner: UserId) -> Message: ...
@@ -187,6 +188,8 @@ class Transaction(Protocol):
     dialogs: Dialogs
     messages: Messages
     runs: Runs
+    files: Files
+    readings: Readings
 
 
 class Transactions(Protocol):

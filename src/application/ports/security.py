@@ -50,3 +50,15 @@ class OpaqueTokens(Protocol):
     def fingerprint(self, token: str) -> str:
         """The hash under which a token is stored; the same for the same token."""
         ...
+
+
+class LinkSigner(Protocol):
+    """Signs what an address grants, so that nobody else can make such an address."""
+
+    def sign(self, granted: str) -> str:
+        """Under the first of the secret keys; letters, digits, `-` and `_`."""
+        ...
+
+    def is_signed(self, granted: str, signature: str) -> bool:
+        """Whether one of the secret keys signed exactly that; in the same time for every wrong signature."""
+        ...
