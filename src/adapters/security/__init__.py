@@ -3,11 +3,13 @@
 from adapters.security.argon2_hasher import Argon2Hasher
 from adapters.security.clock import SystemClock
 from adapters.security.jwt_issuer import JwtIssuer
+from adapters.security.link_signer import HmacLinkSigner
 from adapters.security.opaque_tokens import RandomTokens
 from adapters.security.secret_file import SecretFileRefused, read_or_make_secret_keys
 
 __all__ = [
     "Argon2Hasher",
+    "HmacLinkSigner",
     "JwtIssuer",
     "RandomTokens",
     "SecretFileRefused",
