@@ -1,31 +1,27 @@
 """The main job: a question in, a run out. All that can be refused is refused before the run begins."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from application.agent_loop import AgentLoop
+from application.answering import Answering, Making, Told
+from application.attachments import Attached, OpenAttachments
 from application.leases import Leases
 from application.live_runs import Elsewhere, LiveRun, OnCrash, RunLimits
 from application.model_places import ModelPlaces
 from application.models import ModelCatalogue
-from application.ports.chat_model import ChatModels
 from application.ports.clock import Clock
 from application.ports.persistence import Scene, Transactions
-from application.ports.tool_runner import ToolRunner
 from application.run_closing import KeepAnswer
 from application.run_log import RunLog
 from application.run_registry import RunRegistry
 from domain.agents import DEFAULT_AGENT, Agent
-from domain.chat_events import LoopEvent, Recorded, RunFailed
-from domain.conversation import ModelRequest, UserTurn, request_tokens
+from domain.chat_events import Recorded, RunFailed
 from domain.dialogs import Dialog, name_from_question, parse_dialog_id
 from domain.errors import Conflict, DomainError, InvalidValue, NotFound, TooLarge, Unavailable
-from domain.history import prompt_budget, window
-from domain.ids import AgentId, DialogId, MessageId, RunId, ToolId, UserId, new_id
+from domain.ids import AgentId, DialogId, MessageId, RunId, UserId, new_id
 from domain.messages import Answer, AnswerStatus, Exchange, Question
 from domain.models import ModelSpec
 from domain.runs import Idempotency, Run, RunStatus
@@ -65,9 +61,8 @@ class StartChat:
     transactions: Transactions
     clock: Clock
     models: ModelCatalogue
-    providers: ChatModels
-    tools: Mapping[ToolId, ToolRunner]
-    loop: AgentLoop
+    attachments: OpenAttachments
+    answering: Answering
     runs: RunRegistry
     keep: KeepAnswer
     places: ModelPlaces
@@ -95,24 +90,23 @@ class StartChat:
         if len(asked.user_input) > self.limits.max_input_chars:
             limit = self.limits.max_input_chars
             raise TooLarge("user_input", f"must have at most {limit} characters, has {len(asked.user_input)}")
-        if asked.file_urls:
-            raise InvalidValue("file_url", "is not the address of one of your files")
         return parse_dialog_id(asked.dialog_id)
 
     async def _begin(
         self, actor: UserId, dialog_id: DialogId, asked: ChatRequest, idempotency: Idempotency | None
     ) -> LiveRun:
-        now = self.clock.now()
-        question = Question(MessageId(new_id()), dialog_id, asked.user_input, now)
         async with self.transactions.autocommit() as tx:
             scene = await tx.dialogs.scene(dialog_id, asked.agent_id, owner=actor)
         self.runs.admit_another(scene.open_runs)
         agent = _agent_of(scene, asked)
         spec = self.models.answering(agent.llm_id) if agent.llm_id else self.models.default()
+        attached = await self.attachments(actor, asked.file_urls, spec)
+        now = self.clock.now()
+        question = Question(MessageId(new_id()), dialog_id, asked.user_input, now, attachments=attached.files)
         dialog = None if scene.dialog else _new_dialog(actor, question, agent)
         answer = _open_answer(question, spec)
         run = _queued(actor, answer, self.leases.until(), idempotency)
-        taken = _Taken(run, question, answer, agent, spec, self.places.admit(spec, actor))
+        taken = _Taken(run, question, answer, agent, spec, attached, self.places.admit(spec, actor))
         with self.runs.starting(run.run_id):
             try:
                 return await self._start(asked, taken, dialog)
@@ -154,35 +148,23 @@ class StartChat:
                 await asyncio.sleep(RETRY_SECONDS)
 
     def _live(self, asked: ChatRequest, taken: "_Taken", exchanges: Sequence[Exchange]) -> LiveRun:
-        agent, spec = taken.agent, taken.spec
-        runners = [self.tools[tool_id] for tool_id in agent.tool_ids if tool_id in self.tools] if spec.tools else []
-        request = _prompt(spec, agent, exchanges, asked.user_input, runners)
+        told = Told(taken.run.user_id, taken.agent, taken.spec, exchanges, asked.user_input, taken.attached)
+        making = Making(self.answering, told)
 
         async def store(transcript: Transcript, status: AnswerStatus, log: RunLog) -> Sequence[Recorded]:
             taken.leave()
             now = self.clock.now()
-            answer = transcript.close(taken.answer, status, spec.llm_id, lambda: request_tokens(request), now)
+            answer = transcript.close(taken.answer, status, taken.spec.llm_id, making.prompt_tokens, now)
             return await self.keep(answer, log, owner=taken.run.user_id)
 
         return LiveRun(
             taken.run,
-            self._answer(spec, request, {runner.spec.name: runner for runner in runners}, asked.max_output_tokens),
+            making.events(asked.max_output_tokens),
             store,
             self.on_crash,
             self.elsewhere,
             RunLimits(self.limits.max_run_seconds, None if asked.background else self.limits.disconnect_grace_seconds),
         )
-
-    async def _answer(
-        self, spec: ModelSpec, request: ModelRequest, tools: Mapping[str, ToolRunner], max_output_tokens: int | None
-    ) -> AsyncGenerator[LoopEvent, None]:
-        model = self.places.limited(spec, self.providers.open(spec))
-        answer = self.loop.run(
-            model, request, tools, max_output_tokens=max_output_tokens, context_window=spec.context_window
-        )
-        async with aclosing(answer) as events:
-            async for event in events:
-                yield event
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +176,7 @@ class _Taken:
     answer: Answer
     agent: Agent
     spec: ModelSpec
+    attached: Attached
     leave: Callable[[], None]
 
 
@@ -233,13 +216,3 @@ def _agent_of(scene: Scene, asked: ChatRequest) -> Agent:
     if asked.agent_id is not None or scene.dialog is None:
         raise NotFound("agent", asked.agent_id or DEFAULT_AGENT)
     raise NotFound("agent", scene.dialog.agent_id)
-
-
-def _prompt(
-    spec: ModelSpec, agent: Agent, exchanges: Sequence[Exchange], question: str, runners: list[ToolRunner]
-) -> ModelRequest:
-    tools = tuple(runner.spec for runner in runners)
-    bare = ModelRequest(spec.model, agent.system_prompt, (UserTurn(question),), tools, spec.max_output_tokens)
-    fixed = request_tokens(bare)
-    turns = window(exchanges, prompt_budget(spec.context_window, spec.max_output_tokens, fixed))
-    return ModelRequest(spec.model, agent.system_prompt, (*turns, UserTurn(question)), tools, spec.max_output_tokens)

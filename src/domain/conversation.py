@@ -9,6 +9,8 @@ from domain.tools import ToolCall, ToolResult, ToolSpec
 
 _FRAME_TOKENS: Final = 4
 """For a turn's role and delimiters, and for a tool call's or result's frame."""
+IMAGE_TOKENS: Final = 1_600
+"""What an image of at most 1,568 pixels costs, roughly, at any vendor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +91,10 @@ Turn = UserTurn | AssistantTurn | ToolTurn
 
 
 def tokens_of(turn: Turn) -> int:
-    """The tokens of a turn's text, calls and results, roughly. Images are not counted."""
+    """The tokens of a turn's text, images, calls and results, roughly."""
     match turn:
-        case UserTurn(text):
-            return _FRAME_TOKENS + estimate(text)
+        case UserTurn(text, images):
+            return _FRAME_TOKENS + estimate(text) + IMAGE_TOKENS * len(images)
         case AssistantTurn(text, calls, reasoning):
             called = sum(_FRAME_TOKENS + estimate(call.name) + estimate(call.arguments) for call in calls)
             return _FRAME_TOKENS + estimate(text) + called + sum(estimate(block.text) for block in reasoning)

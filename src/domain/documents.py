@@ -30,7 +30,7 @@ class Table:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class ParsedDocument:
     """`text` is Markdown. Pages, headings and tables are in its order; pages don't overlap, nor do tables.
 

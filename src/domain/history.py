@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from domain.attachments import mentioned
 from domain.conversation import AssistantTurn, ToolTurn, Turn, UserTurn, tokens_of
 from domain.messages import Exchange
 
@@ -13,8 +14,11 @@ _DEFAULT_ANSWER_RESERVE: Final = 4096
 
 
 def turns_of(exchange: Exchange) -> tuple[Turn, ...]:
-    """The exchange as it is said to a model: question, each tool round, and the text after the last round."""
-    turns: list[Turn] = [UserTurn(exchange.question)]
+    """The exchange as it is said to a model: question, each tool round, and the text after the last round.
+
+    What was attached is named; its contents stand with the newest question.
+    """
+    turns: list[Turn] = [UserTurn(mentioned(exchange.question, [file.name for file in exchange.attachments]))]
     for tool_round in exchange.rounds:
         turns += AssistantTurn(tool_round.text, tool_round.calls), ToolTurn(tool_round.results)
     said_before = "".join(tool_round.text for tool_round in exchange.rounds)
