@@ -9,9 +9,12 @@ from adapters.database.signals import NoSignals
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedChatModel, ScriptedChatModels
 from application.agent_loop import AgentLoop
+from application.answering import Answering
 from application.ask_once import AskOnce
+from application.attachments import OpenAttachments
 from application.builtin_tools import builtin_tools
 from application.chat import ChatLimits, ChatRequest, StartChat
+from application.document_reading import ReadDocument
 from application.leases import Leases
 from application.live_runs import LiveRun
 from application.log_writer import LogWriter
@@ -29,6 +32,7 @@ from domain.chat_events import AnswerDelta, Recorded
 from domain.ids import DialogId, ModelId, RunId, UserId
 from domain.messages import Message
 from domain.models import ModelSpec, Provider
+from file_desk import MemoryFiles, PlainParser
 from stored import user
 
 
@@ -51,6 +55,8 @@ class ChatDesk:
     signals: RunSignals = field(default_factory=NoSignals)
     places: ModelPlaces = field(default_factory=ModelPlaces)
     leases: Leases = field(default_factory=lambda: Leases(30))
+    storage: MemoryFiles = field(default_factory=MemoryFiles)
+    parser: PlainParser = field(default_factory=PlainParser)
     grace: float = 0
     crashes: list[BaseException] = field(default_factory=list)
     troubles: list[Exception] = field(default_factory=list)
@@ -63,13 +69,20 @@ class ChatDesk:
         self.stored = StoredRuns(transactions, self.leases, self.signals, look_seconds=0.2)
         self.close_abandoned = CloseAbandoned(transactions, clock, self.troubled)
         self.keep = KeepAnswer(transactions, registry.beside, self.troubled, first_pause=0.01)
+        read = ReadDocument(transactions, self.storage, self.parser, self.troubles.append)
+        self.attachments = OpenAttachments(transactions, self.storage, self.parser, read)
         self.start = StartChat(
             transactions,
             clock,
             ModelCatalogue.of([self.spec], self.spec.llm_id),
-            ScriptedChatModels(self.model),
-            {tool.spec.tool_id: tool for tool in builtin_tools(clock)},
-            AgentLoop(4, 5),
+            self.attachments,
+            Answering(
+                ScriptedChatModels(self.model),
+                {tool.spec.tool_id: tool for tool in builtin_tools(clock)},
+                self.attachments,
+                AgentLoop(4, 5),
+                self.places,
+            ),
             registry,
             self.keep,
             self.places,

@@ -74,8 +74,26 @@ _EXTENSIONS: Final[Mapping[FileKind, frozenset[str]]] = {
 }
 
 
+class NamedFile:
+    """What is needed to make an address for a file."""
+
+    __slots__ = ()
+
+    file_id: FileId
+    name: str
+    kind: FileKind
+
+    @property
+    def safe_name(self) -> str:
+        return safe_name(self.name, self.kind)
+
+    @property
+    def is_shown_by_browsers(self) -> bool:
+        return self.kind in SHOWN_BY_BROWSERS
+
+
 @dataclass(frozen=True, slots=True)
-class Attachment:
+class Attachment(NamedFile):
     """A file as a message shows it, also when the file itself is gone. `size` is in bytes."""
 
     file_id: FileId
@@ -85,7 +103,7 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredFile:
+class StoredFile(NamedFile):
     """A file whose content is in the storage under its id.
 
     `name` is what the client called it: data that is shown, never part of a path. `size` is in bytes, `sha256` in hex.
@@ -98,14 +116,6 @@ class StoredFile:
     size: int
     sha256: str
     created_at: datetime
-
-    @property
-    def safe_name(self) -> str:
-        return safe_name(self.name, self.kind)
-
-    @property
-    def is_shown_by_browsers(self) -> bool:
-        return self.kind in SHOWN_BY_BROWSERS
 
     @property
     def attachment(self) -> Attachment:

@@ -8,7 +8,9 @@ from dishka import Provider, Scope, provide, provide_all
 
 from application import run_control
 from application.agent_loop import AgentLoop
+from application.answering import Answering
 from application.ask_once import AskOnce
+from application.attachments import OpenAttachments
 from application.chat import ChatLimits, StartChat
 from application.leases import Leases
 from application.log_writer import LogWriter
@@ -102,13 +104,25 @@ class Chat(Provider):
         return AskOnce(transactions, clock, registry, stored, start)
 
     @provide
+    def answering(
+        self,
+        providers: ChatModels,
+        tools: Tools,
+        attachments: OpenAttachments,
+        places: ModelPlaces,
+        settings: Settings,
+    ) -> Answering:
+        loop = AgentLoop(settings.max_agent_turns, settings.tool_timeout_seconds)
+        return Answering(providers, tools, attachments, loop, places)
+
+    @provide
     def start(
         self,
         transactions: Transactions,
         clock: Clock,
         catalogue: ModelCatalogue,
-        providers: ChatModels,
-        tools: Tools,
+        attachments: OpenAttachments,
+        answering: Answering,
         registry: RunRegistry,
         keep: KeepAnswer,
         places: ModelPlaces,
@@ -119,9 +133,8 @@ class Chat(Provider):
             transactions,
             clock,
             catalogue,
-            providers,
-            tools,
-            AgentLoop(settings.max_agent_turns, settings.tool_timeout_seconds),
+            attachments,
+            answering,
             registry,
             keep,
             places,

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import datetime
 from typing import Protocol
 
-from domain.files import StoredFile
+from domain.files import NamedFile
 from domain.ids import FileId
 
 
@@ -37,7 +37,7 @@ class FileStorage(Protocol):
         storage shows them, of unfinished ones. What is no file id is not ours and left alone."""
         ...
 
-    async def link(self, file: StoredFile, expires_at: datetime, server: str) -> str:
+    async def link(self, file: NamedFile, expires_at: datetime, server: str) -> str:
         """An address under which anybody can read the file until then, without an account.
 
         `server` is the address under which the caller reached this server, without a slash at the end.

@@ -1,0 +1,50 @@
+"""The part of the object graph that reads what people attach."""
+
+import logging
+from collections.abc import AsyncIterator
+
+from adapters.documents import ChildParsers, ParserLimits
+from dishka import Provider, Scope, provide
+
+from application.attachments import OpenAttachments
+from application.document_reading import ReadDocument
+from application.ports.document_parser import DocumentParser
+from application.ports.file_storage import FileStorage
+from application.ports.persistence import Transactions
+from entrypoints.settings import Settings
+
+log = logging.getLogger("agentchat.documents")
+
+
+class Documents(Provider):
+    """Parsers, and attachments of questions."""
+
+    scope = Scope.APP
+
+    @provide
+    async def parser(self, settings: Settings) -> AsyncIterator[DocumentParser]:
+        chosen = settings.documents
+        limits = ParserLimits(
+            max_pages=chosen.max_pages,
+            max_chars=chosen.max_chars,
+            timeout_seconds=chosen.timeout_seconds,
+            memory_bytes=chosen.memory_bytes,
+            workers=chosen.workers,
+        )
+        parsers = ChildParsers(limits, ocr=chosen.ocr != "none")
+        yield parsers
+        await parsers.aclose()
+
+    @provide
+    def read(self, transactions: Transactions, storage: FileStorage, parser: DocumentParser) -> ReadDocument:
+        return ReadDocument(transactions, storage, parser, on_trouble=_not_kept)
+
+    @provide
+    def attachments(
+        self, transactions: Transactions, storage: FileStorage, parser: DocumentParser, read: ReadDocument
+    ) -> OpenAttachments:
+        return OpenAttachments(transactions, storage, parser, read)
+
+
+def _not_kept(trouble: Exception) -> None:
+    log.warning("reading_not_kept", exc_info=trouble)
