@@ -8,9 +8,7 @@ from entrypoints.settings_schema import Settings
 from entrypoints.settings_sources import dotted
 
 GOOD_PASSWORD: Final = 12
-NOT_USED_YET: Final = (
-    "url_lifetime_seconds", "max_upload_bytes", "storage", "embedding", "vector", "network", "mcp", "quota",
-)  # fmt: skip
+NOT_USED_YET: Final = ("embedding", "vector", "network", "mcp", "quota.tokens_per_day")
 OF_MODELS_NOT_USED_YET: Final = ("fallbacks", "prices")
 
 

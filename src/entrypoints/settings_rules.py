@@ -1,6 +1,7 @@
 """Rules that hold between settings. Each yields (setting, what is wrong and what would be right)."""
 
 import ipaddress
+import re
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from typing import Final
@@ -11,6 +12,8 @@ from entrypoints.settings_sources import SettingPath
 
 MIN_SECRET: Final = 32
 MIN_THINKING: Final = 1024
+LONGEST_S3_LINK: Final = 7 * 24 * 3600
+BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 DATABASES: Final = ("postgresql", "postgres", "postgresql+asyncpg", "sqlite")
 
 Problems = Iterator[tuple[SettingPath, str]]
@@ -110,11 +113,28 @@ def unknown_model(settings: Settings, name: str) -> str:
 
 
 def storage(settings: Settings) -> Problems:
-    if settings.storage.kind != "minio":
+    chosen = settings.storage
+    if chosen.kind != "minio":
         return
     for name in ("endpoint", "access_key", "secret_key"):
-        if getattr(settings.storage, name) is None:
+        if getattr(chosen, name) is None:
             yield ("storage", name), "must be set for minio"
+    for name in ("endpoint", "public_endpoint"):
+        if (value := getattr(chosen, name)) and (problem := bad_endpoint(value)):
+            yield ("storage", name), problem
+    if not BUCKET.fullmatch(chosen.bucket):
+        yield ("storage", "bucket"), "must be 3 to 63 lower-case letters, digits, dots and hyphens"
+    if settings.url_lifetime_seconds > LONGEST_S3_LINK:
+        message = f"must be {LONGEST_S3_LINK} (seven days) or less for minio: S3 signs no address for longer"
+        yield ("url_lifetime_seconds",), message
+
+
+def bad_endpoint(value: str) -> str | None:
+    """Host and port, with or without http:// before: what `secure` says counts without."""
+    address = value if "://" in value else f"https://{value}"
+    if " " in address or bad_address(address, path=False):
+        return "must be a host and port such as s3.example.org:9000, or an address such as https://s3.example.org"
+    return None
 
 
 def embedding(settings: Settings) -> Problems:

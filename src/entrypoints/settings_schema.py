@@ -57,7 +57,20 @@ class StorageSettings(Struct, frozen=True, kw_only=True):
     secret_key: Secret | None = None
     bucket: Text = "agentchat"
     secure: bool = True
+    region: Text = "us-east-1"
+    create_bucket: bool = False
     public_endpoint: Text | None = None
+
+
+class DocumentSettings(Struct, frozen=True, kw_only=True):
+    """[documents]: limits within which an attached one is read."""
+
+    ocr: Literal["none", "rapidocr"] = "none"
+    max_pages: Count = 1000
+    max_chars: Annotated[int, Meta(ge=1, le=100_000_000)] = 5_000_000
+    timeout_seconds: Seconds = 60
+    memory_bytes: Bytes = 1024 * 1024 * 1024
+    workers: Annotated[int, Meta(ge=1, le=64)] = 2
 
 
 class EmbeddingSettings(Struct, frozen=True, kw_only=True):
@@ -119,6 +132,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     url_lifetime_seconds: Annotated[int, Meta(ge=1, le=31_536_000)] = 86_400
 
     max_upload_bytes: Bytes = 50 * 1024 * 1024
+    max_concurrent_uploads: Count = 100
     max_input_chars: Annotated[int, Meta(ge=1, le=10_000_000)] = 100_000
     max_concurrent_runs: Count = 1000
     max_runs_per_user: Count = 20
@@ -139,6 +153,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     models: dict[str, ModelSettings] = field(default_factory=dict)
     storage: StorageSettings = StorageSettings()
+    documents: DocumentSettings = DocumentSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
     network: NetworkSettings = NetworkSettings()
     mcp: McpSettings = McpSettings()

@@ -16,6 +16,8 @@ def test_settings_that_do_nothing_yet_are_named_when_they_are_set(tmp_path: Path
     (tmp_path / "agentchat.toml").write_text(
         """
         max_upload_bytes = 1
+        quota.upload_bytes = 1
+        quota.tokens_per_day = 5
         public_url = "https://chat.example.org"
         [models.gpt-4]
         fallbacks = ["offline"]
@@ -25,17 +27,16 @@ def test_settings_that_do_nothing_yet_are_named_when_they_are_set(tmp_path: Path
         fallbacks = ["gpt-4"]
         """
     )
-    settings = load_settings({"AGENTCHAT_STORAGE__KIND": "local", "AGENTCHAT_QUOTA__TOKENS_PER_DAY": "5"}, tmp_path)
+    settings = load_settings({"AGENTCHAT_STORAGE__KIND": "local", "AGENTCHAT_VECTOR__KIND": "embedded"}, tmp_path)
     assert not_used_yet(settings) == [
-        "max_upload_bytes",
         'models."gpt-5.5".fallbacks',
         "models.gpt-4.fallbacks",
         "models.gpt-4.prices.input",
         "models.gpt-4.prices.output",
         "quota.tokens_per_day",
-        "storage.kind",
+        "vector.kind",
     ]
-    assert any("no effect" in line and "storage.kind" in line for line in advice(settings))
+    assert any("no effect" in line and "vector.kind" in line for line in advice(settings))
 
 
 def test_nothing_is_said_of_what_nobody_set(tmp_path: Path) -> None:

@@ -37,6 +37,20 @@ ONE_MISTAKE_EACH = {
 }
 
 
+MINIO = {
+    "AGENTCHAT_STORAGE__KIND": "minio",
+    "AGENTCHAT_STORAGE__ENDPOINT": "s3.example:9000",
+    "AGENTCHAT_STORAGE__ACCESS_KEY": "k",
+    "AGENTCHAT_STORAGE__SECRET_KEY": "s",
+}
+
+
+@pytest.mark.parametrize("endpoint", ["s3.example:9000", "10.0.0.7", "[::1]:9000", "https://s3.example"])
+def test_a_storage_is_named_by_host_and_port(tmp_path: Path, endpoint: str) -> None:
+    variables = MINIO | {"AGENTCHAT_STORAGE__ENDPOINT": endpoint, "AGENTCHAT_URL_LIFETIME_SECONDS": "604800"}
+    assert load_settings(variables, tmp_path).storage.endpoint == endpoint
+
+
 @given(st.sets(st.sampled_from(sorted(ONE_MISTAKE_EACH)), min_size=1))
 def test_every_mistake_is_reported_and_nothing_else(tmp_path_factory: pytest.TempPathFactory, wrong: set[str]) -> None:
     with pytest.raises(SettingsError) as caught:
@@ -51,6 +65,11 @@ def test_every_mistake_is_reported_and_nothing_else(tmp_path_factory: pytest.Tem
         ({"AGENTCHAT_HOTS": "x"}, "AGENTCHAT_HOTS: hots: is not a setting; did you mean host?"),
         ({"AGENTCHAT_STORAGE__KIND": "s3"}, 'storage.kind: must be one of local, minio, not "s3"'),
         ({"AGENTCHAT_STORAGE__KIND": "minio"}, "storage.secret_key: must be set for minio"),
+        ({**MINIO, "AGENTCHAT_STORAGE__ENDPOINT": "s3 example"}, "storage.endpoint: must be a host and port such as"),
+        ({**MINIO, "AGENTCHAT_STORAGE__ENDPOINT": "u:p@s3.example"}, "storage.endpoint: must be a host and port"),
+        ({**MINIO, "AGENTCHAT_STORAGE__PUBLIC_ENDPOINT": "s3.example/x"}, "storage.public_endpoint: must be a host"),
+        ({**MINIO, "AGENTCHAT_STORAGE__BUCKET": "My_Bucket"}, "storage.bucket: must be 3 to 63 lower-case letters"),
+        ({**MINIO, "AGENTCHAT_URL_LIFETIME_SECONDS": "604801"}, "url_lifetime_seconds: must be 604800 (seven days)"),
         ({"AGENTCHAT_WORKERS": "2"}, "AGENTCHAT_WORKERS: workers: must be 1 on SQLite, which lets one process write"),
         ({"AGENTCHAT_DATABASE_URL": "postgresql://u:hunter2@h/d"}, "an external database needs secret_keys"),
         ({"AGENTCHAT_SECRET_KEYS": '["hunter2"]'}, "key 1 has 7 characters; a key has 32 or more"),
