@@ -6,11 +6,13 @@ from typing import Any, Final
 import msgspec
 
 from domain.conversation import Usage
+from domain.files import Attachment
 from domain.messages import Answer, AnswerStatus, Citation, Exchange, Feedback, Message, Question, ToolStep
 from domain.tools import ToolRound
 
 _steps_of: Final = msgspec.json.Decoder(tuple[ToolStep, ...]).decode
 _rounds_of: Final = msgspec.json.Decoder(tuple[ToolRound, ...]).decode
+_attachments_of: Final = msgspec.json.Decoder(tuple[Attachment, ...]).decode
 _citations_of: Final = msgspec.json.Decoder(tuple[Citation, ...]).decode
 
 
@@ -19,7 +21,7 @@ def to_message(row: Any) -> Message:
     message_id, dialog_id, created_at, content, feedback, status, run_id, model, *rest = row
     rating = None if feedback is None else Feedback(feedback)
     if status is None:
-        return Question(message_id, dialog_id, content, created_at, rating)
+        return Question(message_id, dialog_id, content, created_at, rating, _attachments(rest[-1]))
     (
         input_tokens,
         output_tokens,
@@ -31,6 +33,7 @@ def to_message(row: Any) -> Message:
         finish_reason,
         failure,
         closed_at,
+        _,
     ) = rest
     return Answer(
         message_id,
@@ -52,8 +55,8 @@ def to_message(row: Any) -> Message:
 
 
 def to_exchange(row: Any) -> Exchange:
-    _, question, answer, rounds = row
-    return Exchange(question, answer, _rounds(rounds))
+    _, question, attachments, answer, rounds = row
+    return Exchange(question, answer, _rounds(rounds), _attachments(attachments))
 
 
 def from_answer(answer: Answer) -> dict[str, Any]:
@@ -77,6 +80,11 @@ def from_answer(answer: Answer) -> dict[str, Any]:
     }
 
 
+def from_attachments(attachments: tuple[Attachment, ...]) -> str | None:
+    """NULL for most questions, and for those that were asked before there were files."""
+    return _json(attachments) if attachments else None
+
+
 def storable(text: str) -> str:
     """What a model wrote, with U+FFFD for NUL and "?" for lone surrogates: an answer is never lost for these."""
     if text.isascii():
@@ -86,6 +94,10 @@ def storable(text: str) -> str:
 
 def _rounds(stored: str) -> tuple[ToolRound, ...]:
     return () if stored == "[]" else _rounds_of(stored)
+
+
+def _attachments(stored: str | None) -> tuple[Attachment, ...]:
+    return () if stored is None else _attachments_of(stored)
 
 
 def _json(values: tuple[Any, ...]) -> str:

@@ -63,12 +63,12 @@ _last: Final = (
     .limit(LIMIT)
     .subquery("last_ones")
 )
+_BEFORE_IT: Final = and_(_IN_DIALOG, messages.c.position == _last.c.position - literal_column("1", Integer))
 _RECENT: Final = (
     select(
         _last.c.position,
-        select(messages.c.content)
-        .where(_IN_DIALOG, messages.c.position == _last.c.position - literal_column("1", Integer))
-        .scalar_subquery(),
+        select(messages.c.content).where(_BEFORE_IT).scalar_subquery(),
+        select(messages.c.attachments).where(_BEFORE_IT).scalar_subquery(),
         _last.c.content,
         _last.c.rounds,
     )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from adapters.database.message_rows import from_answer
+from adapters.database.message_rows import from_answer, from_attachments
 from domain.ids import RunId
 from domain.messages import Answer, Question
 from domain.runs import Idempotency, Run, RunStatus
@@ -47,6 +47,7 @@ def from_opening(run: Run, question: Question, answer: Answer) -> dict[str, Any]
         "q_message_id": question.message_id,
         "q_created_at": question.created_at,
         "q_content": question.content,
+        "q_attachments": from_attachments(question.attachments),
         "a_message_id": answer.message_id,
         "a_created_at": answer.created_at,
         **from_answer(answer),

@@ -127,8 +127,9 @@ def _asked_and_answered() -> Insert:
         }
         return select(*(value.label(name) for name, value in values.items()))
 
-    asked = row("q", 1, dict.fromkeys(_OF_ANSWERS, null()))
-    answered = row("a", 2, {name: bound("a", messages.c[name]) for name in _OF_ANSWERS})
+    attachments = bound("q", messages.c.attachments)
+    asked = row("q", 1, {**dict.fromkeys(_OF_ANSWERS, null()), "attachments": attachments})
+    answered = row("a", 2, {**{name: bound("a", messages.c[name]) for name in _OF_ANSWERS}, "attachments": null()})
     return insert(messages).from_select(list(asked.selected_columns.keys()), union_all(answered, asked))
 
 

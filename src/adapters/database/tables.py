@@ -1,6 +1,7 @@
-"""The tables. Deleting a row of `users` takes everything of the user along."""
+"""The tables. Deleting a row of `users` takes everything of the user along, but files: their contents go first."""
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     ForeignKey,
@@ -145,6 +146,7 @@ messages = Table(
     Column("finish_reason", Text),
     Column("failure", Text),
     Column("closed_at", Moment),
+    Column("attachments", Text),
     PrimaryKeyConstraint("message_id", name="messages_pk"),
     ForeignKeyConstraint(
         ["user_id", "dialog_id"],
@@ -201,4 +203,38 @@ run_log = Table(
     Column("data", Text, nullable=False),
     PrimaryKeyConstraint("run_id", "first_seq", name="run_log_pk"),
     sqlite_with_rowid=False,
+)
+
+GONE_WITH_CONTENT = "has_content AND (user_id IS NULL OR removed_at IS NOT NULL)"
+WITHOUT_CONTENT = "NOT has_content"
+
+# A deleted account leaves its rows behind, without their owner: so the upkeep knows which contents are to be removed.
+files = Table(
+    "files",
+    metadata,
+    Column("file_id", Text, nullable=False),
+    Column("user_id", Text, ForeignKey("users.user_id", name="files_user", ondelete="SET NULL")),
+    Column("name", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("removed_at", Moment),
+    Column("has_content", Boolean, nullable=False),
+    PrimaryKeyConstraint("file_id", name="files_pk"),
+    Index("files_by_user", "user_id", "created_at", "file_id"),
+    _partial("files_sizes", "user_id", "size", where="removed_at IS NULL"),
+    _partial("files_by_content", "sha256", where="user_id IS NOT NULL AND removed_at IS NULL"),
+    _partial("files_gone", "file_id", where=GONE_WITH_CONTENT),
+    _partial("files_emptied", "created_at", where=WITHOUT_CONTENT),
+)
+
+# They belong to contents, not to files: what two people uploaded is read once.
+readings = Table(
+    "readings",
+    metadata,
+    Column("sha256", Text, nullable=False),
+    Column("parser", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    PrimaryKeyConstraint("sha256", "parser", name="readings_pk"),
 )

@@ -13,12 +13,15 @@ from adapters.database.api_keys import ApiKeyRows
 from adapters.database.columns import Moment
 from adapters.database.dialogs import DialogRows
 from adapters.database.engine import Database, Gate, open_database
+from adapters.database.files import FileRows
 from adapters.database.login_failures import LoginFailureRows
 from adapters.database.messages import MessageRows
+from adapters.database.readings import ReadingRows
 from adapters.database.refresh_tokens import RefreshTokenRows
 from adapters.database.runs import RunRows
 from adapters.database.session import Lane, OpenTransaction, Session, SingleStatements
 from adapters.database.users import UserRows
+from application.ports.files import Files, Readings
 from application.ports.persistence import (
     Agents,
     ApiKeys,
@@ -39,7 +42,18 @@ PATIENCE_SECONDS: Final = 10.0
 class Repositories:
     """Every repository on one session."""
 
-    __slots__ = ("agents", "api_keys", "dialogs", "login_failures", "messages", "refresh_tokens", "runs", "users")
+    __slots__ = (
+        "agents",
+        "api_keys",
+        "dialogs",
+        "files",
+        "login_failures",
+        "messages",
+        "readings",
+        "refresh_tokens",
+        "runs",
+        "users",
+    )
 
     def __init__(self, session: Session, dialect: str) -> None:
         self.users: Users = UserRows(session)
@@ -50,6 +64,8 @@ class Repositories:
         self.dialogs: Dialogs = DialogRows(session)
         self.messages: Messages = MessageRows(session)
         self.runs: Runs = RunRows(session, dialect)
+        self.files: Files = FileRows(session, dialect)
+        self.readings: Readings = ReadingRows(session, dialect)
 
 
 class DatabaseTransactions:
