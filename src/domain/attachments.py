@@ -56,8 +56,8 @@ def attached_text(documents: Sequence[AttachedDocument], budget: int, *, searcha
     sizes = [_marked_tokens(one.document, max(0, left)) for one in documents]
     shares = _shares([(size, one.earlier) for size, one in zip(sizes, documents, strict=True)], max(0, left))
     blocks, whole = [], True
-    for one, share in zip(documents, shares, strict=True):
-        text, complete = _beginning(one.document, share) if share >= _LEAST_SHOWN else ("", not one.document.text)
+    for one, size, share in zip(documents, sizes, shares, strict=True):
+        text, complete = _beginning(one.document, share if share >= min(size, _LEAST_SHOWN) else 0)
         missing = None if complete else _SEARCHABLE if searchable else _BEGINNING
         blocks.append(f"{_head(one, missing)}{text}{_DOCUMENT_END}")
         whole = whole and complete and one.document.cut is None

@@ -10,7 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.offline import OfflineChatModel
+from adapters.offline.words import CHINESE
+from application.attachment_search import SearchAttachment
 from application.builtin_tools import builtin_tools
+from domain.attachments import AttachedDocument, attached_text
 from domain.calculator import evaluate
 from domain.conversation import (
     AssistantTurn,
@@ -26,6 +29,7 @@ from domain.conversation import (
     UserTurn,
     tokens_of,
 )
+from domain.documents import ParsedDocument
 from domain.tools import ToolCall, ToolResult
 from unit.conversation_strategies import requests
 
@@ -227,3 +231,27 @@ def test_a_result_of_a_tool_sets_nothing_off() -> None:
     turn = AssistantTurn("", (ToolCall("a", "fetch", "{}"),))
     said = text_of(ask("count to 3", turn, ToolTurn((ToolResult("a", "fetch", "The town is old."),))))
     assert said != "1 2 3"
+
+
+def with_document(text: str, question: str, budget: int = 10_000) -> str:
+    shown = attached_text([AttachedDocument("report.pdf", ParsedDocument(text))], budget, searchable=True)
+    return f"{shown.text}{question}"
+
+
+def test_an_attached_document_is_quoted() -> None:
+    said = text_of(ask(with_document("It was cold.\nThe turbine was built in 1987.", "When was the turbine built?")))
+    assert "The turbine was built in 1987." in said
+    assert "cold" not in said
+
+
+def test_a_question_about_nothing_in_it_gets_the_beginning_of_the_document() -> None:
+    said = text_of(ask(with_document("第一章讲的是风。\n第二章讲的是水。", "请总结一下")))
+    assert said == f"{CHINESE.begins}\n\n第一章讲的是风。\n第二章讲的是水。"
+
+
+def test_what_is_not_shown_of_a_document_is_searched() -> None:
+    search = SearchAttachment([AttachedDocument("report.pdf", ParsedDocument("long"))]).spec
+    asked = UserTurn(with_document("word " * 1000, "When was the turbine built?", budget=200))
+    assert calls_of(answer_to(ModelRequest("offline", "", (asked,), (search,)))) == [
+        ("search_attachment", {"query": "When was the turbine built?"})
+    ]

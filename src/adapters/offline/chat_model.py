@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncGenerator, Iterator
 
 from adapters.offline.drills import drill_in
-from adapters.offline.extract import best_sentences
+from adapters.offline.extract import best_sentences, first_sentences
 from adapters.offline.rules import calls_for
 from adapters.offline.words import Wording, wording_for
 from domain.conversation import (
@@ -89,6 +89,8 @@ def _answer(request: ModelRequest) -> str:
         return wording.greeting
     if found := best_sentences(question, _sources(request, asked, question)):
         return f"{wording.found}\n\n" + "\n".join(found)
+    if begun := first_sentences(_attached(asked)):
+        return f"{wording.begins}\n\n" + "\n".join(begun)
     if asked.images:
         return wording.seen_image.format(count=len(asked.images))
     return wording.lost.format(question=question[:LONGEST_ECHO])
@@ -99,6 +101,13 @@ def _question(turn: UserTurn) -> str:
     lines = [line.strip() for line in turn.text.splitlines() if line.strip()]
     asking = [line for line in lines if line.endswith(("?", "\uff1f"))]
     return (asking or lines or [""])[-1]
+
+
+def _attached(turn: UserTurn) -> str:
+    """The documents that stand before the question, without the sentence that announces them."""
+    text, closed, _ = turn.text.partition("</attachments>")
+    _, opened, documents = text.partition("<document ")
+    return f"{opened}{documents}" if closed else ""
 
 
 def _sources(request: ModelRequest, asked: UserTurn, question: str) -> Iterator[str]:

@@ -9,6 +9,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f\uff1b])|\n+")
 _RULE = re.compile(r"[-=*#`~_\s]+")
 _WORD = re.compile(r"[a-z0-9]+(?:[-_'][a-z0-9]+)*|[\u3400-\u9fff]+", re.IGNORECASE)
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,200}>")
+_MARK = re.compile(r"\[[^\[\]]*\]")
 _EMPTY_WORDS = frozenset(
     re.findall(
         r"\S+",
@@ -43,6 +44,11 @@ def best_sentences(question: str, sources: Iterable[str]) -> list[str]:
         return []
     ranked = sorted((n for n, score in enumerate(scores) if score >= 0.7 * best), key=lambda n: (-scores[n], n))
     return list(dict.fromkeys(sentences[n] for n in sorted(ranked[:MOST_SENTENCES])))
+
+
+def first_sentences(source: str) -> list[str]:
+    """The first three; marks such as [page 1] are none."""
+    return [one for one in _sentences(source) if not _MARK.fullmatch(one)][:MOST_SENTENCES]
 
 
 def _sentences(source: str) -> list[str]:

@@ -82,7 +82,7 @@ def _arguments(question: str, tool: ToolSpec) -> dict[str, JsonValue] | None:
             return None
         zone = time_zone_in(question)
         return {"timezone": zone} if zone else {}
-    if tool.type is ToolType.KNOWLEDGE:
+    if tool.type is ToolType.KNOWLEDGE or tool.name == "search_attachment":
         return {"query": question}
     return None
 

@@ -10,6 +10,7 @@ _HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 class Wording:
     greeting: str
     found: str
+    begins: str
     lost: str
     seen_image: str
     tool_failed: str
@@ -23,6 +24,7 @@ ENGLISH = Wording(
         "in what you give me, calculate and tell the time, but I can't think. How can I help?"
     ),
     found="From what I was given (I am the built-in offline model, without a key):",
+    begins="I am the built-in offline model, without a key: nothing I was given answers this. The documents begin:",
     lost=(
         "I am the built-in offline model: no key of a model provider is configured, and I found nothing about this in "
         "what I was given. Configure a provider's key for real answers. You asked: “{question}”"
@@ -35,6 +37,7 @@ ENGLISH = Wording(
 CHINESE = Wording(
     greeting="你好！我是内置的离线模型：还没有配置任何模型的密钥。我可以从你给的资料里查找、做计算、报时间，但不会思考。有什么可以帮你？",
     found="根据提供的资料（我是内置的离线模型，没有密钥）：",
+    begins="我是内置的离线模型，没有密钥：资料里没有直接的答案。文档开头是：",
     lost="我是内置的离线模型：还没有配置任何模型的密钥，在提供的资料里也没有找到相关内容。配置密钥后即可得到真正的回答。你的问题是：“{question}”",
     seen_image="我是内置的离线模型，没有密钥：收到了你的 {count} 张图片，但我看不见图片。",
     tool_failed="工具 {name} 失败了：{content}",
