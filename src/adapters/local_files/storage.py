@@ -104,11 +104,11 @@ class LocalFiles:
         await self._run(part.write, gathered)
 
     async def _discard(self, part: disk.Part) -> None:
-        """It is done also if the caller is cancelled again, and does not wait for it any more."""
+        """The caller waits for it, but not if it is cancelled again; it is done all the same."""
         discarding = self._submit(part.discard)
         discarding.add_done_callback(_noted)
         over = asyncio.gather(asyncio.wrap_future(discarding), return_exceptions=True)
-        await asyncio.shield(over)
+        await asyncio.wait({over})
 
     def _opened(self, file_id: FileId) -> disk.Content:
         if not is_file_id(file_id):

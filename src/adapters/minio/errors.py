@@ -1,0 +1,77 @@
+"""What the errors of the storage mean to a person. A message names the setting to mend, never a key or vendor words."""
+
+import logging
+from collections.abc import Mapping
+from http.client import HTTPException
+from typing import Final
+from xml.etree.ElementTree import ParseError
+
+from minio.error import InvalidResponseError, MinioException, S3Error
+from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
+from urllib3.exceptions import TimeoutError as HTTPTimeoutError
+
+from domain.errors import Unavailable
+
+log = logging.getLogger("agentchat.storage")
+
+RETRY_SECONDS: Final = 5.0
+
+FAILURES: Final = (MinioException, HTTPError, HTTPException, ParseError, OSError, ValueError)
+"""All that a call to the storage raises. Answers that can't be read are among them."""
+
+_SERVER_ERROR: Final = 500
+
+_FAILS: Final = "The file storage does not work: try again soon."
+_UNREACHABLE: Final = "The file storage can't be reached: check storage.endpoint, and that it runs."
+_SILENT: Final = "The file storage does not answer in time: try again soon."
+_STRANGE: Final = "What answers is no S3 storage: check storage.endpoint and storage.secure."
+_REFUSED: Final = "The file storage refuses the server's keys: check storage.access_key and storage.secret_key."
+_FORBIDDEN: Final = (
+    "The file storage refuses the server: check storage.access_key and storage.secret_key, and what they may do "
+    "with the bucket."
+)
+_NO_BUCKET: Final = "The file storage has no such bucket: make it, or check storage.bucket."
+_CLOCK: Final = "The file storage refuses the server, for their clocks differ: set the time of both."
+_REGION: Final = "The file storage is in another region: check storage.region and storage.endpoint."
+_FULL: Final = "The file storage is full: make room in it."
+
+_REASONS: Final[Mapping[str, str]] = {
+    "InvalidAccessKeyId": _REFUSED,
+    "SignatureDoesNotMatch": _REFUSED,
+    "AccessDenied": _FORBIDDEN,
+    "NoSuchBucket": _NO_BUCKET,
+    "RequestTimeTooSkewed": _CLOCK,
+    "AuthorizationHeaderMalformed": _REGION,
+    "PermanentRedirect": _REGION,
+    "InsufficientStorage": _FULL,
+    "QuotaExceeded": _FULL,
+    "XMinioStorageFull": _FULL,
+}
+
+
+def unavailable(error: Exception) -> Unavailable:
+    """Logs the cause, which nobody else does."""
+    log.error("storage_failed", exc_info=error)
+    return Unavailable("storage_unavailable", reason(error), retry_after=RETRY_SECONDS)
+
+
+def no_bucket() -> Unavailable:
+    return Unavailable("storage_unavailable", _NO_BUCKET, retry_after=RETRY_SECONDS)
+
+
+def reason(error: BaseException | None) -> str:
+    match error:
+        case S3Error(code=code):
+            return _REASONS.get(code or "", _FAILS)
+        case MaxRetryError(reason=cause) if cause is not None:
+            return reason(cause)
+        case InvalidResponseError(_code=status) if status >= _SERVER_ERROR:
+            return _FAILS
+        case InvalidResponseError() | SSLError() | ParseError() | ValueError():
+            return _STRANGE
+        case HTTPTimeoutError() | TimeoutError():
+            return _SILENT
+        case HTTPError() | OSError():
+            return _UNREACHABLE
+        case _:
+            return _FAILS
