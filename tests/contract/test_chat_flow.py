@@ -126,7 +126,7 @@ async def test_of_many_first_questions_at_once_exactly_one_gets_the_dialog(trans
         (ChatRequest("x", "d" * 129), InvalidValue, "invalid_value"),
         (ChatRequest("x", "d\n"), InvalidValue, "invalid_value"),
         (ChatRequest("x", "d", AgentId("nobody's")), NotFound, "agent_not_found"),
-        (ChatRequest("x", "d", file_urls=("http://169.254.169.254/",)), InvalidValue, "invalid_value"),
+        (ChatRequest("x", "d", file_urls=("http://169.254.169.254/",)), InvalidValue, "file_url_refused"),
     ],
 )
 async def test_what_is_refused_leaves_nothing_behind(
