@@ -1,0 +1,180 @@
+"""One child: started, asked, killed. Whatever it says or doesn't say, the parent is done with it in bounded memory."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, Self
+
+import msgspec
+
+from adapters.documents.answers import largest
+from adapters.documents.limits import ParserLimits
+from adapters.documents.messages import HEAD, Answer, Question, Ready, decode_word, encode_question
+
+log = logging.getLogger("agentchat.documents")
+
+START_SECONDS: Final = 30.0
+LONGEST_LINE: Final = 2000
+MAX_LOGGED: Final = 20_000
+_SLOW_BYTES: Final = 1 << 20
+_PASSED_ON: Final = ("LD_LIBRARY_PATH", "TMPDIR")
+_SOURCES: Final = str(Path(__file__).parents[2])
+"""Where this very code lies: a child must not be of another version than its parent."""
+_COMMAND: Final = "import sys; sys.path.insert(0, sys.argv[1]); from adapters.documents.child import main; main()"
+
+
+class ChildFailed(Exception):
+    """The child ended, or said what no child says. It must be killed."""
+
+
+class ChildProcess:
+    """Questions go over a socket, for a descriptor goes with each; answers come over a pipe."""
+
+    def __init__(self, transport: asyncio.SubprocessTransport, link: "_Link", questions: socket.socket) -> None:
+        self._transport = transport
+        self._link = link
+        self._questions = questions
+        self._is_killed = False
+        self.pid = transport.get_pid()
+        self.asked = 0
+        self.peak = 0
+
+    @classmethod
+    async def start(cls, limits: ParserLimits) -> Self:
+        """Raises ChildFailed, and OSError, when there can be none."""
+        ours, theirs = socket.socketpair()
+        try:
+            child = await cls._spawn(limits, ours, theirs)
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await child._link.word()
+        except BaseException as error:
+            child.kill()
+            if isinstance(error, TimeoutError):
+                raise ChildFailed("It did not become ready.") from error
+            raise
+        return child
+
+    @classmethod
+    async def _spawn(cls, limits: ParserLimits, ours: socket.socket, theirs: socket.socket) -> Self:
+        ours.setblocking(False)
+        transport, link = await asyncio.get_running_loop().subprocess_exec(
+            lambda: _Link(largest(limits)),
+            sys.executable,
+            *("-I", "-B", "-X", "utf8", "-c", _COMMAND, _SOURCES),
+            *(str(os.getpid()), msgspec.json.encode(limits).decode()),
+            stdin=theirs.fileno(),
+            env={"MALLOC_ARENA_MAX": "1", **{name: os.environ[name] for name in _PASSED_ON if name in os.environ}},
+            start_new_session=True,
+        )
+        return cls(transport, link, ours)
+
+    @property
+    def is_alive(self) -> bool:
+        return not self._link.is_over
+
+    async def ask(self, question: Question, content: int) -> Answer:
+        """Raises ChildFailed. Whoever cancels this must kill the child: its answer would be taken for the next one."""
+        self.asked += 1
+        word = self._link.word()
+        try:
+            socket.send_fds(self._questions, [encode_question(question)], [content])
+        except OSError as error:
+            raise ChildFailed("It reads no questions.") from error
+        answer = await word
+        if isinstance(answer, Ready):
+            raise ChildFailed("It was ready twice.")
+        self.peak = answer.peak
+        return answer
+
+    def kill(self) -> None:
+        """At once, with all that it started; again does nothing."""
+        if self._is_killed:
+            return
+        self._is_killed = True
+        self._questions.close()
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._transport.close()
+
+    async def gone(self) -> None:
+        """Wait until it was killed and reaped."""
+        await self._link.exited.wait()
+
+
+class _Link(asyncio.SubprocessProtocol):
+    """Cuts the child's answers out of its output. Says no more than one word at a time, and only when asked."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._buffer = bytearray()
+        self._waiting: asyncio.Future[bytearray] | None = None
+        self._logged = 0
+        self.is_over = False
+        self.exited = asyncio.Event()
+
+    async def _decoded(self, waiting: "asyncio.Future[bytearray]") -> Ready | Answer:
+        body = await waiting
+        try:
+            if len(body) < _SLOW_BYTES:
+                return decode_word(body)
+            return await asyncio.to_thread(decode_word, body)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise ChildFailed("It said what no child says.") from error
+
+    def word(self) -> "asyncio.Task[Ready | Answer]":
+        waiting = self._waiting = asyncio.get_running_loop().create_future()
+        self._cut()
+        return asyncio.ensure_future(self._decoded(waiting))
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        if fd == 2:
+            self._log(data)
+        elif not self.is_over:
+            self._buffer += data
+            self._cut()
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002
+        if fd == 1:
+            self._fail("Its output ended.")
+
+    def process_exited(self) -> None:
+        self.exited.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self._fail("It ended.")
+        self.exited.set()
+
+    def _cut(self) -> None:
+        if self.is_over:
+            self._fail("It is over.")
+        if len(self._buffer) < HEAD:
+            return
+        end = HEAD + int.from_bytes(self._buffer[:HEAD])
+        if end > HEAD + self._most or len(self._buffer) > end:
+            self._fail("It says too much.")
+        elif len(self._buffer) == end and self._waiting is not None and not self._waiting.done():
+            body, self._buffer = self._buffer[HEAD:], bytearray()
+            self._waiting.set_result(body)
+
+    def _fail(self, why: str) -> None:
+        self.is_over = True
+        self._buffer.clear()
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_exception(ChildFailed(why))
+
+    def _log(self, data: bytes) -> None:
+        room = MAX_LOGGED - self._logged
+        self._logged += len(data)
+        for line in data[: max(room, 0)].decode(errors="replace").splitlines():
+            log.debug("A child that reads documents says: %r", line[:LONGEST_LINE])
