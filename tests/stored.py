@@ -1,5 +1,6 @@
 """Objects for the persistence tests, valid and otherwise arbitrary."""
 
+import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +11,8 @@ from domain.agents import DEFAULT_AGENT, Agent, AgentDraft
 from domain.chat_events import AnswerDelta, Recorded
 from domain.conversation import Usage
 from domain.dialogs import Dialog
-from domain.ids import AgentId, ApiKeyId, DialogId, FamilyId, MessageId, RunId, UserId, new_id
+from domain.files import Attachment, FileKind, StoredFile
+from domain.ids import AgentId, ApiKeyId, DialogId, FamilyId, FileId, MessageId, RunId, UserId, new_id
 from domain.messages import Answer, AnswerStatus, Citation, Question, StepStatus, ToolStep
 from domain.runs import Run, RunStatus
 from domain.tools import ToolCall, ToolResult, ToolRound, ToolType
@@ -50,6 +52,19 @@ def dialog(owner: UserId, dialog_id: str = DIALOG, **changes: Any) -> Dialog:
 
 def question(dialog_id: str = DIALOG, **changes: Any) -> Question:
     return replace(Question(MessageId(new_id()), DialogId(dialog_id), "Why?", NOW), **changes)
+
+
+def attachment(**changes: Any) -> Attachment:
+    return replace(Attachment(FileId(new_id()), "a.pdf", FileKind.PDF, 12), **changes)
+
+
+def stored_file(owner: UserId, **changes: Any) -> StoredFile:
+    made = StoredFile(FileId(new_id()), owner, "a.pdf", FileKind.PDF, 12, sha256_of("a"), NOW)
+    return replace(made, **changes)
+
+
+def sha256_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def open_answer(dialog_id: str = DIALOG, **changes: Any) -> Answer:
@@ -124,6 +139,14 @@ async def opened(transactions: DatabaseTransactions, owner: UserId, **changes: A
     async with transactions.autocommit() as tx:
         await tx.runs.open(run, asked, answer)
     return run, asked, answer
+
+
+async def uploaded(transactions: DatabaseTransactions, owner: UserId, **changes: Any) -> StoredFile:
+    """A file of the owner's that is stored."""
+    file = stored_file(owner, **changes)
+    async with transactions.autocommit() as tx:
+        await tx.files.add(file)
+    return file
 
 
 async def close(transactions: DatabaseTransactions, answer: Answer, owner: UserId) -> bool:

@@ -23,6 +23,7 @@ from stored import (
     registered,
     run_of,
     seconds,
+    stored_file,
     with_dialog,
 )
 
@@ -99,6 +100,32 @@ async def test_pages_of_dialogs_and_keys_are_the_whole_list(
             limit,
             lambda one: Position(one.created_at, one.api_key_id),
         )
+
+
+@settings(max_examples=15)
+@given(files=st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=12), limit=LIMITS)
+async def test_pages_of_files_are_the_whole_list_without_those_that_were_removed(
+    transactions: DatabaseTransactions, files: list[tuple[int, bool]], limit: int
+) -> None:
+    owner, other = await registered(transactions), await registered(transactions)
+    kept = []
+    async with transactions.begin() as tx:
+        for at, removed in files:
+            one = stored_file(owner, created_at=seconds(at))
+            await tx.files.add(one)
+            await tx.files.add(stored_file(other, created_at=seconds(at)))
+            if removed:
+                await tx.files.remove(one.file_id, seconds(9), owner=owner)
+            else:
+                kept.append(one)
+        whole = await tx.files.list(Window(), owner=owner)
+        paged = await pages(
+            lambda window: tx.files.list(window, owner=owner),
+            limit,
+            lambda one: Position(one.created_at, one.file_id),
+        )
+    assert whole == sorted(kept, key=lambda one: (one.created_at, one.file_id), reverse=True)
+    assert paged == whole
 
 
 @settings(max_examples=15)
