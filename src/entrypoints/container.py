@@ -18,6 +18,7 @@ from application.builtin_tools import builtin_tools
 from application.password_check import CheckPassword
 from application.ports.chat_model import ChatModels
 from application.ports.clock import Clock, SharedClock
+from application.ports.file_storage import FileStorage
 from application.ports.persistence import Transactions
 from application.ports.run_signals import RunSignals
 from application.ports.security import OpaqueTokens, PasswordHasher, TokenIssuer
@@ -25,6 +26,7 @@ from application.run_registry import RunRegistry
 from domain.ids import ModelId
 from entrypoints.chat_models import ConfiguredModels
 from entrypoints.chat_provider import Chat, Tools
+from entrypoints.files_provider import Files, StorageHealth
 from entrypoints.http.auth import CallerProvider
 from entrypoints.http.http_config import HttpConfig
 from entrypoints.settings import Settings, model_specs
@@ -185,8 +187,8 @@ class Web(Provider):
         return http_config(settings)
 
     @provide
-    def health(self, transactions: Transactions) -> health.CheckHealth:
-        return health.CheckHealth((DatabaseHealth(transactions),))
+    def health(self, transactions: Transactions, storage: FileStorage) -> health.CheckHealth:
+        return health.CheckHealth((DatabaseHealth(transactions), StorageHealth(storage)))
 
 
 def http_config(settings: Settings) -> HttpConfig:
@@ -212,6 +214,7 @@ def make_container(settings: Settings) -> AsyncContainer:
         Accounts(),
         AgentsAndDialogs(),
         Chat(),
+        Files(secrets_of),
         Web(),
         CallerProvider(),
         LitestarProvider(),

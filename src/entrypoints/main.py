@@ -12,19 +12,21 @@ from litestar import Litestar
 
 from application.agents import ListAgents
 from application.ask_once import AskOnce
+from application.file_upkeep import SweepFiles
 from application.log_writer import LogWriter
 from application.ports.run_signals import RunSignals
 from application.run_closing import CloseAbandoned
 from application.run_registry import RunRegistry
 from application.run_upkeep import KeepRunsAlive, SweepRuns
 from application.sessions import Authenticate, LogIn
+from application.uploads import UploadFile
 from entrypoints.container import http_config, make_container, secrets_of
 from entrypoints.http.app import create_app as create_http_app
 from entrypoints.http.front import Drain
 from entrypoints.settings import Settings, load_settings
 
 END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
-EAGER: Final = (Authenticate, AskOnce, LogIn, ListAgents)
+EAGER: Final = (Authenticate, AskOnce, LogIn, ListAgents, UploadFile)
 """Made at the start and not at the first request: what is wrong with them shows at once, and nobody waits."""
 
 
@@ -76,8 +78,9 @@ async def _upkeep(container: AsyncContainer) -> tuple[Coroutine[Any, Any, None],
     """What goes on for as long as the process serves."""
     alive, sweep = await container.get(KeepRunsAlive), await container.get(SweepRuns)
     writer, signals = await container.get(LogWriter), await container.get(RunSignals)
+    files = await container.get(SweepFiles)
     await alive.once()
-    return alive.forever(), sweep.forever(), writer.forever(), signals.listen()
+    return alive.forever(), sweep.forever(), writer.forever(), signals.listen(), files.forever()
 
 
 def _settle_heap() -> None:

@@ -22,6 +22,7 @@ from entrypoints.http.v1.agents import agent_handlers
 from entrypoints.http.v1.api_keys import api_key_handlers
 from entrypoints.http.v1.chat import chat_handlers
 from entrypoints.http.v1.dialogs import dialog_handlers
+from entrypoints.http.v1.files import file_handlers
 from entrypoints.http.v1.history import history_handlers
 from entrypoints.http.v1.models import model_handlers
 from entrypoints.http.v1.users import user_handlers
@@ -36,6 +37,7 @@ V1: Sequence[HTTPRouteHandler] = [
     *history_handlers,
     *model_handlers,
     *chat_handlers,
+    *file_handlers,
 ]
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
@@ -70,5 +72,5 @@ def _cors(origins: tuple[str, ...]) -> CORSConfig | None:
     return CORSConfig(
         allow_origins=list(origins),
         allow_headers=["Authorization", "Content-Type", "X-Request-ID", "Last-Event-ID", "Idempotency-Key"],
-        expose_headers=["X-Request-ID", "X-Run-ID", "Retry-After"],
+        expose_headers=["X-Request-ID", "X-Run-ID", "X-File-ID", "Retry-After"],
     )

@@ -24,8 +24,10 @@ from domain.errors import (
     Unauthenticated,
     Unavailable,
 )
+from domain.file_kinds import KindRefused
 from entrypoints.http import request_ids
 from entrypoints.http.envelope import ErrorDetail, ErrorEnvelope, FieldNote
+from entrypoints.http.last_words import LastWords, has_unread_body
 from entrypoints.http.wording import plain
 
 log = logging.getLogger("agentchat.http")
@@ -33,6 +35,7 @@ log = logging.getLogger("agentchat.http")
 DOMAIN_STATUS: Final[Mapping[type[DomainError], int]] = {
     InvalidValue: 422,
     TooLarge: 413,
+    KindRefused: 415,
     NotFound: 404,
     Forbidden: 403,
     Conflict: 409,
@@ -127,7 +130,8 @@ def answer(request: Request[Any, Any, Any], error: Exception) -> Response[ErrorE
     refusal = refusal_of(error, request.app.state.max_body_bytes)
     if refusal.status == 500:
         log.error("unhandled", exc_info=error, extra={"request_id": request_ids.current()})
-    return Response(
+    response = LastWords if has_unread_body(request.scope) else Response
+    return response(
         refusal.envelope(), status_code=refusal.status, headers=refusal.headers, media_type="application/json"
     )
 

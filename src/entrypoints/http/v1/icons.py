@@ -12,6 +12,7 @@ from domain.errors import NotFound
 from entrypoints.http.auth import PUBLIC
 from entrypoints.http.envelope import Envelope, ok
 from entrypoints.http.http_config import HttpConfig
+from entrypoints.http.server_address import server_address
 
 _FOLDER: Final = Path(__file__).parent.parent / "static" / "icons"
 ICONS: Final = {path.name: path.read_bytes() for path in sorted(_FOLDER.glob("*.svg"))}
@@ -25,8 +26,7 @@ _HEADERS: Final = {
 @get("/user/icons", summary="Addresses of preset avatars", tags=["users"])
 @inject
 async def list_icons(request: Request[Any, Any, Any], config: FromDishka[HttpConfig]) -> Envelope[list[str]]:
-    server = config.public_url or str(request.base_url)
-    folder = f"{server.rstrip('/')}{request.scope['path'].rstrip('/')}"
+    folder = f"{server_address(request, config)}{request.scope['path'].rstrip('/')}"
     return ok([f"{folder}/{name}" for name in ICONS])
 
 

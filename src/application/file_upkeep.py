@@ -1,0 +1,112 @@
+"""What is left over of files: contents that nobody finds any more, rows and readings that nobody needs."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, TypeVar
+
+from application.ports.clock import Clock
+from application.ports.file_storage import FileStorage
+from application.ports.persistence import Transactions
+from domain.files import UPLOAD_WINDOW
+from domain.ids import FileId
+
+T = TypeVar("T")
+
+AT_ONCE: Final = 100
+ROUNDS: Final = 100
+"""Of one look; what is left waits for the next one."""
+UNDER_WAY: Final = timedelta(hours=1)
+"""No upload takes so long (entrypoints/http/multipart_form.py): a content that is older and has no row gets none."""
+LOOKED_BACK: Final = timedelta(hours=48)
+EVERY_SECONDS: Final = 600.0
+RETRY_SECONDS: Final = 30.0
+
+OnTrouble = Callable[[Exception], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SweepFiles:
+    """Any number of processes may do this at once: each step can be done twice, and undone by nobody."""
+
+    transactions: Transactions
+    storage: FileStorage
+    clock: Clock
+    on_trouble: OnTrouble
+
+    async def once(self) -> None:
+        """Raises Unavailable. One trouble does not keep the other steps from being done."""
+        troubles: list[Exception] = []
+        for step in (self._empty_removed, self._forget, self._remove_orphans, self._remove_readings):
+            try:
+                await step()
+            except Exception as trouble:  # noqa: BLE001 - raised below
+                troubles.append(trouble)
+        if troubles:
+            raise troubles[0]
+
+    async def forever(self) -> None:
+        while True:
+            pause = EVERY_SECONDS
+            try:
+                await self.once()
+            except Exception as trouble:  # noqa: BLE001 - the next look may find storage and database in order
+                self.on_trouble(trouble)
+                pause = RETRY_SECONDS
+            # Not all processes at the same moment, also when they were started together.
+            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311
+
+    async def _empty_removed(self) -> None:
+        for _ in range(ROUNDS):
+            async with self.transactions.autocommit() as tx:
+                file_ids = await tx.files.removed(AT_ONCE)
+            for file_id in file_ids:
+                await self.storage.remove(file_id)
+            if file_ids:
+                async with self.transactions.autocommit() as tx:
+                    await tx.files.emptied(file_ids)
+            if len(file_ids) < AT_ONCE:
+                return
+
+    async def _forget(self) -> None:
+        """The uploads of the last hour are counted, also when the files are gone."""
+        before = self.clock.now() - UPLOAD_WINDOW
+        async with self.transactions.autocommit() as tx:
+            await _in_batches(lambda: tx.files.forget(before, AT_ONCE))
+
+    async def _remove_orphans(self) -> None:
+        """What an upload left whose process died between the content and the row."""
+        now = self.clock.now()
+        written = self.storage.written_between(now - LOOKED_BACK, now - UNDER_WAY)
+        async with aclosing(_batches(written)) as batches:
+            async for file_ids in batches:
+                async with self.transactions.autocommit() as tx:
+                    known = await tx.files.known(file_ids)
+                for file_id in file_ids:
+                    if file_id not in known:
+                        await self.storage.remove(file_id)
+
+    async def _remove_readings(self) -> None:
+        async with self.transactions.autocommit() as tx:
+            await _in_batches(lambda: tx.readings.remove_unused(AT_ONCE))
+
+
+async def _in_batches(remove: Callable[[], Awaitable[int]]) -> None:
+    for _ in range(ROUNDS):
+        if await remove() < AT_ONCE:
+            return
+
+
+async def _batches(found: AsyncGenerator[FileId, None]) -> AsyncGenerator[list[FileId], None]:
+    batch: list[FileId] = []
+    async with aclosing(found):
+        async for file_id in found:
+            batch.append(file_id)
+            if len(batch) == AT_ONCE:
+                yield batch
+                batch = []
+    if batch:
+        yield batch
