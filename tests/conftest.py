@@ -7,6 +7,7 @@ module's in one event loop. `@given` works on async tests too.
 - `sqlite_url`, `postgres_url`: the same on one of them. `empty_database_url`: without tables, on both.
 - `transactions`: DatabaseTransactions on `database_url`, closed after the test.
 - `postgres`: this worker's server (tests/servers/postgres.py).
+- `seaweedfs`: this worker's S3 server (tests/servers/seaweedfs.py).
 - `statements`: the SQL that `transactions` sent, in order; clear it, act, and count.
 """
 
@@ -26,6 +27,7 @@ from sqlalchemy import event
 from adapters.database.schema import migrate
 from adapters.database.transactions import DatabaseTransactions
 from servers.postgres import Postgres
+from servers.seaweedfs import SeaweedFS
 
 settings.register_profile(
     "default",
@@ -51,6 +53,15 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     server = Postgres()
+    try:
+        yield server.start()
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def seaweedfs() -> Iterator[SeaweedFS]:
+    server = SeaweedFS()
     try:
         yield server.start()
     finally:
