@@ -14,7 +14,7 @@ from application.ask_once import AskOnce
 from application.attachments import OpenAttachments
 from application.builtin_tools import builtin_tools
 from application.chat import ChatLimits, ChatRequest, StartChat
-from application.document_reading import ReadDocument
+from application.document_reading import ReadDocument, ReaderPlaces
 from application.leases import Leases
 from application.live_runs import LiveRun
 from application.log_writer import LogWriter
@@ -69,8 +69,9 @@ class ChatDesk:
         self.stored = StoredRuns(transactions, self.leases, self.signals, look_seconds=0.2)
         self.close_abandoned = CloseAbandoned(transactions, clock, self.troubled)
         self.keep = KeepAnswer(transactions, registry.beside, self.troubled, first_pause=0.01)
-        read = ReadDocument(transactions, self.storage, self.parser, self.troubles.append)
-        self.attachments = OpenAttachments(transactions, self.storage, self.parser, read)
+        places = ReaderPlaces(1)
+        read = ReadDocument(transactions, self.storage, self.parser, places, self.troubles.append)
+        self.attachments = OpenAttachments(transactions, self.storage, self.parser, places, read)
         self.start = StartChat(
             transactions,
             clock,

@@ -1,5 +1,6 @@
 """A storage in memory and a parser of plain text, with behaviour, for tests of what stands above them."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -74,10 +75,16 @@ class PlainParser:
 
     version: str = "plain-1"
     parsed: list[FileKind] = field(default_factory=list)
+    gate: asyncio.Event | None = None
+    """What begins with `slow` is read when it is set."""
+    reading: int = 0
 
     async def parse(self, kind: FileKind, content: AsyncIterator[bytes]) -> ParsedDocument:
         text = await _whole(content)
         self.parsed.append(kind)
+        if self.gate is not None and text.startswith("slow"):
+            self.reading += 1
+            await self.gate.wait()
         _refuse(text)
         pages, start = [], 0
         for number, page in enumerate(text.split("\f"), 1):

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from application.agent_loop import AgentLoop
@@ -49,6 +49,7 @@ class Making:
 
     means: Answering
     told: Told
+    """Without what is attached, once the prompt is made."""
     _prompt: Prompt | None = None
 
     def prompt_tokens(self) -> int:
@@ -76,4 +77,7 @@ class Making:
         runners = chosen if told.spec.tools else []
         earlier = await self.means.attachments.earlier(told.user_id, told.exchanges, told.spec, told.attached)
         make = partial(compose, told.spec, told.agent, told.exchanges, told.question, runners, told.attached, earlier)
-        return await asyncio.to_thread(make) if told.attached.documents or earlier.documents else make()
+        prompt = await asyncio.to_thread(make) if told.attached.documents or earlier.documents else make()
+        # The run lasts for minutes, and the documents may be large.
+        self.told = replace(told, attached=Attached(), exchanges=())
+        return prompt

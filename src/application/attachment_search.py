@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from application.attachments import OpenAgain
 from application.ports.tool_runner import ToolFailed
-from domain.attachments import AttachedDocument, fenced, page_mark, plain_name
-from domain.documents import Page
+from domain.attachments import fenced, page_mark, plain_name
+from domain.documents import Page, ParsedDocument
+from domain.errors import DomainError
 from domain.ids import ToolId
 from domain.lexical import LexicalIndex
-from domain.passages import Passage, passages
+from domain.passages import passages
 from domain.tools import JsonValue, ToolSpec
 
 MOST_PASSAGES: Final = 8
@@ -40,12 +42,12 @@ def search_spec(names: Sequence[str]) -> ToolSpec:
 
 
 class SearchAttachment:
-    """Made for one run. The index is made when it is first asked, beside the event loop."""
+    """Opens a document for each call and lets it go: an answer may take minutes, and its documents much memory."""
 
-    def __init__(self, documents: Sequence[AttachedDocument]) -> None:
-        self._documents = tuple(documents)
-        self._spec = search_spec([plain_name(one.name) for one in documents])
-        self._indexes: dict[int, tuple[Sequence[Passage], LexicalIndex]] = {}
+    def __init__(self, names: Sequence[str], again: Sequence[OpenAgain]) -> None:
+        self._names = [plain_name(name) for name in names]
+        self._again = again
+        self._spec = search_spec(self._names)
 
     @property
     def spec(self) -> ToolSpec:
@@ -55,57 +57,62 @@ class SearchAttachment:
         chosen = self._chosen(arguments.get("file"))
         page, query = arguments.get("page"), arguments.get("query")
         if isinstance(page, int) and not isinstance(page, bool):
-            return self._read_page(chosen, page)
+            return await self._read_page(chosen, page)
         if not isinstance(query, str) or not query.strip():
             raise ToolFailed("Give a query, a text of some words, or the number of a page.")
-        found = await asyncio.to_thread(self._search, chosen, query[:LONGEST_QUERY])
+        found = await self._search(chosen, query[:LONGEST_QUERY])
         return found or "Nothing in the documents shares a word with that query. Try other words, or read a page."
 
     def _chosen(self, name: JsonValue) -> Sequence[int]:
-        everything = range(len(self._documents))
+        everything = range(len(self._names))
         if name is None or name == "":
             return everything
         wanted = plain_name(name).casefold() if isinstance(name, str) else None
-        chosen = [number for number in everything if plain_name(self._documents[number].name).casefold() == wanted]
+        chosen = [number for number in everything if self._names[number].casefold() == wanted]
         if not chosen:
-            known = "; ".join(plain_name(one.name) for one in self._documents)
-            raise ToolFailed(f"There is no such document. Documents: {known}.")
+            raise ToolFailed(f"There is no such document. Documents: {'; '.join(self._names)}.")
         return chosen
 
-    def _read_page(self, chosen: Sequence[int], number: int) -> str:
-        pages = [(self._documents[one], page) for one in chosen for page in self._documents[one].document.pages]
-        found = [(one, page) for one, page in pages if page.number == number]
+    async def _open(self, number: int) -> ParsedDocument:
+        try:
+            return await self._again[number]()
+        except DomainError as trouble:
+            raise ToolFailed(f"{self._names[number]} can't be opened now.") from trouble
+
+    async def _read_page(self, chosen: Sequence[int], wanted: int) -> str:
+        found, last = [], 0
+        for number in chosen:
+            document = await self._open(number)
+            last = max([last, *(page.number for page in document.pages)])
+            pages = [page for page in document.pages if page.number == wanted]
+            found += [_page_text(self._names[number], document, page) for page in pages]
         if not found:
-            last = max((page.number for _, page in pages), default=0)
-            raise ToolFailed(f"There is no page {number}: {f'the last is {last}' if last else 'there are no pages'}.")
-        return "\n\n".join(_page_text(one, page) for one, page in found)
+            raise ToolFailed(f"There is no page {wanted}: {f'the last is {last}' if last else 'there are no pages'}.")
+        return "\n\n".join(found)
 
-    def _search(self, chosen: Sequence[int], query: str) -> str:
+    async def _search(self, chosen: Sequence[int], query: str) -> str:
         """Best passages of each document in turn, so that a long one does not hide the others."""
-        ranked = [[(number, place) for place in self._best(number, query)] for number in chosen]
-        turns = [hits[turn] for turn in range(MOST_PASSAGES) for hits in ranked if turn < len(hits)]
-        return "\n\n".join(self._quoted(number, place) for number, place in turns[:MOST_PASSAGES])
-
-    def _best(self, number: int, query: str) -> Sequence[Passage]:
-        index = self._indexes.get(number)
-        if index is None:
-            document = self._documents[number].document
-            found = passages(document)
-            index = found, LexicalIndex([document.text[one.start : one.end] for one in found])
-            self._indexes[number] = index
-        return [index[0][place] for place in index[1].best(query, MOST_PASSAGES)]
-
-    def _quoted(self, number: int, passage: Passage) -> str:
-        one = self._documents[number]
-        text = fenced(one.document.text[passage.start : passage.end]).strip()
-        return f"{_source(one, passage.label)}\n{text}"
+        ranked = []
+        for number in chosen:
+            document = await self._open(number)
+            ranked.append(await asyncio.to_thread(_best, self._names[number], document, query))
+        turns = [quoted[turn] for turn in range(MOST_PASSAGES) for quoted in ranked if turn < len(quoted)]
+        return "\n\n".join(turns[:MOST_PASSAGES])
 
 
-def _page_text(one: AttachedDocument, page: Page) -> str:
-    text = one.document.text[page.start : page.end].strip()
+def _best(name: str, document: ParsedDocument, query: str) -> Sequence[str]:
+    """The best passages with their sources, as they are quoted."""
+    found = passages(document)
+    texts = [document.text[one.start : one.end] for one in found]
+    best = LexicalIndex(texts).best(query, MOST_PASSAGES)
+    return [f"{_source(name, found[number].label)}\n{fenced(texts[number]).strip()}" for number in best]
+
+
+def _page_text(name: str, document: ParsedDocument, page: Page) -> str:
+    text = document.text[page.start : page.end].strip()
     cut = f"\n… {len(text) - LONGEST_PAGE} more characters" if len(text) > LONGEST_PAGE else ""
-    return f"{_source(one, page.label)}\n{fenced(text[:LONGEST_PAGE])}{cut}"
+    return f"{_source(name, page.label)}\n{fenced(text[:LONGEST_PAGE])}{cut}"
 
 
-def _source(one: AttachedDocument, label: str | None) -> str:
-    return page_mark(one.name if label is None else f"{one.name}, {label}")
+def _source(name: str, label: str | None) -> str:
+    return page_mark(name if label is None else f"{name}, {label}")

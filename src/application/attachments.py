@@ -1,31 +1,43 @@
 """From the addresses that a question carries to what a model is given: the caller's own files, and nothing else."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
+from typing import Final
 
-from application.document_reading import ReadDocument
+from application.document_reading import ReadDocument, ReaderPlaces
 from application.ports.document_parser import DocumentParser, DocumentRefused
 from application.ports.file_storage import FileStorage
 from application.ports.persistence import Transactions
 from domain.attachments import MOST_IN_DIALOG, MOST_IN_QUESTION, AttachedDocument
 from domain.conversation import Image
-from domain.errors import DomainError, InvalidValue, ModelError
+from domain.documents import ParsedDocument
+from domain.errors import DomainError, InvalidValue, ModelError, TooLarge
 from domain.files import Attachment, StoredFile
 from domain.ids import FileId, UserId
 from domain.messages import Exchange
 from domain.models import ModelSpec
 
-NOT_YOURS = "is not the address of one of your files: upload the file and send the address that the upload answers with"
+MOST_IMAGE_BYTES: Final = 16_000_000
+"""Of all images that are shown to a model at once."""
+
+OpenAgain = Callable[[], Awaitable[ParsedDocument]]
+
+NOT_YOURS: Final = "is not the address of one of your files: upload it, and send the address that comes back"
 
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """What a question brings along, in its order. `files` names all of it, as it is stored with the question."""
+    """What a question brings along, in its order. `files` names all of it, as it is stored with the question.
+
+    `again` opens each of the documents once more, for whoever does not want to hold them.
+    """
 
     files: tuple[Attachment, ...] = ()
     documents: tuple[AttachedDocument, ...] = ()
+    again: tuple[OpenAgain, ...] = ()
     images: tuple[Image, ...] = ()
 
 
@@ -34,6 +46,7 @@ class OpenAttachments:
     transactions: Transactions
     storage: FileStorage
     parser: DocumentParser
+    places: ReaderPlaces
     read: ReadDocument
 
     async def __call__(self, actor: UserId, addresses: Sequence[str], spec: ModelSpec) -> Attached:
@@ -47,12 +60,10 @@ class OpenAttachments:
         files = await self._own(actor, [self._file_of(address) for address in addresses])
         if images := [file for file in files if file.kind.is_image]:
             _refuse_blind(spec, images)
-        opened = await asyncio.gather(*map(self._open, files))
-        return Attached(
-            tuple(file.attachment for file in files),
-            tuple(one for one in opened if isinstance(one, AttachedDocument)),
-            tuple(one for one in opened if isinstance(one, Image)),
-        )
+        attached = self._attached(files, await asyncio.gather(*map(self._open, files)))
+        if sum(len(image.data) for image in attached.images) > MOST_IMAGE_BYTES:
+            raise TooLarge("file_url", f"the images have more than {MOST_IMAGE_BYTES:,} bytes together")
+        return attached
 
     async def earlier(self, actor: UserId, exchanges: Sequence[Exchange], spec: ModelSpec, asked: Attached) -> Attached:
         """What came with the questions before, newest first, as far as it is still there and can be read."""
@@ -67,13 +78,25 @@ class OpenAttachments:
         for one in opened:
             if isinstance(one, BaseException) and not isinstance(one, DomainError):
                 raise one
+        return self._attached(files, opened, earlier=True)
+
+    def _attached(
+        self,
+        files: Sequence[StoredFile],
+        opened: Sequence[ParsedDocument | Image | BaseException],
+        *,
+        earlier: bool = False,
+    ) -> Attached:
+        documents = [
+            (AttachedDocument(file.name, one, earlier), partial(self.read, file))
+            for file, one in zip(files, opened, strict=True)
+            if isinstance(one, ParsedDocument)
+        ]
         return Attached(
-            documents=tuple(
-                AttachedDocument(one.name, one.document, earlier=True)
-                for one in opened
-                if isinstance(one, AttachedDocument)
-            ),
-            images=tuple(one for one in opened if isinstance(one, Image)),
+            tuple(file.attachment for file in files),
+            tuple(document for document, _ in documents),
+            tuple(again for _, again in documents),
+            tuple(one for one in opened if isinstance(one, Image)),
         )
 
     def _file_of(self, address: str) -> FileId:
@@ -92,10 +115,10 @@ class OpenAttachments:
             raise InvalidValue("file_url", NOT_YOURS, code="file_url_refused")
         return [found[file_id] for file_id in unique]
 
-    async def _open(self, file: StoredFile) -> AttachedDocument | Image:
+    async def _open(self, file: StoredFile) -> ParsedDocument | Image:
         if not file.kind.is_image:
-            return AttachedDocument(file.name, await self.read(file))
-        async with aclosing(self.storage.read(file.file_id)) as content:
+            return await self.read(file)
+        async with self.places.of(file.user_id), aclosing(self.storage.read(file.file_id)) as content:
             try:
                 return await self.parser.picture(file.kind, content)
             except DocumentRefused as refusal:

@@ -106,10 +106,10 @@ class StartChat:
         dialog = None if scene.dialog else _new_dialog(actor, question, agent)
         answer = _open_answer(question, spec)
         run = _queued(actor, answer, self.leases.until(), idempotency)
-        taken = _Taken(run, question, answer, agent, spec, attached, self.places.admit(spec, actor))
+        taken = _Taken(run, question, answer, agent, spec, self.places.admit(spec, actor))
         with self.runs.starting(run.run_id):
             try:
-                return await self._start(asked, taken, dialog)
+                return await self._start(asked, attached, taken, dialog)
             except (Conflict, NotFound):
                 taken.leave()
                 raise
@@ -119,7 +119,7 @@ class StartChat:
                 self.runs.beside(self._give_up(taken, defect))
                 raise
 
-    async def _start(self, asked: ChatRequest, taken: "_Taken", dialog: Dialog | None) -> LiveRun:
+    async def _start(self, asked: ChatRequest, attached: Attached, taken: "_Taken", dialog: Dialog | None) -> LiveRun:
         exchanges: Sequence[Exchange] = ()
         owner = taken.run.user_id
         async with self.transactions.autocommit() as tx:
@@ -127,7 +127,8 @@ class StartChat:
             if dialog is None:
                 # Read once the dialog is taken, so that nothing is still being said.
                 exchanges = await tx.messages.recent(taken.run.dialog_id, HISTORY_EXCHANGES, owner=owner)
-        live = self._live(asked, taken, exchanges)
+        told = Told(owner, taken.agent, taken.spec, exchanges, asked.user_input, attached)
+        live = self._live(asked, taken, Making(self.answering, told))
         self.runs.start(live)
         return live
 
@@ -147,10 +148,7 @@ class StartChat:
             except Unavailable:
                 await asyncio.sleep(RETRY_SECONDS)
 
-    def _live(self, asked: ChatRequest, taken: "_Taken", exchanges: Sequence[Exchange]) -> LiveRun:
-        told = Told(taken.run.user_id, taken.agent, taken.spec, exchanges, asked.user_input, taken.attached)
-        making = Making(self.answering, told)
-
+    def _live(self, asked: ChatRequest, taken: "_Taken", making: Making) -> LiveRun:
         async def store(transcript: Transcript, status: AnswerStatus, log: RunLog) -> Sequence[Recorded]:
             taken.leave()
             now = self.clock.now()
@@ -176,7 +174,6 @@ class _Taken:
     answer: Answer
     agent: Agent
     spec: ModelSpec
-    attached: Attached
     leave: Callable[[], None]
 
 

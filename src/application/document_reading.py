@@ -12,8 +12,20 @@ from application.ports.persistence import Transactions
 from domain.documents import ParsedDocument, Reading, Unreadable
 from domain.errors import DomainError, InvalidValue
 from domain.files import StoredFile
+from domain.ids import UserId
 
 OnTrouble = Callable[[Exception], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderPlaces:
+    """How many contents of one user are read at once in this process, so that nobody keeps all parsers to himself."""
+
+    for_each: int
+    _taken: WeakValueDictionary[UserId, asyncio.Semaphore] = field(default_factory=WeakValueDictionary)
+
+    def of(self, user_id: UserId) -> asyncio.Semaphore:
+        return self._taken.setdefault(user_id, asyncio.Semaphore(self.for_each))
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +35,7 @@ class ReadDocument:
     transactions: Transactions
     storage: FileStorage
     parser: DocumentParser
+    places: ReaderPlaces
     on_trouble: OnTrouble
     _in_use: WeakValueDictionary[tuple[str, str], ParsedDocument] = field(default_factory=WeakValueDictionary)
     _reading: dict[tuple[str, str], asyncio.Task[Reading]] = field(default_factory=dict)
@@ -68,7 +81,7 @@ class ReadDocument:
         return reading
 
     async def _parsed(self, file: StoredFile) -> tuple[Reading, bool]:
-        async with aclosing(self.storage.read(file.file_id)) as content:
+        async with self.places.of(file.user_id), aclosing(self.storage.read(file.file_id)) as content:
             try:
                 return await self.parser.parse(file.kind, content), True
             except DocumentRefused as refusal:

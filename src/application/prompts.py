@@ -41,7 +41,7 @@ def compose(
     Documents that don't go in whole can be searched by the model, if it uses tools.
     """
     documents = (*asked.documents, *earlier.documents)
-    searchable = [*runners, SearchAttachment(documents)] if documents and spec.tools else runners
+    searchable = [*runners, _search(asked, earlier)] if documents and spec.tools else runners
     room = _room(spec, _request(spec, agent, UserTurn(question, asked.images), searchable))
     budget = room * _DOCUMENTS_SHARE[0] // _DOCUMENTS_SHARE[1]
     shown = attached_text(documents, budget, searchable=spec.tools)
@@ -52,6 +52,11 @@ def compose(
     bare = _request(spec, agent, turn, offered)
     request = replace(bare, turns=(*window(exchanges, _room(spec, bare)), turn))
     return Prompt(request, {runner.spec.name: runner for runner in offered})
+
+
+def _search(asked: Attached, earlier: Attached) -> SearchAttachment:
+    names = [one.name for one in (*asked.documents, *earlier.documents)]
+    return SearchAttachment(names, (*asked.again, *earlier.again))
 
 
 def _request(spec: ModelSpec, agent: Agent, turn: UserTurn, runners: Sequence[ToolRunner]) -> ModelRequest:

@@ -3,11 +3,11 @@
 import logging
 from collections.abc import AsyncIterator
 
-from adapters.documents import ChildParsers, ParserLimits
 from dishka import Provider, Scope, provide
 
+from adapters.documents import ChildParsers, ParserLimits
 from application.attachments import OpenAttachments
-from application.document_reading import ReadDocument
+from application.document_reading import ReadDocument, ReaderPlaces
 from application.ports.document_parser import DocumentParser
 from application.ports.file_storage import FileStorage
 from application.ports.persistence import Transactions
@@ -36,14 +36,16 @@ class Documents(Provider):
         await parsers.aclose()
 
     @provide
-    def read(self, transactions: Transactions, storage: FileStorage, parser: DocumentParser) -> ReadDocument:
-        return ReadDocument(transactions, storage, parser, on_trouble=_not_kept)
+    def places(self, settings: Settings) -> ReaderPlaces:
+        return ReaderPlaces((settings.documents.workers + 1) // 2)
 
     @provide
-    def attachments(
-        self, transactions: Transactions, storage: FileStorage, parser: DocumentParser, read: ReadDocument
-    ) -> OpenAttachments:
-        return OpenAttachments(transactions, storage, parser, read)
+    def read(
+        self, transactions: Transactions, storage: FileStorage, parser: DocumentParser, places: ReaderPlaces
+    ) -> ReadDocument:
+        return ReadDocument(transactions, storage, parser, places, on_trouble=_not_kept)
+
+    attachments = provide(OpenAttachments)
 
 
 def _not_kept(trouble: Exception) -> None:

@@ -1,6 +1,7 @@
 """Files that come with a question, on both databases: whose they are, what the model gets of them, what is kept."""
 
 import asyncio
+import gc
 import itertools
 from dataclasses import replace
 
@@ -9,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.database.transactions import DatabaseTransactions
-from adapters.scripted import ScriptedChatModel, call, delta, finished
+from adapters.scripted import ScriptedChatModel, call, delta, finished, hold
 from application.chat import ChatRequest
 from chat_desk import ChatDesk, read
 from domain.attachments import MOST_IN_QUESTION
 from domain.conversation import Image, ModelRequest, UserTurn
+from domain.documents import ParsedDocument
 from domain.errors import InvalidValue, ModelError, NotFound, Unavailable
 from domain.files import FileKind
 from domain.ids import UserId
@@ -244,6 +246,49 @@ async def test_the_model_searches_what_did_not_fit(transactions: DatabaseTransac
     assert isinstance(answer, Answer)
     assert answer.status is AnswerStatus.COMPLETE
     assert [step.tool_name for step in answer.steps] == ["search_attachment"] * 2
+
+
+async def test_who_has_slow_documents_waits_alone(desk: ChatDesk) -> None:
+    slow, other = await desk.person(), await desk.person()
+    desk.parser.gate = asyncio.Event()
+    addresses = [await stored(desk.transactions, desk.storage, slow, b"slow %d" % n) for n in range(5)]
+    waiting = [asyncio.create_task(ask(desk, slow, "Read", one, dialog=f"d{n}")) for n, one in enumerate(addresses)]
+    while not desk.parser.reading:
+        await asyncio.sleep(0)
+    address = await stored(desk.transactions, desk.storage, other, b"quick")
+    async with asyncio.timeout(5):
+        assert "quick" in said(await ask(desk, other, "Read", address))
+    assert desk.parser.reading == 1
+    desk.parser.gate.set()
+    await asyncio.gather(*waiting)
+
+
+async def test_one_who_goes_away_does_not_stop_the_reading_for_the_others(desk: ChatDesk) -> None:
+    people = [await desk.person() for _ in range(2)]
+    desk.parser.gate = asyncio.Event()
+    addresses = [await stored(desk.transactions, desk.storage, one, b"slow and the same") for one in people]
+    asking = [
+        asyncio.create_task(ask(desk, one, "Read", address)) for one, address in zip(people, addresses, strict=True)
+    ]
+    while not desk.parser.reading:
+        await asyncio.sleep(0)
+    asking[0].cancel()
+    desk.parser.gate.set()
+    assert "slow and the same" in str(await asking[1])
+    assert len(desk.parser.parsed) == 1
+
+
+async def test_a_long_answer_does_not_hold_its_documents(transactions: DatabaseTransactions) -> None:
+    gate = hold()
+    desk = ChatDesk(transactions, ScriptedChatModel([gate, delta("x")]))
+    actor = await desk.person()
+    address = await stored(desk.transactions, desk.storage, actor, b"word " * 20_000)
+    run = await desk.start(actor, ChatRequest("Why?", "d", file_urls=(address,), background=True))
+    await gate.reached.wait()
+    gc.collect()
+    assert not [one for one in gc.get_objects() if isinstance(one, ParsedDocument) and len(one.text) == 100_000]
+    gate.release()
+    await run.wait()
 
 
 ACTIONS = st.lists(

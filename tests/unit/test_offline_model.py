@@ -250,7 +250,7 @@ def test_a_question_about_nothing_in_it_gets_the_beginning_of_the_document() -> 
 
 
 def test_what_is_not_shown_of_a_document_is_searched() -> None:
-    search = SearchAttachment([AttachedDocument("report.pdf", ParsedDocument("long"))]).spec
+    search = SearchAttachment(["report.pdf"], []).spec
     asked = UserTurn(with_document("word " * 1000, "When was the turbine built?", budget=200))
     assert calls_of(answer_to(ModelRequest("offline", "", (asked,), (search,)))) == [
         ("search_attachment", {"query": "When was the turbine built?"})
