@@ -77,7 +77,7 @@ def test_other_texts_name_no_file(text: str) -> None:
 MUTATIONS = st.sampled_from("/\\.%?#@: \t\r\n\x00é\u202e\u2044\uff0f\uff0e\ud800aZ0ilou;&=")
 
 
-@given(st.integers(0, len(GOOD)), MUTATIONS, st.booleans())
+@given(st.integers(1, len(GOOD)), MUTATIONS, st.booleans())
 def test_only_what_has_exactly_the_form_names_a_file(place: int, char: str, replaces: bool) -> None:
     """A second, slower reading of the rule, over everything near a good address."""
     text = f"http://host{GOOD}"
