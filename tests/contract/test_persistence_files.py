@@ -5,7 +5,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +18,7 @@ from application.ports.persistence import Transaction
 from domain.errors import DomainError, NotFound, Unauthenticated
 from domain.files import FileKind, StoredFile, Uploaded, parse_file_name
 from domain.ids import FileId, new_id
+from servers.postgres import Postgres
 from stored import NOBODY, NOW, registered, seconds, sha256_of, stored_file, uploaded, user
 
 HOUR_AGO = seconds(-3600)
@@ -295,3 +298,38 @@ async def test_what_is_rolled_back_leaves_no_row(transactions: DatabaseTransacti
         await add_and_fail()
     async with transactions.autocommit() as tx:
         assert await tx.files.known([one.file_id]) == frozenset()
+
+
+async def test_deleting_accounts_whose_files_are_emptied_and_forgotten_meets_no_deadlock(
+    postgres: Postgres, postgres_url: str
+) -> None:
+    name = urlsplit(postgres_url).path[1:]
+    # Rather a deadlock found at once than none met.
+    postgres.execute(f"ALTER DATABASE {name} SET deadlock_timeout = '5ms'")
+    transactions = DatabaseTransactions.open(postgres_url)
+    for _ in range(10):
+        owner = await registered(transactions)
+        files = [await uploaded(transactions, owner) for _ in range(60)]
+        ids = [one.file_id for one in files]
+        await asyncio.gather(*(outcome_of(transactions, partial(remove, one=one)) for one in files))
+        async with transactions.autocommit() as tx:
+            steps = [tx.files.emptied(order) for order in (ids, ids[::-1], sorted(ids))]
+            await asyncio.gather(*steps, tx.users.remove(owner), *(forget(transactions) for _ in range(4)))
+            await tx.files.emptied(ids)
+            await tx.files.forget(seconds(9), 99)
+            assert await tx.files.known(ids) == frozenset()
+    await transactions.aclose()
+    assert await deadlocks(postgres_url) == 0
+
+
+async def remove(tx: Transaction, one: StoredFile) -> None:
+    await tx.files.remove(one.file_id, NOW, owner=one.user_id)
+
+
+async def deadlocks(url: str) -> int:
+    connection = await asyncpg.connect(url)
+    try:
+        found = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+        return int(await connection.fetchval(found))
+    finally:
+        await connection.close()

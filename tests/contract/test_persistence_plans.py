@@ -1,7 +1,7 @@
 """No query of a list or a chat reads a whole table."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -9,11 +9,12 @@ from sqlalchemy import event, insert
 from sqlalchemy.engine import Connection
 
 from adapters.database.run_rows import from_opening
-from adapters.database.tables import runs
+from adapters.database.tables import files, readings, runs
 from adapters.database.transactions import DatabaseTransactions
 from application.paging import Position, Window
 from application.ports.persistence import Transaction
-from domain.ids import AgentId, FamilyId, RunId, UserId
+from domain.documents import ParsedDocument
+from domain.ids import AgentId, FamilyId, FileId, RunId, UserId
 from domain.messages import Answer, Question
 from domain.users import FailedLogins, UserName
 from stored import (
@@ -26,12 +27,28 @@ from stored import (
     open_answer,
     piece,
     question,
+    registered,
     run_of,
     seconds,
+    stored_file,
     with_dialog,
 )
 
-BIG = ("users", "agents", "dialogs", "messages", "api_keys", "refresh_tokens", "login_failures", "runs", "run_log")
+BIG = (
+    "users",
+    "agents",
+    "dialogs",
+    "messages",
+    "api_keys",
+    "refresh_tokens",
+    "login_failures",
+    "runs",
+    "run_log",
+    "files",
+    "readings",
+)
+WANTED_ALONE = "SCAN files USING INDEX files_gone"
+"""Of an index that holds nothing but what is asked for, all may be read."""
 
 
 @pytest.fixture
@@ -82,6 +99,25 @@ async def use_everything(transactions: DatabaseTransactions, owner: UserId) -> N
         await tx.messages.get(answer.message_id, owner=owner)
         await tx.messages.rate(answer.message_id, None, owner=owner)
         await tx.dialogs.remove(DIALOG, owner=owner)
+        await use_files(tx, owner)
+        await tx.users.remove(owner)
+
+
+async def use_files(tx: Transaction, owner: UserId) -> None:
+    one, other = stored_file(owner), FileId("other")
+    await tx.files.add(one)
+    await tx.files.get(one.file_id, owner=owner)
+    await tx.files.list(Window(20, Position(NOW, "x")), owner=owner)
+    await tx.files.these([one.file_id, other], owner=owner)
+    await tx.files.signed(one.file_id)
+    await tx.files.uploaded(NOW, owner=owner)
+    await tx.files.remove(one.file_id, NOW, owner=owner)
+    await tx.files.removed(10)
+    await tx.files.emptied([one.file_id, other])
+    await tx.files.forget(NOW, 10)
+    await tx.files.known([one.file_id, other])
+    await tx.readings.put(one.sha256, "pdf/1", ParsedDocument("text"))
+    await tx.readings.get([one.sha256, "other"], "pdf/1")
 
 
 async def use_runs(tx: Transaction, owner: UserId, asked: Question, answer: Answer) -> None:
@@ -132,16 +168,79 @@ async def test_open_runs_are_found_among_many_by_the_index_of_the_open_ones(
         await tx.dialogs.scene(DIALOG, None, owner=owner)
         await tx.runs.abandoned(NOW, 10)
         await tx.runs.open_in(DIALOG, owner=owner)
+    for plan, index in zip(await plans(transactions, sent), ("runs_open", "runs_leases", "runs_open"), strict=False):
+        assert index in plan
+        assert "SCAN runs" not in plan
+
+
+async def plans(transactions: DatabaseTransactions, sent: Sequence[tuple[str, Any]]) -> list[str]:
+    """How the database would do each, with the tables as they are."""
     explain = "EXPLAIN QUERY PLAN " if transactions.database.dialect == "sqlite" else "EXPLAIN "
 
-    def explain_all() -> None:
+    def explain_all() -> list[str]:
         with transactions.database.writer.connect() as connection:
-            for (statement, parameters), index in zip(sent, ("runs_open", "runs_leases", "runs_open"), strict=False):
-                plan = connection.exec_driver_sql(explain + statement, parameters).fetchall()
-                assert index in str(plan)
-                assert "SCAN runs" not in str(plan)
+            return [
+                str(connection.exec_driver_sql(explain + statement, parameters).fetchall())
+                for statement, parameters in sent
+            ]
 
-    await transactions.database.run(explain_all)
+    return await transactions.database.run(explain_all)
+
+
+async def test_of_many_files_each_question_reads_its_index(
+    transactions: DatabaseTransactions, sent: list[tuple[str, Any]]
+) -> None:
+    owner = await registered(transactions)
+    await with_files(transactions, owner)
+    sent.clear()
+    expected = (
+        ("files_by_user",),
+        ("files_by_user", "files_sizes"),
+        ("files_gone",),
+        ("files_emptied", "files_pk"),
+        ("readings_pk", "files_by_content"),
+    )
+    async with transactions.begin() as tx:
+        await tx.files.list(Window(20), owner=owner)
+        await tx.files.uploaded(seconds(-3600), owner=owner)
+        await tx.files.removed(10)
+        await tx.files.forget(NOW, 10)
+        await tx.readings.remove_unused(10)
+    for plan, indexes in zip(await plans(transactions, sent), expected, strict=True):
+        # SQLite names the index of a primary key after its table.
+        shown = plan.replace("sqlite_autoindex_readings_1", "readings_pk").replace(
+            "sqlite_autoindex_files_1", "files_pk"
+        )
+        assert [index for index in indexes if index not in shown] == []
+        assert "Seq Scan on files" not in plan
+        assert "Seq Scan on readings" not in plan
+        assert "SCAN files" not in plan.replace(WANTED_ALONE, "")
+    # The key's index is read from its begin, but never the texts.
+    assert "readings USING COVERING INDEX" in plan or "Index Only Scan using readings_pk" in plan
+
+
+async def with_files(transactions: DatabaseTransactions, owner: UserId) -> None:
+    """Many of many users, each content read once; a few were removed, a few of these emptied."""
+    users = [owner, *[await registered(transactions) for _ in range(30)]]
+    rows = [
+        {column.name: getattr(one, column.name, None) for column in files.c}
+        | {"removed_at": NOW if number < 3 else None, "has_content": number != 1}
+        for someone in users
+        for number in range(100)
+        for one in [stored_file(someone, sha256=f"{someone}{number}", created_at=seconds(number))]
+    ]
+    read = [{"sha256": row["sha256"], "parser": "pdf/1", "outcome": "x" * 1000} for row in rows]
+
+    def store() -> None:
+        with transactions.database.writer.begin() as connection:
+            connection.execute(insert(files), rows)
+            connection.execute(insert(readings), read)
+        if transactions.database.dialect != "sqlite":
+            with transactions.database.writer.connect() as connection:
+                connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+                connection.exec_driver_sql("VACUUM ANALYZE files, readings, users")
+
+    await transactions.database.run(store)
 
 
 async def with_runs(transactions: DatabaseTransactions, owner: UserId) -> None:
@@ -167,7 +266,9 @@ async def with_runs(transactions: DatabaseTransactions, owner: UserId) -> None:
 def explained_by_sqlite(connection: Connection, statement: str, parameters: Any) -> list[str]:
     plan = connection.exec_driver_sql("EXPLAIN QUERY PLAN " + statement, parameters).fetchall()
     steps = [str(row[3]) for row in plan]
-    return [step for step in steps for table in BIG if step.split(" USING")[0] == f"SCAN {table}"]
+    return [
+        step for step in steps for table in BIG if step.split(" USING")[0] == f"SCAN {table}" and step != WANTED_ALONE
+    ]
 
 
 def explained_by_postgres(connection: Connection, statement: str, parameters: Any) -> list[str]:

@@ -9,12 +9,14 @@ from sqlalchemy import event
 
 from adapters.database.transactions import DatabaseTransactions
 from application.paging import Window
+from domain.documents import ParsedDocument
 from domain.errors import Conflict, Unavailable
 from domain.ids import DialogId, UserId
 from domain.messages import Feedback
 from domain.runs import Idempotency, RunStatus
 from stored import (
     DIALOG,
+    NOW,
     dialog,
     exchange,
     finished,
@@ -25,6 +27,8 @@ from stored import (
     registered,
     run_of,
     seconds,
+    stored_file,
+    uploaded,
     with_dialog,
 )
 
@@ -221,3 +225,63 @@ async def test_reads_and_the_first_statement_of_a_transaction_come_again(
     breaking.at("INSERT INTO users", after=1)
     await registered(transactions, "Ann")
     assert breaking.tries == 2
+
+
+@pytest.mark.parametrize("lost", [{"after": 1}, {"before": 1}])
+async def test_a_file_whose_acknowledgement_was_lost_is_there_once(
+    transactions: DatabaseTransactions, breaking: Breaking, lost: dict[str, int]
+) -> None:
+    owner = await registered(transactions)
+    one = stored_file(owner)
+    breaking.at("INSERT INTO files", **lost)
+    async with transactions.autocommit() as tx:
+        await tx.files.add(one)
+        assert breaking.tries == 2
+        assert await tx.files.list(Window(), owner=owner) == [one]
+
+
+async def test_a_file_that_was_lost_twice_may_come_again(
+    transactions: DatabaseTransactions, breaking: Breaking
+) -> None:
+    owner = await registered(transactions)
+    one = stored_file(owner)
+    breaking.at("INSERT INTO files", after=2)
+    async with transactions.autocommit() as tx:
+        with pytest.raises(Unavailable):
+            await tx.files.add(one)
+        await tx.files.add(one)
+        assert await tx.files.list(Window(), owner=owner) == [one]
+
+
+async def test_a_removal_that_may_have_happened_is_not_told_as_not_found(
+    transactions: DatabaseTransactions, breaking: Breaking
+) -> None:
+    owner = await registered(transactions)
+    one = await uploaded(transactions, owner)
+    breaking.at("UPDATE files", after=1)
+    async with transactions.autocommit() as tx:
+        with pytest.raises(Unavailable):
+            await tx.files.remove(one.file_id, NOW, owner=owner)
+        assert breaking.tries == 1
+        assert await tx.files.removed(9) == [one.file_id]
+
+
+@pytest.mark.parametrize("lost", [{"after": 1}, {"before": 1}])
+async def test_the_upkeep_of_files_goes_on_when_a_connection_breaks(
+    transactions: DatabaseTransactions, breaking: Breaking, lost: dict[str, int]
+) -> None:
+    owner = await registered(transactions)
+    one = await uploaded(transactions, owner)
+    async with transactions.autocommit() as tx:
+        await tx.files.remove(one.file_id, NOW, owner=owner)
+        for text, step in (
+            ("INSERT INTO readings", lambda: tx.readings.put(one.sha256, "p", ParsedDocument("text"))),
+            ("UPDATE files", lambda: tx.files.emptied([one.file_id])),
+            ("DELETE FROM files", lambda: tx.files.forget(seconds(9), 9)),
+            ("DELETE FROM readings", lambda: tx.readings.remove_unused(9)),
+        ):
+            breaking.at(text, **lost)
+            await step()
+            assert breaking.tries == 2
+        assert await tx.files.known([one.file_id]) == frozenset()
+        assert await tx.readings.get([one.sha256], "p") == {}

@@ -1,6 +1,7 @@
 """The schema: up, down and up again, and exactly what tables.py says."""
 
 import asyncio
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,9 +18,11 @@ from adapters.database import schema
 from adapters.database.engine import open_database
 from adapters.database.tables import metadata
 from adapters.database.transactions import DatabaseTransactions
+from application.paging import Window
 from domain.agents import DEFAULT_AGENT
 from domain.errors import Unavailable
-from stored import open_answer, question, registered, run_of, with_dialog
+from domain.messages import Exchange
+from stored import DIALOG, exchange, open_answer, question, registered, run_of, uploaded, with_dialog
 
 
 async def looked_at(url: str, look: Callable[[Connection], Any]) -> Any:
@@ -126,3 +129,45 @@ async def test_answers_under_way_at_a_migration_end_as_interrupted(empty_databas
     await transactions.aclose()
     await schema.downgrade(url, "0001")
     assert ("", "interrupted", False) in await looked_at(url, statuses)
+
+
+async def test_questions_from_before_there_were_files_have_none(empty_database_url: str) -> None:
+    url = empty_database_url
+    await schema.migrate(url)
+    transactions = DatabaseTransactions.open(url)
+    owner = await with_dialog(transactions)
+    asked, answer = await exchange(transactions, owner)
+    file = await uploaded(transactions, owner)
+    await transactions.aclose()
+    await schema.downgrade(url, "0002")
+    assert await schema.current_revision(url) == "0002"
+    assert not {"files", "readings"} & await looked_at(url, table_names)
+    await schema.migrate(url)
+    transactions = DatabaseTransactions.open(url)
+    async with transactions.autocommit() as tx:
+        assert await tx.messages.history(DIALOG, Window(), owner=owner) == [asked, answer]
+        assert await tx.messages.recent(DIALOG, 5, owner=owner) == [Exchange(asked.content, answer.content)]
+        assert await tx.files.list(Window(), owner=owner) == []
+        await tx.files.add(file)
+        assert await tx.files.list(Window(), owner=owner) == [file]
+    await transactions.aclose()
+
+
+async def test_indexes_are_made_as_the_tables_say(database_url: str) -> None:
+    """Also which rows a partial index holds: the comparison above does not look at that."""
+
+    def conditions(connection: Connection) -> dict[str, str]:
+        postgres = connection.dialect.name == "postgresql"
+        found = connection.exec_driver_sql(
+            "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'"
+            if postgres
+            else "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+        )
+        return {name: plain(sql.partition("WHERE")[2]) for name, sql in found if "WHERE" in sql}
+
+    def plain(condition: str) -> str:
+        return re.sub(r"[()\s]|::text", "", condition)
+
+    indexes = [index for table in metadata.tables.values() for index in table.indexes]
+    wanted = {str(one.name): plain(str(one.dialect_options["sqlite"]["where"])) for one in indexes}
+    assert await looked_at(database_url, conditions) == {name: one for name, one in wanted.items() if one != "None"}
