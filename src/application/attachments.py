@@ -1,13 +1,14 @@
 """From the addresses that a question carries to what a model is given: the caller's own files, and nothing else."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from application.document_reading import ReadDocument, ReaderPlaces
+from application.files import LinkFile
 from application.ports.document_parser import DocumentParser, DocumentRefused
 from application.ports.file_storage import FileStorage
 from application.ports.persistence import Transactions
@@ -17,7 +18,7 @@ from domain.documents import ParsedDocument
 from domain.errors import DomainError, InvalidValue, ModelError, TooLarge
 from domain.files import Attachment, StoredFile
 from domain.ids import FileId, UserId
-from domain.messages import Exchange
+from domain.messages import Exchange, Message, Question
 from domain.models import ModelSpec
 
 MOST_IMAGE_BYTES: Final = 16_000_000
@@ -123,6 +124,19 @@ class OpenAttachments:
                 return await self.parser.picture(file.kind, content)
             except DocumentRefused as refusal:
                 raise InvalidValue("file_url", f"{file.name} {refusal.reason}", code=refusal.code) from refusal
+
+
+@dataclass(frozen=True, slots=True)
+class LinkAttachments:
+    """Addresses for the files that messages show; whether the files are still there shows when they are opened."""
+
+    link: LinkFile
+
+    async def __call__(self, messages: Iterable[Message], server: str) -> Mapping[FileId, str]:
+        files = {
+            file.file_id: file for message in messages if isinstance(message, Question) for file in message.attachments
+        }
+        return {file_id: await self.link(file, server) for file_id, file in files.items()}
 
 
 def _refuse_blind(spec: ModelSpec, images: Sequence[StoredFile]) -> None:

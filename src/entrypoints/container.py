@@ -26,6 +26,7 @@ from application.run_registry import RunRegistry
 from domain.ids import ModelId
 from entrypoints.chat_models import ConfiguredModels
 from entrypoints.chat_provider import Chat, Tools
+from entrypoints.documents_provider import Documents
 from entrypoints.files_provider import Files, StorageHealth
 from entrypoints.http.auth import CallerProvider
 from entrypoints.http.http_config import HttpConfig
@@ -215,6 +216,7 @@ def make_container(settings: Settings) -> AsyncContainer:
         AgentsAndDialogs(),
         Chat(),
         Files(secrets_of),
+        Documents(),
         Web(),
         CallerProvider(),
         LitestarProvider(),

@@ -3,10 +3,11 @@
 import logging
 from collections.abc import AsyncIterator
 
-from dishka import Provider, Scope, provide
+from dishka import Provider, Scope, provide, provide_all
 
-from adapters.documents import ChildParsers, ParserLimits
-from application.attachments import OpenAttachments
+from adapters.documents.child_parsers import ChildParsers
+from adapters.documents.limits import ParserLimits
+from application.attachments import LinkAttachments, OpenAttachments
 from application.document_reading import ReadDocument, ReaderPlaces
 from application.ports.document_parser import DocumentParser
 from application.ports.file_storage import FileStorage
@@ -30,8 +31,9 @@ class Documents(Provider):
             timeout_seconds=chosen.timeout_seconds,
             memory_bytes=chosen.memory_bytes,
             workers=chosen.workers,
+            ocr=chosen.ocr != "none",
         )
-        parsers = ChildParsers(limits, ocr=chosen.ocr != "none")
+        parsers = ChildParsers(limits)
         yield parsers
         await parsers.aclose()
 
@@ -45,7 +47,7 @@ class Documents(Provider):
     ) -> ReadDocument:
         return ReadDocument(transactions, storage, parser, places, on_trouble=_not_kept)
 
-    attachments = provide(OpenAttachments)
+    use_cases = provide_all(OpenAttachments, LinkAttachments)
 
 
 def _not_kept(trouble: Exception) -> None:

@@ -103,7 +103,7 @@ def streamed(event: ChatEvent) -> Any:
 
 
 def shown(message: Question | Answer) -> Any:
-    return msgspec.to_builtins(MessageView.of(message))
+    return msgspec.to_builtins(MessageView.of(message, {}))
 
 
 def test_an_answer_shows_all_that_the_stream_showed() -> None:

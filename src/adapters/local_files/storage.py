@@ -14,7 +14,7 @@ from application.file_ids import is_file_id, time_prefix
 from application.file_links import address, file_in, granted
 from application.ports.security import LinkSigner
 from domain.errors import NotFound
-from domain.files import StoredFile
+from domain.files import NamedFile
 from domain.ids import FileId
 
 T = TypeVar("T")
@@ -71,7 +71,7 @@ class LocalFiles:
             for file_id in await self._run(disk.ids_between, folder, first, last):
                 yield file_id
 
-    async def link(self, file: StoredFile, expires_at: datetime, server: str) -> str:
+    async def link(self, file: NamedFile, expires_at: datetime, server: str) -> str:
         expires = int(expires_at.timestamp())
         signature = self._signer.sign(granted(file.file_id, file.safe_name, expires))
         return address(server, file.file_id, file.safe_name, expires, signature)

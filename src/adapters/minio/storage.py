@@ -14,7 +14,7 @@ from adapters.minio.errors import FAILURES, unavailable
 from application.file_headers import disposition, shown_type
 from application.file_ids import is_file_id, time_prefix
 from domain.errors import NotFound
-from domain.files import StoredFile
+from domain.files import NamedFile
 from domain.ids import FileId
 
 T = TypeVar("T")
@@ -112,7 +112,7 @@ class MinioFiles:
                 if file_id not in unfinished:
                     yield file_id
 
-    async def link(self, file: StoredFile, expires_at: datetime, server: str) -> str:  # noqa: ARG002
+    async def link(self, file: NamedFile, expires_at: datetime, server: str) -> str:  # noqa: ARG002
         """A storage of its own has its own address: `server` is not in it. No network: the region is known."""
         ends = expires_at.replace(microsecond=0)
         begins = min(datetime.now(UTC).replace(microsecond=0), ends - _SECOND)

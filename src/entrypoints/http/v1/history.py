@@ -1,19 +1,40 @@
 """The messages of a dialog, and what people think of them."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from dishka.integrations.litestar import FromDishka, inject
-from litestar import get, post
+from litestar import Request, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Struct
 
+from application.attachments import LinkAttachments
 from application.dialogs import RateMessage, ShowHistory, ShowMessage
 from application.paging import Window
-from domain.ids import DialogId, MessageId
+from domain.files import Attachment
+from domain.ids import DialogId, FileId, MessageId
 from domain.messages import Answer, Feedback, Message, Question
 from entrypoints.http.auth import Caller
 from entrypoints.http.chat_views import CitationView, StepView, UsageView
 from entrypoints.http.envelope import Envelope, PageEnvelope, ok, page_of, rfc3339
+from entrypoints.http.http_config import HttpConfig
 from entrypoints.http.identifiers import Cursor, Identifier, Limit, from_path
+from entrypoints.http.server_address import server_address
+
+
+class AttachmentView(Struct):
+    """A file that came with a question. Under `url` anybody can read it for a while, unless it was removed."""
+
+    file_id: str
+    name: str
+    kind: str
+    size: int
+    url: str
+
+    @classmethod
+    def of(cls, file: Attachment, url: str) -> "AttachmentView":
+        return cls(file.file_id, file.name, file.kind.value, file.size, url)
 
 
 class MessageView(Struct):
@@ -29,7 +50,7 @@ class MessageView(Struct):
     content: str
     create_time: str
     status: str = "complete"
-    attachments: list[str] = []
+    attachments: list[AttachmentView] = []
     events: list[StepView] = []
     citations: list[CitationView] = []
     model: str | None = None
@@ -40,7 +61,7 @@ class MessageView(Struct):
     feedback: str | None = None
 
     @classmethod
-    def of(cls, message: Message) -> "MessageView":
+    def of(cls, message: Message, urls: Mapping[FileId, str]) -> "MessageView":
         view = cls(
             message_id=message.message_id,
             id=message.message_id,
@@ -50,7 +71,10 @@ class MessageView(Struct):
             create_time=rfc3339(message.created_at),
             feedback=message.feedback,
         )
-        return view if isinstance(message, Question) else view._answered(message)
+        if not isinstance(message, Question):
+            return view._answered(message)
+        view.attachments = [AttachmentView.of(file, urls[file.file_id]) for file in message.attachments]
+        return view
 
     def _answered(self, answer: Answer) -> "MessageView":
         self.status = answer.status
@@ -74,19 +98,30 @@ async def show_history(
     dialog_id: FromQuery[str],
     caller: FromDishka[Caller],
     show: FromDishka[ShowHistory],
+    link: FromDishka[LinkAttachments],
+    request: Request[Any, Any, Any],
+    config: FromDishka[HttpConfig],
     limit: Limit = None,
     cursor: Cursor = None,
 ) -> PageEnvelope[MessageView]:
     wanted = DialogId(from_path("dialog", dialog_id))
-    return page_of(await show(caller.user_id, wanted, Window.parse(limit, cursor)), MessageView.of)
+    found = await show(caller.user_id, wanted, Window.parse(limit, cursor))
+    urls = await link(found.items, server_address(request, config))
+    return page_of(found, lambda message: MessageView.of(message, urls))
 
 
 @get("/message/{message_id:str}", summary="One message", tags=["dialogs"])
 @inject
 async def show_message(
-    message_id: FromPath[str], caller: FromDishka[Caller], show: FromDishka[ShowMessage]
+    message_id: FromPath[str],
+    caller: FromDishka[Caller],
+    show: FromDishka[ShowMessage],
+    link: FromDishka[LinkAttachments],
+    request: Request[Any, Any, Any],
+    config: FromDishka[HttpConfig],
 ) -> Envelope[MessageView]:
-    return ok(MessageView.of(await show(caller.user_id, MessageId(from_path("message", message_id)))))
+    message = await show(caller.user_id, MessageId(from_path("message", message_id)))
+    return ok(MessageView.of(message, await link([message], server_address(request, config))))
 
 
 @post("/message/like", status_code=200, summary="Say that a message is good", tags=["dialogs"])
