@@ -5,7 +5,7 @@ import unicodedata
 from typing import Final
 from urllib.parse import quote
 
-from domain.files import LONGEST_SAFE_NAME, FileKind, StoredFile
+from domain.files import LONGEST_SAFE_NAME, FileKind, NamedFile
 
 _FOLDERS: Final = re.compile(r".*[/\\]", re.DOTALL)
 _NOT_PLAIN: Final = re.compile(r"[^A-Za-z0-9._-]")
@@ -16,19 +16,19 @@ _ALLOWED: Final = "!#$&+-.^_`|~"
 """RFC 8187, attr-char: what stays unencoded beside letters and digits."""
 
 
-def shown_type(file: StoredFile) -> str:
+def shown_type(file: NamedFile) -> str:
     """The media type to serve it with. No charset: the text may be in any, and browsers look for themselves."""
     return FileKind.TEXT.media_type if file.kind is FileKind.HTML else file.kind.media_type
 
 
-def disposition(file: StoredFile) -> str:
+def disposition(file: NamedFile) -> str:
     """RFC 6266, the name in both forms; ASCII without quotes, whatever the file is called."""
     manner = "inline" if file.is_shown_by_browsers else "attachment"
     plain = _NOT_PLAIN.sub("_", file.safe_name)
     return f"{manner}; filename=\"{plain}\"; filename*=UTF-8''{quote(download_name(file), safe=_ALLOWED)}"
 
 
-def download_name(file: StoredFile) -> str:
+def download_name(file: NamedFile) -> str:
     """What the client called it, without folders, and with an extension that does not lie about the content."""
     extension = file.safe_name.rpartition(".")[2]
     last = _FOLDERS.sub("", file.name)
