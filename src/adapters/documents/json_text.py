@@ -27,7 +27,6 @@ def laid_out(text: str) -> str:
     if "\n" in text.strip():
         return text
     try:
-        msgspec.json.decode(text)
         text = msgspec.json.format(text, indent=2)
     except (msgspec.MsgspecError, RecursionError, UnicodeError):
         return text

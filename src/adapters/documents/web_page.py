@@ -20,7 +20,7 @@ _BLOCKS: Final = frozenset(
     re.findall(
         r"\w+",
         "address article aside blockquote body center dd details dialog div dl dt fieldset figcaption figure footer "
-        "form header hgroup hr html legend li main ol p pre section summary ul tr td th caption table thead tbody tfoot",
+        "form header hgroup hr html legend li main ol p pre section summary ul tr td th caption table thead tbody",
     )
 )
 _HEADINGS: Final = {f"h{level}": level for level in range(1, 7)}
