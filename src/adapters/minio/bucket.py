@@ -7,6 +7,7 @@ long as a client takes to send its file.
 import contextlib
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import Final
 
@@ -23,6 +24,15 @@ from domain.ids import FileId
 _PAGE: Final = 1000
 _NOT_LISTED: Final = frozenset({"AccessDenied", "MethodNotAllowed", "NotImplemented"})
 _MADE: Final = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Of a content of `size` bytes."""
+
+    data: bytes
+    size: int
+    version: str | None
 
 
 class Bucket:
@@ -52,19 +62,20 @@ class Bucket:
             raise no_bucket()
         self.make()
 
-    def piece(self, file_id: FileId, start: int, length: int) -> tuple[bytes, int]:
-        """At most so many bytes, and the size of the whole. A connection for this alone: slow readers hold none."""
+    def piece(self, file_id: FileId, start: int, length: int, version: str | None) -> Piece:
+        """At most so many bytes, of that version if one is given. Each has its connection: slow readers hold none."""
+        headers: dict[str, str | list[str] | tuple[str]] = {"If-Match": version} if version else {}
         try:
-            answer = self._client.get_object(self._name, key_of(file_id), offset=start, length=length)
+            answer = self._client.get_object(self._name, key_of(file_id), start, length, headers)
         except S3Error as error:
-            if error.code == "NoSuchKey":
+            if error.code == "NoSuchKey" and version is None:
                 raise NotFound("file", file_id) from None
             if error.code == "InvalidRange":
-                return b"", 0
+                return Piece(b"", 0, version)
             raise
         try:
             size = _size(answer.headers.get("Content-Range"), answer.headers.get("Content-Length"), start, length)
-            return answer.read(length), size
+            return Piece(answer.read(length), size, answer.headers.get("ETag"))
         finally:
             answer.close()
             answer.release_conn()

@@ -35,11 +35,15 @@ _CLOCK: Final = "The file storage refuses the server, for their clocks differ: s
 _REGION: Final = "The file storage is in another region: check storage.region and storage.endpoint."
 _FULL: Final = "The file storage is full: make room in it."
 
+_CHANGED: Final = "The file was removed or replaced while it was read."
+
 _REASONS: Final[Mapping[str, str]] = {
     "InvalidAccessKeyId": _REFUSED,
     "SignatureDoesNotMatch": _REFUSED,
     "AccessDenied": _FORBIDDEN,
     "NoSuchBucket": _NO_BUCKET,
+    "NoSuchKey": _CHANGED,
+    "PreconditionFailed": _CHANGED,
     "RequestTimeTooSkewed": _CLOCK,
     "AuthorizationHeaderMalformed": _REGION,
     "PermanentRedirect": _REGION,

@@ -86,15 +86,16 @@ class MinioFiles:
         if not is_file_id(file_id):
             raise NotFound("file", file_id)
         is_empty = stop is not None and stop <= start
+        version: str | None = None
         while True:
             length = _PIECE if stop is None else max(1, min(_PIECE, stop - start))
             # Also for no bytes at all: whether the file is there must be said.
-            piece, size = await self._run(self._bucket.piece, file_id, start, length)
-            start += len(piece)
-            if not piece or is_empty:
+            piece = await self._run(self._bucket.piece, file_id, start, length, version)
+            start, version = start + len(piece.data), piece.version
+            if not piece.data or is_empty:
                 return
-            yield piece
-            if start >= size or start == stop:
+            yield piece.data
+            if start >= piece.size or start == stop:
                 return
 
     async def remove(self, file_id: FileId) -> None:
