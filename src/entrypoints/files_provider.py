@@ -55,7 +55,7 @@ class Files(Provider):
 
     @provide
     async def storage(self, settings: Settings, signer: LinkSigner) -> AsyncIterator[FileStorage]:
-        opened = FILE_STORAGES[settings.storage.kind](settings, signer)
+        opened = open_storage(settings, signer)
         yield opened
         await opened.aclose()
 
@@ -74,6 +74,10 @@ class Files(Provider):
     @provide
     def sweep(self, transactions: Transactions, storage: FileStorage, clock: Clock) -> SweepFiles:
         return SweepFiles(transactions, storage, clock, on_trouble=_not_swept)
+
+
+def open_storage(settings: Settings, signer: LinkSigner) -> OpenStorage:
+    return FILE_STORAGES[settings.storage.kind](settings, signer)
 
 
 def _local(settings: Settings, signer: LinkSigner) -> OpenStorage:

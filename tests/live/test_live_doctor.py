@@ -83,7 +83,7 @@ def test_a_sound_set_up_has_nothing_to_mend_and_keeps_no_account(data_dir: Path)
         async with serving(data_dir) as server:
             done = await examined(server)
         assert (done.code, done.with_status("fail"), done.with_status("skip")) == (0, set(), set())
-        assert done.with_status("ok") >= STREAMS | {"database", "schema", "storage", "server", "body limit", "login"}
+        assert done.with_status("ok") >= STREAMS | {"database", "schema", "storage", "server", "body limit", "login", "upload"}
         assert all(bool(finding["mend"]) == (finding["status"] == "warn") for finding in done.findings)
         assert names(data_dir) == []
 

@@ -15,6 +15,7 @@ from entrypoints.doctor import (
     server,
     storage,
     streaming,
+    uploads,
 )
 from entrypoints.doctor.subject import Check
 
@@ -34,6 +35,7 @@ CHECKS: Final = (
     Check("body limit", bodies.uploads_pass, needs=("server",)),
     Check("input limit", bodies.questions_pass, needs=("server",), seconds=10),
     Check("login", account.logged_in, needs=("schema", "server"), seconds=8),
+    Check("upload", uploads.comes_back, needs=("login",), seconds=10),
     Check("stream", streaming.flows, needs=("login",), seconds=12),
     Check("stop", continuity.stops, needs=("stream",)),
     Check("resume", continuity.resumes, needs=("stream",), seconds=8),

@@ -1,6 +1,7 @@
 """The server as a client meets it, through whatever proxy stands before it. Proxies of the environment are not used."""
 
 import os
+import secrets
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -52,12 +53,31 @@ class Remote:
     ) -> None:
         await self._session.close()
 
-    async def get(self, path: str) -> Answer:
-        return await self._answer("GET", path, {}, None)
+    async def get(self, path: str, token: str = "") -> Answer:
+        return await self._answer("GET", path, bearer(token), None)
 
     async def post(self, path: str, body: object, token: str = "") -> Answer:
         headers = {"Content-Type": "application/json"} | bearer(token)
         return await self._answer("POST", path, headers, msgspec.json.encode(body))
+
+    async def delete(self, path: str, token: str) -> Answer:
+        return await self._answer("DELETE", path, bearer(token), None)
+
+    async def upload(self, name: str, content: bytes, token: str) -> Answer:
+        """Upload a file. Raises Unreachable."""
+        boundary = secrets.token_hex(16)
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
+        headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"} | bearer(token)
+        form = head.encode() + content + f"\r\n--{boundary}--\r\n".encode()
+        return await self._answer("POST", "/api/v1/upload", headers, form)
+
+    async def fetch(self, address: str) -> tuple[int, bytes]:
+        """What anybody gets at an address, wherever it is: the status and at most 1 MiB. Raises Unreachable."""
+        try:
+            async with self._session.get(address, allow_redirects=False) as response:
+                return response.status, await response.content.read(1 << 20)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise Unreachable(reason(error)) from None
 
     @asynccontextmanager
     async def open(

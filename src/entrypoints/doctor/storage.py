@@ -3,23 +3,53 @@
 import asyncio
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from time import perf_counter
 
+from adapters.security import HmacLinkSigner
+from application.ports.file_storage import FileStorage
+from domain.errors import DomainError, Unavailable
+from domain.ids import FileId, new_id
+from entrypoints.container import secrets_of
 from entrypoints.doctor.disk import room
-from entrypoints.doctor.findings import Finding, Status, fail, milliseconds, ok, warn
+from entrypoints.doctor.findings import Finding, Status, fail, milliseconds, ok
 from entrypoints.doctor.subject import Subject
+from entrypoints.files_provider import open_storage
 
 NAME = "storage"
 
 
 async def writable(subject: Subject) -> Sequence[Finding]:
-    storage = subject.settings.storage
-    if storage.kind == "minio":
-        message = f"minio at {storage.endpoint} was not tried: this version takes no uploads yet"
-        return [warn(NAME, message, "leave it, or unset [storage] kind until uploads are there")]
-    return await asyncio.to_thread(tried, subject.settings.data_dir)
+    if subject.settings.storage.kind == "local":
+        return await asyncio.to_thread(tried, subject.settings.data_dir)
+    storage = open_storage(subject.settings, HmacLinkSigner(secrets_of(subject.settings)))
+    try:
+        took = await kept_elsewhere(storage)
+    except DomainError as error:
+        return [fail(NAME, f"{subject.settings.storage.endpoint}: {error.message}", "see [storage]; then ask again")]
+    finally:
+        await storage.aclose()
+    return [ok(NAME, f"a file is kept at {subject.settings.storage.endpoint} and read back in {milliseconds(took)}")]
+
+
+async def kept_elsewhere(storage: FileStorage) -> float:
+    """Seconds until a file was kept, read and removed. Raises Unavailable."""
+    file_id, content = FileId(new_id()), secrets.token_bytes(4096)
+
+    async def whole() -> AsyncIterator[bytes]:
+        yield content
+
+    begun = perf_counter()
+    await storage.check()
+    await storage.write(file_id, whole())
+    try:
+        read = b"".join([piece async for piece in storage.read(file_id)])
+    finally:
+        await storage.remove(file_id)
+    if read != content:
+        raise Unavailable("storage_unavailable", "What was read is not what was written.")
+    return perf_counter() - begun
 
 
 def tried(folder: Path) -> Sequence[Finding]:
