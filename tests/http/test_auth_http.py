@@ -21,6 +21,7 @@ PUBLIC = {
     ("POST", "/api/v1/user/login"),
     ("POST", "/api/v1/user/refresh"),
     ("GET", "/api/v1/user/icons/{name}"),
+    ("GET", "/api/v1/files/{file_id}/{name}"),
 }
 
 

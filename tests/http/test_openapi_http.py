@@ -20,6 +20,7 @@ PUBLIC = {
     "/api/v1/user/login",
     "/api/v1/user/refresh",
     "/api/v1/user/icons/{name}",
+    "/api/v1/files/{file_id}/{name}",
     "/health",
     "/health/ready",
 }
