@@ -17,23 +17,11 @@ from PIL import Image
 
 from documents_corpus.corpus_pdf import drawn, lines
 from live.live_server import LiveServer, Person, free_port, hello, settings_for
+from live.s3_settings import s3
 from servers.byte_server import ByteServer, Exchange
-from servers.seaweedfs import ACCESS_KEY, BUCKET, SECRET_KEY, SeaweedFS
+from servers.seaweedfs import SeaweedFS
 
 REPORT = "报告 (final).pdf"
-
-
-def s3(server: SeaweedFS, **more: object) -> dict[str, object]:
-    return {
-        "STORAGE__KIND": "minio",
-        "STORAGE__ENDPOINT": server.endpoint,
-        "STORAGE__ACCESS_KEY": ACCESS_KEY,
-        "STORAGE__SECRET_KEY": SECRET_KEY,
-        "STORAGE__BUCKET": BUCKET,
-        "STORAGE__SECURE": "false",
-        "OFFLINE_DELAY_MS": 0,
-        **more,
-    }
 
 
 @pytest.fixture(params=["local", "s3"])

@@ -10,7 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from documents_corpus.corpus_pdf import drawn, lines
 from live.live_server import LiveServer
+from live.s3_settings import s3
 
 REGISTER = """
 curl -X POST "http://localhost:8000/api/v1/user/register" \\
@@ -60,6 +62,13 @@ for line in chat_response.iter_lines():
 """
 
 
+UPLOAD = """
+curl -X POST "http://localhost:8000/api/v1/upload" \\
+-H "Authorization: Bearer your_access_token" \\
+-F "file=@/path/to/document.pdf"
+"""
+
+
 def shell(command: str) -> dict[str, object]:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     answer: dict[str, object] = json.loads(done.stdout)
@@ -105,5 +114,29 @@ def test_the_examples_of_the_reference_work_as_printed(server: LiveServer) -> No
         assert failed["code"] == "model_not_configured"
         assert "OPENAI_API_KEY" in failed["message"]
         assert done["status"] == "failed"
+    finally:
+        server.kill()
+
+
+@pytest.mark.parametrize("storage", ["local", "s3"])
+def test_the_reference_uploads_a_file_and_a_chat_quotes_it(
+    server: LiveServer, tmp_path: Path, storage: str, request: pytest.FixtureRequest
+) -> None:
+    if storage == "s3":
+        server.settings = s3(request.getfixturevalue("seaweedfs"))
+    document = tmp_path / "合同 document.pdf"
+    document.write_bytes(drawn(lines("甲方于2019年在杭州成立。", font="STSong-Light")))
+    try:
+        asyncio.run(server.start())
+        at_our_port = f"127.0.0.1:{server.port}"
+        shell(REGISTER.replace("localhost:8000", at_our_port))
+        login = {"user_name": "test", "user_password": "test"}
+        token = httpx.post(f"{server.url}/api/v1/user/login", json=login).json()["data"]["access_token"]
+        curl = UPLOAD.replace("localhost:8000", at_our_port).replace("your_access_token", token)
+        uploaded = shell(curl.replace("/path/to/document.pdf", str(document)))
+        assert uploaded["status_code"] == 200
+        body = {"user_input": "甲方是哪一年成立的？", "dialog_id": "dialog-123", "file_url": uploaded["data"]}
+        answer = httpx.post(f"{server.url}/api/v1/chat", json=body, headers={"Authorization": f"Bearer {token}"})
+        assert "甲方于2019年在杭州成立。" in answer.text
     finally:
         server.kill()
