@@ -89,7 +89,8 @@ def stream(data: bytes, more: bytes = b"") -> bytes:
 
 def with_script() -> bytes:
     return objects(
-        b"<< /Type /Catalog /Pages 2 0 R /OpenAction << /S /JavaScript /JS (app.alert\\('hello'\\); while \\(1\\) {}) >> >>",
+        b"<< /Type /Catalog /Pages 2 0 R "
+        b"/OpenAction << /S /JavaScript /JS (app.alert\\('hello'\\); while \\(1\\) {}) >> >>",
         b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
         b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 300 300] /Contents 4 0 R "
         b"/Resources << /Font << /F << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >> >>",

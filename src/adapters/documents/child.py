@@ -27,6 +27,8 @@ from application.ports.document_parser import DocumentRefused
 from domain.files import FileKind
 
 _TOO_MUCH_MEMORY: Final = "needs more memory to be read than one document may take"
+_INHERITED: Final = 1024
+"""Some event loops leave a second copy of each of a child's ends open."""
 _BROKEN: Final = "is damaged, or it isn't what its kind says"
 
 
@@ -69,6 +71,7 @@ def answer_to(question: Question, content: BinaryIO, limits: ParserLimits) -> An
 
 def _own_output() -> int:
     """What a library prints must not get among the answers: it goes where errors go."""
+    os.closerange(3, _INHERITED)
     answers = os.dup(1)
     os.dup2(2, 1)
     return answers

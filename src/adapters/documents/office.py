@@ -23,7 +23,9 @@ def opened(content: BinaryIO, how: Callable[[BinaryIO], _T], *, kind: str) -> _T
 
 
 def refusal_of(error: etree.XMLSyntaxError) -> DocumentRefused:
-    """libxml2 counts nesting itself."""
+    """libxml2 counts nesting itself. Raises MemoryError for what was none of the document's faults."""
+    if error.code == etree.ErrorTypes.ERR_NO_MEMORY:
+        raise MemoryError from error
     if "depth" in str(error).lower():
         return DocumentRefused("file_dangerous", "has parts that are nested too deep: it is not opened")
     return DocumentRefused("file_broken", "is damaged: a part of it is no XML")

@@ -9,6 +9,8 @@ from typing import IO, Final
 from domain.errors import Unavailable
 
 _BATCH: Final = 1 << 20
+_LITTLE: Final = 1 << 16
+"""As much is written faster than a thread is woken."""
 
 
 @asynccontextmanager
@@ -39,6 +41,11 @@ def _file() -> IO[bytes]:
 
 
 async def _write(file: IO[bytes], data: bytes) -> None:
+    if len(data) <= _LITTLE:
+        try:
+            return _write_all(file, data)
+        except OSError as error:
+            raise _no_room() from error
     # Shielded: a thread must not write into a descriptor that was closed and given to somebody else.
     writing = asyncio.ensure_future(asyncio.to_thread(_write_all, file, data))
     try:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
-from selectolax.lexbor import LexborHTMLParser, LexborNode
+from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from adapters.documents.encodings import decoded
 from adapters.documents.writing import DocumentWriter
@@ -32,13 +32,21 @@ _AS_BROWSERS_DO: Final = {"gb2312": "gb18030", "gbk": "gb18030", "iso-8859-1": "
 
 
 def read_web_page(content: BinaryIO, writer: DocumentWriter) -> None:
-    tree = LexborHTMLParser(_text(content.read()))
+    tree = _parsed(_text(content.read()))
     root = tree.body or tree.root
     title = tree.css_first("head title")
     if title is not None and tree.css_first("h1") is None:
         writer.heading(1, title.text())
     if root is not None:
         _Page(writer).write(root)
+
+
+def _parsed(text: str) -> LexborHTMLParser:
+    """No page is too broken to be parsed: when it fails it is for want of memory."""
+    try:
+        return LexborHTMLParser(text)
+    except SelectolaxError as error:
+        raise MemoryError from error
 
 
 def _text(data: bytes) -> str:
