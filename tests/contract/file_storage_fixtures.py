@@ -34,8 +34,9 @@ def stored(of: FileId, name: str = "report.pdf", kind: FileKind = FileKind.PDF) 
     return StoredFile(of, UserId("ann"), name, kind, 1, "0" * 64, datetime.now(UTC))
 
 
-def s3(server: SeaweedFS, **options: Any) -> MinioFiles:
-    given = {"endpoint": server.endpoint, "access_key": ACCESS_KEY, "secret_key": SECRET_KEY, "bucket": BUCKET}
+def s3(server: SeaweedFS | str, **options: Any) -> MinioFiles:
+    endpoint = server if isinstance(server, str) else server.endpoint
+    given = {"endpoint": endpoint, "access_key": ACCESS_KEY, "secret_key": SECRET_KEY, "bucket": BUCKET}
     return MinioFiles(**(given | {"secure": False} | options))
 
 

@@ -4,6 +4,7 @@ The server is a child of a small shell that waits on a pipe: when the tests die,
 the shell stops the server and removes its folder.
 """
 
+import io
 import os
 import random
 import shutil
@@ -61,7 +62,7 @@ class SeaweedFS:
         names = [name for part in _PARTS for name in (f"{part}.port", f"{part}.port.grpc")]
         self._ports = dict(zip(names, _free_ports(len(names)), strict=True))
         self._process: subprocess.Popen[bytes] | None = None
-        http = PoolManager(timeout=1.0, retries=False)
+        http = PoolManager(timeout=5.0, retries=False)
         self._client = Minio(self.endpoint, ACCESS_KEY, SECRET_KEY, secure=False, region="us-east-1", http_client=http)
 
     @property
@@ -118,9 +119,12 @@ class SeaweedFS:
             )
 
     def _answers(self) -> bool:
-        """Its health page comes first, the bucket last."""
+        """Its health page comes first, then the bucket, and the disks last."""
         try:
-            return self._client.bucket_exists(BUCKET)
+            if not self._client.bucket_exists(BUCKET):
+                return False
+            self._client.put_object(BUCKET, "ready", io.BytesIO(b"x"), 1)
+            return self._client.get_object(BUCKET, "ready").data == b"x"
         except (HTTPError, MinioException):
             return False
 

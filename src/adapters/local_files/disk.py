@@ -6,6 +6,7 @@ written is beside it, with a name that begins with the id and ends in `.part`.
 """
 
 import contextlib
+import errno
 import os
 import threading
 from collections.abc import Iterable, Sequence
@@ -102,7 +103,8 @@ def make_root(root: Path) -> None:
 
 def check_root(root: Path) -> None:
     if not os.access(root, os.R_OK | os.W_OK | os.X_OK):
-        raise PermissionError if root.is_dir() else FileNotFoundError
+        number = errno.EACCES if root.is_dir() else errno.ENOENT
+        raise OSError(number, os.strerror(number))
 
 
 def remove(root: Path, file_id: FileId) -> None:
@@ -153,7 +155,7 @@ def _made_file(root: Path, path: Path) -> int:
         # Again if the folder is gone: another call found it empty and removed it in between.
         with contextlib.suppress(FileNotFoundError):
             return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
-    raise FileNotFoundError(path)
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
 
 def _folders(root: Path, path: Path) -> Sequence[Path]:

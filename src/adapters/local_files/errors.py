@@ -25,7 +25,7 @@ _REASONS = {
 
 
 def unavailable(error: OSError) -> Unavailable:
-    reason = _GONE if isinstance(error, FileNotFoundError) else _REASONS.get(error.errno or 0)
+    reason = _REASONS.get(error.errno or 0)
     log.error("storage_failed", exc_info=error)
     message = reason or "The file storage does not work: try again soon."
     return Unavailable("storage_unavailable", message, retry_after=RETRY_SECONDS)

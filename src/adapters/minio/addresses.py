@@ -11,6 +11,7 @@ from application.file_links import LONGEST_ADDRESS
 from domain.ids import FileId
 
 FOLDER: Final = "files/"
+_ENDPOINT: Final = re.compile(r"(?:(https?)://)?([^/?#@\s\\]+(?<!:))/?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +24,11 @@ class Endpoint:
 
 def parse_endpoint(given: str, *, secure: bool) -> Endpoint:
     """`host:port`, or an address: then its scheme says whether it is secure."""
-    scheme, found, place = given.strip().rstrip("/").rpartition("://")
-    if found and scheme.lower() not in {"http", "https"}:
+    found = _ENDPOINT.fullmatch(given.strip())
+    if found is None:
         raise ValueError("endpoint: must be host:port, or an address that begins with http:// or https://")
-    return Endpoint(place, scheme.lower() == "https" if found else secure)
+    scheme, place = found.groups()
+    return Endpoint(place, scheme.lower() == "https" if scheme else secure)
 
 
 def key_of(file_id: FileId) -> str:

@@ -46,7 +46,7 @@ class Bucket:
         return Upload(self._client, self._name, key_of(file_id))
 
     def make(self) -> None:
-        """If it is to be made, the first time."""
+        """If it is to be made: every call comes here first."""
         if not self._missing:
             return
         with self._making:
@@ -64,6 +64,7 @@ class Bucket:
 
     def piece(self, file_id: FileId, start: int, length: int, version: str | None) -> Piece:
         """At most so many bytes, of that version if one is given. Each has its connection: slow readers hold none."""
+        self.make()
         headers: dict[str, str | list[str] | tuple[str]] = {"If-Match": version} if version else {}
         try:
             answer = self._client.get_object(self._name, key_of(file_id), start, length, headers)
@@ -81,6 +82,7 @@ class Bucket:
             answer.release_conn()
 
     def remove(self, file_id: FileId) -> None:
+        self.make()
         key = key_of(file_id)
         self._client.remove_object(self._name, key)
         for upload_key, upload_id in self._uploads(key):
@@ -97,6 +99,7 @@ class Bucket:
 
     def unfinished(self, first: str, end: str) -> Sequence[FileId]:
         """Not every storage lists them: one that does not clears them away itself, as MinIO does after a day."""
+        self.make()
         return sorted(set(_ids((key for key, _ in self._uploads(FOLDER)), first, end)))
 
     def _uploads(self, prefix: str) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ from typing import Final
 from xml.etree.ElementTree import ParseError
 
 from minio.error import InvalidResponseError, MinioException, S3Error
-from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
+from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError, SSLError
 from urllib3.exceptions import TimeoutError as HTTPTimeoutError
 
 from domain.errors import Unavailable
@@ -73,6 +73,8 @@ def reason(error: BaseException | None) -> str:
             return _FAILS
         case InvalidResponseError() | SSLError() | ParseError() | ValueError():
             return _STRANGE
+        case NewConnectionError():
+            return _UNREACHABLE
         case HTTPTimeoutError() | TimeoutError():
             return _SILENT
         case HTTPError() | OSError():

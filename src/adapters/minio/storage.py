@@ -74,9 +74,9 @@ class MinioFiles:
         if not is_file_id(file_id):
             raise ValueError("what is no file id never becomes a key")
         async with self._uploads:
-            await self._run(self._bucket.make)
             upload = self._bucket.upload(file_id)
             try:
+                await self._run(self._bucket.make)
                 await self._run(upload.finish, await self._send_parts(upload, content))
             except BaseException:
                 await self._discard(upload)
