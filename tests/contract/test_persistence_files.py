@@ -304,19 +304,22 @@ async def test_deleting_accounts_whose_files_are_emptied_and_forgotten_meets_no_
     postgres: Postgres, postgres_url: str
 ) -> None:
     name = urlsplit(postgres_url).path[1:]
-    # Rather a deadlock found at once than none met.
-    postgres.execute(f"ALTER DATABASE {name} SET deadlock_timeout = '5ms'")
+    # Rather a deadlock found at once than none met; and one goes by the ids, another by the times.
+    for setting in ("deadlock_timeout = '5ms'", "enable_seqscan = off", "enable_bitmapscan = off"):
+        postgres.execute(f"ALTER DATABASE {name} SET {setting}")
     transactions = DatabaseTransactions.open(postgres_url)
     for _ in range(10):
         owner = await registered(transactions)
-        files = [await uploaded(transactions, owner) for _ in range(60)]
-        ids = [one.file_id for one in files]
+        ids = sorted(FileId(new_id()) for _ in range(100))
+        files = [
+            await uploaded(transactions, owner, file_id=one, created_at=seconds(-at)) for at, one in enumerate(ids)
+        ]
         await asyncio.gather(*(outcome_of(transactions, partial(remove, one=one)) for one in files))
         async with transactions.autocommit() as tx:
             steps = [tx.files.emptied(order) for order in (ids, ids[::-1], sorted(ids))]
             await asyncio.gather(*steps, tx.users.remove(owner), *(forget(transactions) for _ in range(4)))
             await tx.files.emptied(ids)
-            await tx.files.forget(seconds(9), 99)
+            await tx.files.forget(seconds(9), 999)
             assert await tx.files.known(ids) == frozenset()
     await transactions.aclose()
     assert await deadlocks(postgres_url) == 0
