@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -62,10 +63,11 @@ async def bucket(seaweedfs: SeaweedFS) -> AsyncIterator[MinioFiles]:
 
 
 @pytest.fixture
-def stopped(seaweedfs: SeaweedFS) -> Iterator[SeaweedFS]:
-    seaweedfs.stop()
-    yield seaweedfs
-    seaweedfs.start()
+def nobody() -> Iterator[str]:
+    """An endpoint that is taken, so that nobody else comes to listen there."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{taken.getsockname()[1]}"
 
 
 @pytest.fixture
@@ -83,16 +85,16 @@ def told(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
 
 @calls
 async def test_a_storage_that_is_down_is_said_to_be(
-    stopped: SeaweedFS, call: Callable[[MinioFiles], Awaitable[object]], told: Callable[[], list[str]]
+    nobody: str, call: Callable[[MinioFiles], Awaitable[object]], told: Callable[[], list[str]]
 ) -> None:
-    async with opened(s3(stopped)) as storage:
+    async with opened(s3(nobody)) as storage:
         async with asyncio.timeout(SOON):
             assert await refusal(call(storage)) == UNREACHABLE
     assert told().count("storage_failed") == 1
 
 
-async def test_links_need_no_storage(stopped: SeaweedFS) -> None:
-    async with opened(s3(stopped)) as storage:
+async def test_links_need_no_storage(nobody: str) -> None:
+    async with opened(s3(nobody)) as storage:
         link = await storage.link(stored(ONE), datetime.now(UTC) + timedelta(hours=1), "")
         assert storage.file_of(link) == ONE
 

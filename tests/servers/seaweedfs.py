@@ -4,7 +4,6 @@ The server is a child of a small shell that waits on a pipe: when the tests die,
 the shell stops the server and removes its folder.
 """
 
-import io
 import os
 import random
 import shutil
@@ -62,8 +61,10 @@ class SeaweedFS:
         names = [name for part in _PARTS for name in (f"{part}.port", f"{part}.port.grpc")]
         self._ports = dict(zip(names, _free_ports(len(names)), strict=True))
         self._process: subprocess.Popen[bytes] | None = None
-        http = PoolManager(timeout=5.0, retries=False)
-        self._client = Minio(self.endpoint, ACCESS_KEY, SECRET_KEY, secure=False, region="us-east-1", http_client=http)
+        self._http = PoolManager(timeout=5.0, retries=False)
+        self._client = Minio(
+            self.endpoint, ACCESS_KEY, SECRET_KEY, secure=False, region="us-east-1", http_client=self._http
+        )
 
     @property
     def endpoint(self) -> str:
@@ -119,12 +120,10 @@ class SeaweedFS:
             )
 
     def _answers(self) -> bool:
-        """Its health page comes first, then the bucket, and the disks last."""
+        """The bucket is there, and a place for new contents: its volumes come last."""
+        place = f"http://127.0.0.1:{self._ports['master.port']}/dir/assign"
         try:
-            if not self._client.bucket_exists(BUCKET):
-                return False
-            self._client.put_object(BUCKET, "ready", io.BytesIO(b"x"), 1)
-            return self._client.get_object(BUCKET, "ready").data == b"x"
+            return self._client.bucket_exists(BUCKET) and b'"fid"' in self._http.request("GET", place).data
         except (HTTPError, MinioException):
             return False
 
