@@ -5,67 +5,20 @@ import json
 import os
 import signal
 import sqlite3
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from adapters.database.schema import migrate
+from live.doctor_examined import HASTE, examined, serving, started
 from live.live_server import SECRETS, LiveServer, free_port
 from servers.byte_server import ByteServer, Exchange
 from servers.meddling_proxy import MeddlingProxy
 from servers.postgres import Postgres
 
-HASTE = {"HEARTBEAT_SECONDS": 1, "OFFLINE_DELAY_MS": 10}
 KEY = "sk-secret-of-the-operator"
 STREAMS = {"stream", "stop", "resume", "heartbeat"}
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    code: int
-    findings: list[dict[str, str]]
-    output: str
-
-    def named(self, name: str) -> dict[str, str]:
-        [found] = [finding for finding in self.findings if finding["name"] == name]
-        return found
-
-    def with_status(self, status: str) -> set[str]:
-        return {finding["name"] for finding in self.findings if finding["status"] == status}
-
-
-async def started(server: LiveServer, *arguments: str, **more: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "entrypoints.cli", "doctor", *arguments),
-        env=server.environment() | more,
-        cwd=server.data_dir.parent,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-
-
-async def examined(server: LiveServer, *arguments: str, **more: str) -> Diagnosis:
-    process = await started(server, "--json", *arguments, **more)
-    out, complaints = await process.communicate()
-    assert out, complaints.decode()
-    return Diagnosis(process.returncode or 0, json.loads(out), (out + complaints).decode())
-
-
-@asynccontextmanager
-async def serving(data_dir: Path, **settings: Any) -> AsyncIterator[LiveServer]:
-    data_dir.mkdir(exist_ok=True)
-    server = LiveServer(data_dir, {**HASTE, **settings})
-    try:
-        await server.start()
-        yield server
-    finally:
-        server.kill()
 
 
 @pytest.fixture
@@ -83,7 +36,15 @@ def test_a_sound_set_up_has_nothing_to_mend_and_keeps_no_account(data_dir: Path)
         async with serving(data_dir) as server:
             done = await examined(server)
         assert (done.code, done.with_status("fail"), done.with_status("skip")) == (0, set(), set())
-        assert done.with_status("ok") >= STREAMS | {"database", "schema", "storage", "server", "body limit", "login", "upload"}
+        assert done.with_status("ok") >= STREAMS | {
+            "database",
+            "schema",
+            "storage",
+            "server",
+            "body limit",
+            "login",
+            "upload",
+        }
         assert all(bool(finding["mend"]) == (finding["status"] == "warn") for finding in done.findings)
         assert names(data_dir) == []
 
