@@ -10,7 +10,7 @@ from domain.attachments import fenced, page_mark, plain_name
 from domain.documents import Page, ParsedDocument
 from domain.errors import DomainError
 from domain.ids import ToolId
-from domain.lexical import LexicalIndex
+from domain.lexical import best
 from domain.passages import passages
 from domain.tools import JsonValue, ToolSpec
 
@@ -95,17 +95,17 @@ class SearchAttachment:
         ranked = []
         for number in chosen:
             document = await self._open(number)
-            ranked.append(await asyncio.to_thread(_best, self._names[number], document, query))
+            ranked.append(await asyncio.to_thread(_quoted, self._names[number], document, query))
         turns = [quoted[turn] for turn in range(MOST_PASSAGES) for quoted in ranked if turn < len(quoted)]
         return "\n\n".join(turns[:MOST_PASSAGES])
 
 
-def _best(name: str, document: ParsedDocument, query: str) -> Sequence[str]:
+def _quoted(name: str, document: ParsedDocument, query: str) -> Sequence[str]:
     """The best passages with their sources, as they are quoted."""
     found = passages(document)
     texts = [document.text[one.start : one.end] for one in found]
-    best = LexicalIndex(texts).best(query, MOST_PASSAGES)
-    return [f"{_source(name, found[number].label)}\n{fenced(texts[number]).strip()}" for number in best]
+    numbers = best(query, texts, MOST_PASSAGES)
+    return [f"{_source(name, found[number].label)}\n{fenced(texts[number]).strip()}" for number in numbers]
 
 
 def _page_text(name: str, document: ParsedDocument, page: Page) -> str:

@@ -24,29 +24,29 @@ def terms(text: str) -> list[str]:
     return found
 
 
-class LexicalIndex:
-    """Texts by their terms. Making it looks at each text once; asking it looks at those that share a term."""
+def best(query: str, texts: Sequence[str], limit: int) -> list[int]:
+    """Numbers of the texts that share a term with the query, best first; of equals the earlier first.
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        self._counts = [Counter(terms(text)) for text in texts]
-        self._lengths = [sum(counts.values()) for counts in self._counts]
-        self._mean = sum(self._lengths) / len(texts) if texts else 0.0
-        self._where: dict[str, list[int]] = {}
-        for number, counts in enumerate(self._counts):
-            for term in counts:
-                self._where.setdefault(term, []).append(number)
+    Looks at each text once, and keeps nothing of those that share none.
+    """
+    asked = frozenset(terms(query))
+    counts: dict[int, Counter[str]] = {}
+    lengths = []
+    for number, text in enumerate(texts):
+        found = terms(text)
+        lengths.append(len(found))
+        if shared := [term for term in found if term in asked]:
+            counts[number] = Counter(shared)
+    holding = Counter(term for shared in counts.values() for term in shared)
+    rarity = {term: math.log1p((len(texts) - held + 0.5) / (held + 0.5)) for term, held in holding.items()}
+    mean = sum(lengths) / len(texts) if texts else 0.0
+    scores = {
+        number: sum(rarity[term] * _weight(count, lengths[number] / mean) for term, count in sorted(shared.items()))
+        for number, shared in counts.items()
+    }
+    return sorted(scores, key=lambda number: (-scores[number], number))[: max(0, limit)]
 
-    def best(self, query: str, limit: int) -> list[int]:
-        """Numbers of the texts that share a term with the query, best first; of equals the earlier first."""
-        scores: dict[int, float] = {}
-        for term in dict.fromkeys(terms(query)):
-            places = self._where.get(term, ())
-            rarity = math.log1p((len(self._counts) - len(places) + 0.5) / (len(places) + 0.5))
-            for number in places:
-                scores[number] = scores.get(number, 0.0) + rarity * self._weight(number, term)
-        return sorted(scores, key=lambda number: (-scores[number], number))[: max(0, limit)]
 
-    def _weight(self, number: int, term: str) -> float:
-        count = self._counts[number][term]
-        length = 1 - _LENGTH_WEIGHT + _LENGTH_WEIGHT * self._lengths[number] / self._mean
-        return count * (_SATURATION + 1) / (count + _SATURATION * length)
+def _weight(count: int, length: float) -> float:
+    """Of a term that stands `count` times in a text; `length` in lengths of the mean text."""
+    return count * (_SATURATION + 1) / (count + _SATURATION * (1 - _LENGTH_WEIGHT + _LENGTH_WEIGHT * length))
