@@ -22,6 +22,11 @@ def clean_block(text: str) -> str:
     return clean(text).strip("\n").rstrip()
 
 
+def shown(text: str, longest: int) -> str:
+    """One line of nothing but what can be printed, at most so long."""
+    return "".join(char for char in clean_line(text) if char.isprintable())[:longest].strip()
+
+
 def clean_line(text: str) -> str:
     """One line, its spaces single."""
     return _SPACES.sub(" ", _NOISE.sub("", _SPACES.sub(" ", text))).strip()

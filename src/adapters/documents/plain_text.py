@@ -13,7 +13,11 @@ _WIDEST: Final = 4
 
 def beginning_of(content: BinaryIO, limits: ParserLimits) -> str:
     """At least as much of the text as a document may have, and one character more if there is one."""
-    return decoded(content.read(_WIDEST * (limits.max_chars + 2)))
+    data = content.read(_WIDEST * (limits.max_chars + 2))
+    is_cut = content.read(1) != b""
+    if is_cut:
+        content.seek(-1, 1)
+    return decoded(data, is_cut=is_cut)
 
 
 def read_text(content: BinaryIO, writer: DocumentWriter) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Final, Never
 
-from adapters.documents.cleaning import clean_block, clean_line
+from adapters.documents.cleaning import clean_block, clean_line, shown
 from adapters.documents.limits import LONGEST_LABEL, LONGEST_TITLE, MAX_HEADINGS, MAX_TABLES, ParserLimits
 from application.ports.document_parser import DocumentRefused
 from domain.documents import Heading, Page, ParsedDocument, Table
@@ -43,7 +43,7 @@ class DocumentWriter:
         most = self.limits.max_pages
         if len(self._pages) >= most:
             self.full(f"only the first {most:,} of {of:,} pages were read")
-        self._open = (clean_line(label)[:LONGEST_LABEL].strip() or str(len(self._pages) + 1), None)
+        self._open = (shown(label, LONGEST_LABEL) or str(len(self._pages) + 1), None)
 
     def block(self, text: str) -> int:
         """Where it begins."""
@@ -59,8 +59,8 @@ class DocumentWriter:
 
     def mark(self, level: int, title: str, start: int) -> None:
         """A heading whose line is in the text already."""
-        title = clean_line(title)[:LONGEST_TITLE].strip()
-        if title.isprintable() and title and len(self._headings) < MAX_HEADINGS and start < self._length:
+        title = shown(title, LONGEST_TITLE)
+        if title and len(self._headings) < MAX_HEADINGS and start < self._length:
             self._headings.append(Heading(level, title, start))
 
     def mark_table(self, start: int, end: int) -> None:
