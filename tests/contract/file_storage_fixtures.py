@@ -40,6 +40,10 @@ def s3(server: SeaweedFS | str, **options: Any) -> MinioFiles:
     return MinioFiles(**(given | {"secure": False} | options))
 
 
+def hurried(endpoint: SeaweedFS | str, **options: object) -> MinioFiles:
+    return s3(endpoint, **({"connect_timeout": 0.3, "read_timeout": 0.3, "check_timeout": 0.3} | options))
+
+
 @asynccontextmanager
 async def opened(storage: Storage) -> AsyncGenerator[Storage, None]:
     try:
