@@ -15,9 +15,9 @@ from domain.ids import new_id
 from stored import NOW, registered, seconds, sha256_of, uploaded
 
 PARSER = "pdf/1"
-# Everything that a Python string can hold: NUL, unpaired surrogates, what is outside of the first plane.
-CHARACTERS = st.characters(exclude_categories=()) | st.sampled_from('\x00\ud83d\ude00\ufffd"\\\u2028🙂')
-TEXTS = st.text(CHARACTERS, max_size=60)
+# Everything that a Python string can hold. Not st.text: of these it would hardly ever choose the odd ones.
+ODD = st.sampled_from('\x00\ud83d\ude00\ufffd"\\\u2028🙂')
+TEXTS = st.lists(st.characters(exclude_categories=()) | ODD, max_size=30).map("".join)
 OFFSETS = st.integers(0, 2**40)
 DOCUMENTS = st.builds(
     ParsedDocument,
