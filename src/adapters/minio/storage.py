@@ -11,6 +11,7 @@ from adapters.minio.addresses import Links, key_of, parse_endpoint
 from adapters.minio.bucket import Bucket, Upload
 from adapters.minio.connections import Account, Patience, client
 from adapters.minio.errors import FAILURES, unavailable
+from adapters.minio.gathering import Gathering
 from application.file_headers import disposition, shown_type
 from application.file_ids import is_file_id, time_prefix
 from domain.errors import NotFound
@@ -23,7 +24,7 @@ Ts = TypeVarTuple("Ts")
 log = logging.getLogger("agentchat.storage")
 
 PART: Final = 5 * 1024 * 1024
-UPLOADS: Final = 6
+TRANSFERS: Final = 6
 LONGEST_LINK: Final = timedelta(days=7)
 """More than these, S3 does not sign."""
 
@@ -36,7 +37,7 @@ _SECOND: Final = timedelta(seconds=1)
 class MinioFiles:
     """`endpoint` and `public_endpoint` are `host:port` or addresses; links name the public one.
 
-    At most 6 writes are in transfer at a time; others wait, and don't read their source meanwhile.
+    At most 6 parts are in transfer, and in memory, at a time; other writes wait, and don't read their source meanwhile.
     """
 
     def __init__(
@@ -66,21 +67,28 @@ class MinioFiles:
         self._links = Links([one.presigned_get_object(bucket, key_of(FileId(""))) for one in (private, self._public)])
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3")
         self._checks = ThreadPoolExecutor(1, thread_name_prefix="s3-check")
-        self._uploads = asyncio.Semaphore(UPLOADS)
+        self._transfers = asyncio.Semaphore(TRANSFERS)
         # What one step may take, waiting for a thread included: all may hang in a storage that does not answer.
         self._step_seconds = 3 * (connect_timeout + read_timeout)
 
     async def write(self, file_id: FileId, content: AsyncIterator[bytes]) -> None:
         if not is_file_id(file_id):
             raise ValueError("what is no file id never becomes a key")
-        async with self._uploads:
-            upload = self._bucket.upload(file_id)
-            try:
-                await self._run(self._bucket.make)
-                await self._run(upload.finish, await self._send_parts(upload, content))
-            except BaseException:
-                await self._discard(upload)
-                raise
+        upload = self._bucket.upload(file_id)
+        gathering = Gathering()
+        try:
+            await self._run(self._bucket.make)
+            async for piece in content:
+                if gathering.add(piece):
+                    await self._run(gathering.spill)
+                if gathering.size > PART:
+                    await self._transfer(upload.send, gathering)
+            await self._transfer(upload.finish, gathering)
+        except BaseException:
+            await self._discard(upload)
+            raise
+        finally:
+            gathering.close()
 
     async def read(self, file_id: FileId, start: int = 0, stop: int | None = None) -> AsyncGenerator[bytes, None]:
         if not is_file_id(file_id):
@@ -138,14 +146,9 @@ class MinioFiles:
         for one in self._clients:
             one._http.clear()
 
-    async def _send_parts(self, upload: Upload, content: AsyncIterator[bytes]) -> bytes:
-        """All parts but the last, which is returned. The source is read on when a part has arrived."""
-        gathered = bytearray()
-        async for piece in content:
-            gathered += piece
-            while len(gathered) > PART:
-                await self._run(upload.send, _cut(gathered))
-        return bytes(gathered)
+    async def _transfer(self, send: Callable[[bytes], None], gathering: Gathering) -> None:
+        async with self._transfers:
+            await self._run(lambda: send(gathering.take()))
 
     async def _discard(self, upload: Upload) -> None:
         """The caller waits for it a while, and not if it is cancelled again; it is done all the same."""
@@ -165,13 +168,6 @@ class MinioFiles:
                 return await loop.run_in_executor(threads or self._threads, work, *arguments)
         except FAILURES as error:
             raise unavailable(error) from error
-
-
-def _cut(gathered: bytearray) -> bytes:
-    with memoryview(gathered) as view:
-        part = bytes(view[:PART])
-    del gathered[:PART]
-    return part
 
 
 def _noted(discarding: "Future[None]") -> None:
