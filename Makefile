@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet $(UPGRADE)
 
-.PHONY: serve install dev test check format bench soak lock clean help
+.PHONY: serve install dev ocr test check format bench soak lock clean help
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -18,6 +18,9 @@ serve: install ## serve the API; options: make serve ARGS="--port 9000"
 
 install: .venv/.runtime ## what serving needs, into .venv
 dev: .venv/.dev ## what developing needs, into .venv
+
+ocr: install ## what recognising text in scanned pages needs, into .venv
+	@$(PIP) --require-hashes --requirement requirements/ocr.txt
 
 test: dev ## every test; one: make test ARGS="tests/unit/test_settings.py"
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
@@ -45,6 +48,7 @@ soak: dev ## cut, kill and restart for minutes: does every client get its whole 
 lock: dev ## resolve again; newest versions: make lock UPGRADE=--upgrade
 	$(LOCK) --group build --output-file requirements/runtime.txt
 	$(LOCK) --group dev --constraint requirements/runtime.txt --output-file requirements/dev.txt
+	$(LOCK) --extra ocr --constraint requirements/dev.txt --output-file requirements/ocr.txt
 
 clean: ## remove .venv and caches, never data
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

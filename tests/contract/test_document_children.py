@@ -178,6 +178,23 @@ async def test_a_child_ends_after_its_share() -> None:
         assert len(set(seen) - {()}) == 3
 
 
+async def test_a_child_is_not_blamed_for_what_its_parent_has() -> None:
+    weight = bytearray(300 << 20)
+    weight[::4096] = b"x" * len(weight[::4096])
+    async with parsers(ParserLimits(workers=1, memory_bytes=1 << 30)) as parser:
+        await text_of(parser)
+        (child,) = parser.children
+        await text_of(parser)
+        assert parser.children == (child,)
+    del weight
+
+
+async def test_a_child_that_needed_much_is_not_used_again() -> None:
+    async with parsers(ParserLimits(workers=1, memory_bytes=400 << 20)) as parser:
+        await parser.parse(FileKind.HTML, chunks(b"<p>x" * 300_000))
+        assert parser.children == ()
+
+
 async def test_what_needs_too_much_memory_is_refused_and_its_child_survives_or_is_replaced() -> None:
     async with parsers(ParserLimits(workers=1, memory_bytes=160 << 20)) as parser:
         with pytest.raises(DocumentRefused) as refused:

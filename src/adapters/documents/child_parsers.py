@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from importlib.metadata import version as version_of
+from importlib.util import find_spec
 from typing import Final
 
 from adapters.documents.answers import LASTING, is_proper
@@ -15,7 +16,7 @@ from adapters.documents.spool import spooled
 from application.ports.document_parser import DocumentRefused
 from domain.conversation import Image
 from domain.documents import ParsedDocument
-from domain.errors import Unavailable
+from domain.errors import InvalidValue, Unavailable
 from domain.files import FileKind
 
 log = logging.getLogger("agentchat.documents")
@@ -29,10 +30,13 @@ class ChildParsers:
     """At most `workers` children, started when they are needed; who comes when all are busy waits in turn.
 
     Belongs to one event loop. A child serves many documents one after the other, never two at a time.
+    Raises InvalidValue when text is to be recognised and there is nothing to do it.
     """
 
     def __init__(self, limits: ParserLimits | None = None) -> None:
         self._limits = limits or ParserLimits()
+        if self._limits.ocr and find_spec("rapidocr") is None:
+            raise InvalidValue("documents.ocr", "needs the extra `ocr`: make ocr, or pip install 'agentchat[ocr]'")
         self._turns = asyncio.Semaphore(self._limits.workers)
         self._idle: list[ChildProcess] = []
         self._busy: set[ChildProcess] = set()
@@ -131,7 +135,7 @@ class ChildParsers:
 
     def _put_back(self, child: ChildProcess, *, kept: bool) -> None:
         self._busy.discard(child)
-        spent = child.asked >= self._limits.documents_per_child or child.peak > self._limits.memory_bytes // 4
+        spent = child.asked >= self._limits.documents_per_child or child.peak > self._limits.worn_bytes
         if kept and not spent and not self._closed:
             self._idle.append(child)
         else:

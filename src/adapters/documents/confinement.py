@@ -37,7 +37,7 @@ def confine(parent: int, limits: ParserLimits) -> None:
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_NOFILE, _OPEN_FILES),
-        (resource.RLIMIT_AS, limits.memory_bytes),
+        (resource.RLIMIT_AS, limits.process_bytes),
     ):
         _limit(what, most)
     if not limits.ocr:
@@ -59,6 +59,12 @@ def clear_alarm() -> None:
 
 
 def peak_memory() -> int:
+    """In bytes. Where the kernel tells it: what getrusage tells begins with what the parent had."""
+    if sys.platform == "linux":
+        with suppress(OSError), open("/proc/self/status", "rb") as status:
+            for line in status:
+                if line.startswith(b"VmHWM:"):
+                    return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

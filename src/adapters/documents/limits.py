@@ -10,6 +10,7 @@ LONGEST_EDGE: Final = 1568
 MAX_PICTURE_BYTES: Final = 3_750_000
 LONGEST_LABEL: Final = 200
 LONGEST_TITLE: Final = 300
+_OF_MODELS: Final = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +28,12 @@ class ParserLimits:
     workers: int = 2
     documents_per_child: int = 50
     ocr: bool = False
+
+    @property
+    def process_bytes(self) -> int:
+        return self.memory_bytes + (_OF_MODELS if self.ocr else 0)
+
+    @property
+    def worn_bytes(self) -> int:
+        """A child that ever had more is not used again."""
+        return self.process_bytes // 2 if self.ocr else self.memory_bytes // 4

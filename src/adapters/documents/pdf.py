@@ -8,6 +8,7 @@ import pypdfium2 as pdfium  # type: ignore[import-untyped]
 from pypdfium2 import raw
 
 from adapters.documents.cleaning import clean_block, clean_line
+from adapters.documents.recognition import Deadline, text_in
 from adapters.documents.writing import DocumentFull, DocumentWriter
 from application.ports.document_parser import DocumentRefused
 
@@ -59,6 +60,7 @@ class _Pages:
         self._outlined = self._outline()
         self._is_drawn = False
         self._has_page = False
+        self._deadline: Deadline | None = None
 
     def read(self) -> None:
         for number in range(len(self._document)):
@@ -119,8 +121,10 @@ class _Pages:
     def _recognised(self, page: Any) -> str:
         if not self._writer.limits.ocr or raw.FPDFPage_CountObjects(page) == 0:
             return ""
-        from adapters.documents.recognition import text_in
-
+        self._deadline = self._deadline or Deadline(self._writer.limits.timeout_seconds)
+        if self._deadline.is_over:
+            read, pages = self._writer.page_number - 1, len(self._document)
+            self._writer.full(f"only the first {read:,} of {pages:,} pages were read: it takes long to recognise text")
         return text_in(page)
 
     def _outline(self) -> dict[int, list[tuple[int, str]]]:

@@ -37,6 +37,11 @@ class DocumentWriter:
     def is_blank(self) -> bool:
         return self._length == 0
 
+    @property
+    def page_number(self) -> int:
+        """Of the page that is being written."""
+        return len(self._pages) + (self._open is not None)
+
     def page(self, label: str, *, of: int) -> None:
         """A new page begins; `of` is how many there are in all."""
         self._close_page()
