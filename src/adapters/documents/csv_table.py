@@ -9,6 +9,7 @@ from adapters.documents.plain_text import beginning_of
 from adapters.documents.writing import DocumentWriter
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
+_LONGEST_FIELD: Final = (1 << 31) - 1
 _SAMPLE_ROWS: Final = 50
 _SAMPLE_CHARS: Final = 100_000
 
@@ -16,7 +17,7 @@ _SAMPLE_CHARS: Final = 100_000
 def read_csv(content: BinaryIO, writer: DocumentWriter) -> None:
     # A NUL ends a line for the csv module of some versions of Python.
     text = beginning_of(content, writer.limits).replace("\0", "")
-    csv.field_size_limit(max(len(text), 1))
+    csv.field_size_limit(_LONGEST_FIELD)
     writer.table(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text)))
     if content.read(1):
         writer.cut_short()
