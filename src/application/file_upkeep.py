@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Final, TypeVar
 
 from application.ports.clock import Clock
@@ -22,6 +23,8 @@ ROUNDS: Final = 100
 UNDER_WAY: Final = timedelta(hours=1)
 """No upload takes so long (entrypoints/http/multipart_form.py): a content that is older and has no row gets none."""
 LOOKED_BACK: Final = timedelta(hours=48)
+LOOKED_BACK_AT_FIRST: Final = timedelta(days=30)
+"""For nobody may have looked for a while."""
 EVERY_SECONDS: Final = 600.0
 RETRY_SECONDS: Final = 30.0
 
@@ -37,10 +40,11 @@ class SweepFiles:
     clock: Clock
     on_trouble: OnTrouble
 
-    async def once(self) -> None:
+    async def once(self, back: timedelta = LOOKED_BACK) -> None:
         """Raises Unavailable. One trouble does not keep the other steps from being done."""
         troubles: list[Exception] = []
-        for step in (self._empty_removed, self._forget, self._remove_orphans, self._remove_readings):
+        orphans = partial(self._remove_orphans, back)
+        for step in (self._empty_removed, self._forget, orphans, self._remove_readings):
             try:
                 await step()
             except Exception as trouble:  # noqa: BLE001 - raised below
@@ -49,10 +53,12 @@ class SweepFiles:
             raise troubles[0]
 
     async def forever(self) -> None:
+        back = LOOKED_BACK_AT_FIRST
         while True:
             pause = EVERY_SECONDS
             try:
-                await self.once()
+                await self.once(back)
+                back = LOOKED_BACK
             except Exception as trouble:  # noqa: BLE001 - the next look may find storage and database in order
                 self.on_trouble(trouble)
                 pause = RETRY_SECONDS
@@ -77,10 +83,10 @@ class SweepFiles:
         async with self.transactions.autocommit() as tx:
             await _in_batches(lambda: tx.files.forget(before, AT_ONCE))
 
-    async def _remove_orphans(self) -> None:
+    async def _remove_orphans(self, back: timedelta) -> None:
         """What an upload left whose process died between the content and the row."""
         now = self.clock.now()
-        written = self.storage.written_between(now - LOOKED_BACK, now - UNDER_WAY)
+        written = self.storage.written_between(now - back, now - UNDER_WAY)
         async with aclosing(_batches(written)) as batches:
             async for file_ids in batches:
                 async with self.transactions.autocommit() as tx:

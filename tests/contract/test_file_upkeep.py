@@ -201,3 +201,17 @@ async def test_the_upkeep_outlives_an_outage(
     assert len(desk.troubles) == 3
     sweeping.cancel()
     await asyncio.wait({sweeping})
+
+
+async def test_the_first_look_of_a_process_goes_further_back(transactions: DatabaseTransactions) -> None:
+    desk = Sweeping(transactions)
+    old, older = made_at(NOW - timedelta(days=20)), made_at(NOW - timedelta(days=40))
+    desk.storage.contents.update({old: b"x", older: b"x"})
+    await desk.sweep.once()
+    assert set(desk.storage.contents) == {old, older}
+    looking = asyncio.create_task(desk.sweep.forever())
+    async with asyncio.timeout(10):
+        while old in desk.storage.contents:
+            await asyncio.sleep(0.01)
+    looking.cancel()
+    assert set(desk.storage.contents) == {older}
