@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet $(UPGRADE)
 
-.PHONY: serve install dev ocr test check format bench soak lock clean help
+.PHONY: serve install dev ocr test check format bench soak fuzz lock clean help
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -44,6 +44,9 @@ bench: dev ## measure: CPU a token, first token, requests a second
 
 soak: dev ## cut, kill and restart for minutes: does every client get its whole answer?
 	@$(BIN)/python bench/cuts.py $(ARGS)
+
+fuzz: dev ## damage documents for minutes: does the parser survive each?
+	@$(BIN)/python bench/mutations.py $(ARGS)
 
 lock: dev ## resolve again; newest versions: make lock UPGRADE=--upgrade
 	$(LOCK) --group build --output-file requirements/runtime.txt
