@@ -18,6 +18,7 @@ from adapters.documents.child_parsers import ChildParsers
 from adapters.documents.limits import ParserLimits
 from application.ports.document_parser import DocumentRefused
 from documents_corpus import lying_child
+from documents_corpus.corpus_pdf import doubling, unpacking
 from documents_corpus.corpus_text import deep_page
 from documents_corpus.document_feed import chunks
 from domain.errors import Unavailable
@@ -203,6 +204,36 @@ async def test_what_needs_too_much_memory_is_refused_and_its_child_survives_or_i
         assert await text_of(parser) == "good"
 
 
+@pytest.mark.parametrize("content", [doubling(9), unpacking(1 << 30)], ids=["forms in forms", "streams in streams"])
+async def test_a_bomb_in_a_pdf_ends_with_its_child(content: bytes) -> None:
+    assert len(content) < 100_000
+    async with parsers(ParserLimits(workers=1, timeout_seconds=3, memory_bytes=300 << 20)) as parser:
+        with pytest.raises(DocumentRefused) as refused:
+            await parser.parse(FileKind.PDF, chunks(content))
+        assert refused.value.code in {"file_parse_timeout", "file_too_complex"}
+        assert not refused.value.lasting
+        assert await text_of(parser) == "good"
+
+
+SPACES = b" " * 2_000_000
+SLOW_FOR_PATTERNS = (
+    *(b"x" + SPACES + b"x", b"# " + SPACES + b"#x", b"x\n=" + SPACES + b"x", b"|" + SPACES + b"|\n|-" + SPACES + b"x"),
+    *(b"`" * 2_000_000, b"#" * 2_000_000, b"|" * 2_000_000, b"-" * 2_000_000, b"[" * 2_000_000, b"\\u" * 1_000_000),
+    *(b'"' * 2_000_000, b"<" * 2_000_000, b"&" * 2_000_000, b"\n" * 2_000_000 + b"x", b"\xe9 " * 1_000_000),
+)
+
+
+@pytest.mark.parametrize("kind", [FileKind.TEXT, FileKind.MARKDOWN, FileKind.CSV, FileKind.JSON, FileKind.HTML])
+async def test_no_text_is_slow_for_its_patterns(kind: FileKind) -> None:
+    async with parsers(ParserLimits(timeout_seconds=30)) as parser:
+        for content in SLOW_FOR_PATTERNS:
+            try:
+                await parser.parse(kind, chunks(content))
+            except DocumentRefused as refused:
+                if refused.code != "file_empty":
+                    raise
+
+
 async def test_no_descriptor_and_no_process_is_left() -> None:
     descriptors = len(os.listdir("/proc/self/fd"))
     pids: set[int] = set()
@@ -231,6 +262,9 @@ async def test_a_child_has_no_secrets_no_files_and_few_rights(monkeypatch: pytes
         assert limits["Max address space"] == [str(1 << 30), str(1 << 30)]
         assert limits["Max file size"] == limits["Max core file size"] == limits["Max processes"] == ["0", "0"]
         assert limits["Max open files"] == ["64", "64"]
+        status = dict(line.split(":\t", 1) for line in (process / "status").read_text().splitlines() if ":\t" in line)
+        assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
+        assert status["NoNewPrivs"] == "1"
         assert os.readlink(process / "cwd").endswith("(deleted)")
         opened = [os.readlink(one) for one in (process / "fd").iterdir()]
         assert all(name.startswith(("pipe:", "socket:")) for name in opened), opened

@@ -2,6 +2,7 @@
 
 import io
 import random
+import zlib
 from collections.abc import Callable
 
 from PIL import Image
@@ -116,6 +117,19 @@ def doubling(depth: int) -> bytes:
         b"/Resources << /XObject << /X 4 0 R >> >> >>" % (depth + 5),
         *forms,
         stream(b"/X Do " * 10),
+    )
+
+
+def unpacking(size: int) -> bytes:
+    """A page whose content was packed twice, a thousand times smaller each time."""
+    packer = zlib.compressobj(9)
+    spaces = bytes(1 << 20).replace(b"\0", b" ")
+    packed = b"".join(packer.compress(spaces) for _ in range(size >> 20)) + packer.flush()
+    return objects(
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 300 300] /Contents 4 0 R >>",
+        stream(zlib.compress(packed, 9), b"/Filter [/FlateDecode /FlateDecode]"),
     )
 
 

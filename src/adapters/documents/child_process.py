@@ -90,6 +90,7 @@ class ChildProcess:
         try:
             socket.send_fds(self._questions, [encode_question(question)], [content])
         except OSError as error:
+            word.cancel()
             raise ChildFailed("It reads no questions.") from error
         answer = await word
         if isinstance(answer, Ready):

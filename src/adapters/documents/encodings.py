@@ -20,7 +20,7 @@ _NOISY: Final = 0.02
 _TEXT_CONTROLS: Final = frozenset("\t\n\r\f\x0b\x1b\x85")
 _CONTROL_BYTES: Final = frozenset(range(0x20)) - frozenset(b"\t\n\r\f\x0b\x1b")
 _FREQUENT: Final = frozenset(
-    "\t\n\r" + "".join(map(chr, range(0x20, 0x7F))) + "，。、：；！？（）《》“”"
+    "\t\n\r" + "".join(map(chr, (*range(0x20, 0x7F), *range(0xA0, 0x100)))) + "，。、：；！？（）《》“”"
     "的一是不了人我在有他这为之大来以个中上们到说国和地也子时道出而要于就下得可你年生自会那后能对着事其里所去行过家十用发"
 )
 

@@ -9,10 +9,10 @@ from adapters.documents.plain_text import beginning_of
 from adapters.documents.writing import DocumentFull, DocumentWriter
 
 _FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})")
-_HASHES: Final = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
+_HASHES: Final = re.compile(r" {0,3}(#{1,6})(?=[ \t])")
 _UNDERLINE: Final = re.compile(r" {0,3}(=+|-{2,})[ \t]*$")
 _MAY_BE_TITLE: Final = re.compile(r" {0,3}[^\s#|*>-]")
-_DASHES: Final = re.compile(r"\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
+_OF_DASHES: Final = frozenset("|-: \t")
 Line = tuple[int, str]
 
 
@@ -37,18 +37,25 @@ def mark(text: str, writer: DocumentWriter) -> None:
         table = _grown(table, start, line, writer)
         heading = _HASHES.match(line)
         if heading is not None:
-            writer.mark(len(heading[1]), heading[2] or "", start)
+            writer.mark(len(heading[1]), _title(line[heading.end() :]), start)
         elif before is not None and not table and _MAY_BE_TITLE.match(before[1]) and (under := _UNDERLINE.match(line)):
             writer.mark(1 if under[1].startswith("=") else 2, before[1], before[0])
         before = (start, line)
     _grown(table, len(text), "", writer)
 
 
+def _title(rest: str) -> str:
+    """Without the hashes that may close it."""
+    rest = rest.strip()
+    bare = rest.rstrip("#")
+    return bare.rstrip() if not bare or bare[-1] in " \t" else rest
+
+
 def _grown(table: list[Line], start: int, line: str, writer: DocumentWriter) -> list[Line]:
     """The lines of the table that goes on; one that has ended is marked if its second line is made of dashes."""
     if line.startswith("|"):
         return [*table[:1], (start, line)] if len(table) < 2 else [table[0], table[1], (start, line)]
-    if len(table) > 1 and _DASHES.match(table[1][1]):
+    if len(table) > 1 and "-" in table[1][1] and _OF_DASHES.issuperset(table[1][1]):
         writer.mark_table(table[0][0], table[-1][0] + len(table[-1][1]))
     return []
 
