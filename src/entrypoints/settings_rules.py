@@ -4,6 +4,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
+from importlib.util import find_spec
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -137,6 +138,11 @@ def bad_endpoint(value: str) -> str | None:
     return None
 
 
+def documents(settings: Settings) -> Problems:
+    if settings.documents.ocr == "rapidocr" and find_spec("rapidocr") is None:
+        yield ("documents", "ocr"), "needs an extra that is not installed: `make ocr`, or pip install 'agentchat[ocr]'"
+
+
 def embedding(settings: Settings) -> Problems:
     chosen = settings.embedding
     if chosen.kind == "openai_compatible":
@@ -163,5 +169,5 @@ def bad_address(value: str, *, path: bool = True) -> str | None:
 
 
 RULES: Final[tuple[Callable[[Settings], Problems], ...]] = (
-    database, secrets, origins, networks, models, storage, embedding,
+    database, secrets, origins, networks, models, storage, documents, embedding,
 )  # fmt: skip

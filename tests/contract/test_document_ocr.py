@@ -1,10 +1,5 @@
-"""Pages that hold nothing but a picture of text are read by a model, where the extra `ocr` is installed.
+"""Pages that hold nothing but a picture of text are read by a model, where that is switched on."""
 
-It is large, so it is no part of what developing needs. Without it, this checks that its want is said at the start;
-`make ocr` before `make test` reads real pictures.
-"""
-
-import importlib.util
 from collections.abc import Callable
 
 import pypdfium2
@@ -18,10 +13,8 @@ from adapters.documents.limits import ParserLimits
 from application.ports.document_parser import DocumentRefused
 from documents_corpus.corpus_pdf import drawn, lines, picture
 from documents_corpus.document_feed import chunks
-from domain.errors import InvalidValue
 from domain.files import FileKind
 
-IS_INSTALLED = importlib.util.find_spec("rapidocr") is not None
 LIMITS = ParserLimits(ocr=True, timeout_seconds=120)
 TEXT = "The quick brown fox jumps over 13 lazy dogs."
 
@@ -35,11 +28,7 @@ def scanned(*texts: str) -> Callable[[Canvas], None]:
     return draw
 
 
-async def test_a_scan_is_read_or_the_want_of_the_extra_is_said() -> None:
-    if not IS_INSTALLED:
-        with pytest.raises(InvalidValue, match="make ocr"):
-            ChildParsers(LIMITS)
-        return
+async def test_a_scan_is_read() -> None:
     parser = ChildParsers(LIMITS)
     assert "ocr=1" in parser.version
     assert "rapidocr=" in parser.version
@@ -52,10 +41,6 @@ async def test_a_scan_is_read_or_the_want_of_the_extra_is_said() -> None:
 
 
 async def test_where_time_is_short_the_first_pages_are_read() -> None:
-    if not IS_INSTALLED:
-        with pytest.raises(InvalidValue):
-            ChildParsers(LIMITS)
-        return
     parser = ChildParsers(ParserLimits(ocr=True, timeout_seconds=12))
     page = scanned(*[TEXT] * 20)
     document = await parser.parse(FileKind.PDF, chunks(drawn(*[page] * 100)))

@@ -124,3 +124,11 @@ def outcome(environ: Mapping[str, str], folder: Path) -> str:
     except SettingsError as error:
         return "mistakes" if error.mistakes else "nothing said"
     return "settings"
+
+
+def test_text_recognition_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    wanted = {"AGENTCHAT_DOCUMENTS__OCR": "rapidocr"}
+    assert load_settings(wanted, tmp_path).documents.ocr == "rapidocr"
+    monkeypatch.setattr("entrypoints.settings_rules.find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match="make ocr"):
+        load_settings(wanted, tmp_path)

@@ -5,7 +5,6 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from importlib.metadata import version as version_of
-from importlib.util import find_spec
 from typing import Final
 
 from adapters.documents.answers import LASTING, is_proper
@@ -16,7 +15,7 @@ from adapters.documents.spool import spooled
 from application.ports.document_parser import DocumentRefused
 from domain.conversation import Image
 from domain.documents import ParsedDocument
-from domain.errors import InvalidValue, Unavailable
+from domain.errors import Unavailable
 from domain.files import FileKind
 
 log = logging.getLogger("agentchat.documents")
@@ -30,13 +29,11 @@ class ChildParsers:
     """At most `workers` children, started when they are needed; who comes when all are busy waits in turn.
 
     Belongs to one event loop. A child serves many documents one after the other, never two at a time.
-    Raises InvalidValue when text is to be recognised and there is nothing to do it.
     """
 
     def __init__(self, limits: ParserLimits | None = None) -> None:
         self._limits = limits or ParserLimits()
-        if self._limits.ocr and find_spec("rapidocr") is None:
-            raise InvalidValue("documents.ocr", "needs the extra `ocr`: make ocr, or pip install 'agentchat[ocr]'")
+        self._version = _version(self._limits)
         self._turns = asyncio.Semaphore(self._limits.workers)
         self._idle: list[ChildProcess] = []
         self._busy: set[ChildProcess] = set()
@@ -46,10 +43,7 @@ class ChildParsers:
 
     @property
     def version(self) -> str:
-        limits = self._limits
-        libraries = (*_LIBRARIES, "rapidocr") if limits.ocr else _LIBRARIES
-        found = " ".join(f"{name}={version_of(name)}" for name in libraries)
-        return f"{CODE_VERSION} pages={limits.max_pages} chars={limits.max_chars} ocr={int(limits.ocr)} {found}"
+        return self._version
 
     @property
     def children(self) -> tuple[int, ...]:
@@ -150,6 +144,12 @@ class ChildParsers:
     def _refuse_when_closed(self) -> None:
         if self._closed:
             raise _unavailable()
+
+
+def _version(limits: ParserLimits) -> str:
+    libraries = (*_LIBRARIES, "rapidocr") if limits.ocr else _LIBRARIES
+    found = " ".join(f"{name}={version_of(name)}" for name in libraries)
+    return f"{CODE_VERSION} pages={limits.max_pages} chars={limits.max_chars} ocr={int(limits.ocr)} {found}"
 
 
 def _is_out_of_memory(answer: Answer) -> bool:
