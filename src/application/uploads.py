@@ -122,18 +122,15 @@ class UploadFile:
                     await self._refuse_beyond_quota(tx, file.user_id, file.size)
                 await tx.files.add(file)
         except Unavailable:
+            # The content stays: the commit may still land. If it never does, the upkeep removes what has no row.
             if not await self._is_recorded(file):
-                await self._discard(file.file_id)
                 raise
         except DomainError:
             await self._discard(file.file_id)
             raise
 
     async def _is_recorded(self, file: StoredFile) -> bool:
-        """Whether the row is there, though its acknowledgement was lost.
-
-        Raises Unavailable while nobody can say: then the content stays, and the upkeep removes it if it has no row.
-        """
+        """Whether the row is there, though its acknowledgement was lost. Raises Unavailable while nobody can say."""
         async with self.transactions.autocommit() as tx:
             return bool(await tx.files.these([file.file_id], owner=file.user_id))
 

@@ -182,7 +182,9 @@ async def test_a_storage_that_is_away_keeps_no_row(desk: Uploads, owner: UserId)
     await nothing_is_left(desk, owner)
 
 
-async def test_a_row_that_is_not_kept_takes_its_content_along(transactions: DatabaseTransactions) -> None:
+async def test_without_an_answer_of_the_database_the_content_is_left_to_the_upkeep(
+    transactions: DatabaseTransactions,
+) -> None:
     meddled = Meddled(transactions)
     desk = Uploads(meddled)
     owner = await registered(transactions)
@@ -191,14 +193,54 @@ async def test_a_row_that_is_not_kept_takes_its_content_along(transactions: Data
         raise Unavailable("database_unavailable", "away")
 
     meddled.instead["files.add"] = fails
+    for number in (1, 2):
+        with pytest.raises(Unavailable):
+            await desk.send(owner, b"text")
+        assert len(desk.contents) == number
+        meddled.instead["files.these"] = fails
+    meddled.instead.clear()
+    assert await desk.names(owner) == []
+
+
+@dataclass
+class CommitsLate:
+    """Loses the connection under the COMMIT, which lands when the test says so."""
+
+    real: DatabaseTransactions
+    late: list[Any] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[Any]:
+        late = self.late
+
+        class Files:
+            async def add(self, file: Any) -> None:
+                late.append(file)
+
+        class Pending:
+            files = Files()
+
+        yield Pending()
+        raise Unavailable("database_unavailable", "away")
+
+    def autocommit(self) -> Any:
+        return self.real.autocommit()
+
+    async def land(self) -> None:
+        async with self.real.autocommit() as tx:
+            for file in self.late:
+                await tx.files.add(file)
+
+
+async def test_a_commit_that_lands_after_the_refusal_finds_its_content(transactions: DatabaseTransactions) -> None:
+    late = CommitsLate(transactions)
+    desk = Uploads(late)
+    owner = await registered(transactions)
     with pytest.raises(Unavailable):
         await desk.send(owner, b"text")
-    assert desk.contents == {}
-    meddled.instead["files.these"] = fails
-    with pytest.raises(Unavailable):
-        await desk.send(owner, b"text")
-    # Nobody can say whether the row is there: without it the content would be an orphan, and is swept.
-    assert len(desk.contents) == 1
+    await late.land()
+    [linked] = (await desk.listed(owner, Window(), SERVER)).items
+    assert desk.contents == {linked.file.file_id: b"text"}
 
 
 @dataclass
