@@ -2,9 +2,10 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from application.files import LinkedFile, LinkFile
@@ -13,7 +14,7 @@ from application.ports.file_storage import FileStorage
 from application.ports.persistence import Transaction, Transactions
 from domain.errors import DomainError, TooLarge, TooManyRequests, Unavailable
 from domain.file_kinds import KindSniffer
-from domain.files import UPLOAD_WINDOW, StoredFile, UploadQuota, parse_file_name
+from domain.files import UPLOAD_WINDOW, StoredFile, Uploaded, UploadQuota, parse_file_name
 from domain.ids import FileId, UserId, new_id
 
 
@@ -60,10 +61,13 @@ class UploadPlaces:
 
 @dataclass(slots=True)
 class Measured:
-    """What is known of a content once it streamed through. Raises as soon as it can't be taken any more."""
+    """What is known of a content once it streamed through. Raises as soon as it can't be taken any more.
+
+    `refuse` raises when so many bytes are too many.
+    """
 
     name: str
-    limit: int
+    refuse: Callable[[int], None]
     size: int = 0
     _sniffer: KindSniffer = field(init=False)
     _hash: "hashlib._Hash" = field(default_factory=hashlib.sha256)
@@ -74,7 +78,7 @@ class Measured:
     async def through(self, content: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         async for piece in content:
             self.size += len(piece)
-            refuse_larger(self.size, self.limit)
+            self.refuse(self.size)
             self._sniffer.feed(piece)
             self._hash.update(piece)
             yield piece
@@ -100,15 +104,14 @@ class UploadFile:
     async def __call__(self, actor: UserId, incoming: Incoming, server: str) -> LinkedFile:
         with self.places.taken(actor):
             refuse_larger(incoming.at_least, self.max_bytes)
-            if self.quota.is_limited:
-                async with self.transactions.autocommit() as tx:
-                    await self._refuse_beyond_quota(tx, actor, max(1, incoming.at_least))
-            file = await self._store(actor, incoming)
+            refuse = partial(self._refuse_beyond, await self._uploaded(actor))
+            refuse(max(1, incoming.at_least))
+            file = await self._store(actor, incoming, refuse)
             await self._record(file)
         return LinkedFile(file, await self.link(file, server))
 
-    async def _store(self, actor: UserId, incoming: Incoming) -> StoredFile:
-        measured = Measured(parse_file_name(await incoming.begin()), self.max_bytes)
+    async def _store(self, actor: UserId, incoming: Incoming, refuse: Callable[[int], None]) -> StoredFile:
+        measured = Measured(parse_file_name(await incoming.begin()), refuse)
         file_id = FileId(new_id())
         await self.storage.write(file_id, measured.through(incoming.content()))
         return measured.file(file_id, actor, self.clock)
@@ -119,7 +122,7 @@ class UploadFile:
                 if self.quota.is_limited:
                     # Whoever uploads a second file meanwhile waits here, and is then measured with this one.
                     await tx.users.locked(file.user_id)
-                    await self._refuse_beyond_quota(tx, file.user_id, file.size)
+                    self._refuse_beyond(await self._uploaded_by(tx, file.user_id), file.size)
                 await tx.files.add(file)
         except Unavailable:
             # The content stays: the commit may still land. If it never does, the upkeep removes what has no row.
@@ -134,10 +137,19 @@ class UploadFile:
         async with self.transactions.autocommit() as tx:
             return bool(await tx.files.these([file.file_id], owner=file.user_id))
 
-    async def _refuse_beyond_quota(self, tx: Transaction, actor: UserId, size: int) -> None:
-        now = self.clock.now()
-        uploaded = await tx.files.uploaded(now - UPLOAD_WINDOW, owner=actor)
-        uploaded.refuse_beyond(self.quota, size, now)
+    async def _uploaded(self, actor: UserId) -> Uploaded:
+        if not self.quota.is_limited:
+            return Uploaded()
+        async with self.transactions.autocommit() as tx:
+            return await self._uploaded_by(tx, actor)
+
+    async def _uploaded_by(self, tx: Transaction, actor: UserId) -> Uploaded:
+        return await tx.files.uploaded(self.clock.now() - UPLOAD_WINDOW, owner=actor)
+
+    def _refuse_beyond(self, uploaded: Uploaded, size: int) -> None:
+        """Whichever limit is the smaller one says so, also while the content streams."""
+        refuse_larger(size, self.max_bytes)
+        uploaded.refuse_beyond(self.quota, size, self.clock.now())
 
     async def _discard(self, file_id: FileId) -> None:
         with suppress(DomainError):  # what stays is removed by the upkeep

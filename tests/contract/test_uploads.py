@@ -291,6 +291,20 @@ async def test_the_quota_is_asked_before_anything_is_read(transactions: Database
     assert list(desk.contents.values()) == [b"y"]
 
 
+@pytest.mark.parametrize(
+    ("kept_bytes", "read", "code"), [(2500, 3, "upload_quota_exceeded"), (LIMIT * 2, 11, "file_too_large")]
+)
+async def test_the_smaller_limit_ends_an_upload_of_unknown_size_in_the_middle(
+    transactions: DatabaseTransactions, owner: UserId, kept_bytes: int, read: int, code: str
+) -> None:
+    desk = Uploads(transactions, quota=UploadQuota(kept_bytes=kept_bytes))
+    sent = Sent([b"x" * 1000] * 50)
+    with pytest.raises(TooLarge) as refused:
+        await desk.upload(owner, sent, SERVER)
+    assert (refused.value.code, sent.read) == (code, read)
+    await nothing_is_left(desk, owner)
+
+
 async def test_uploads_of_an_hour_are_counted_though_they_were_removed(
     transactions: DatabaseTransactions, owner: UserId
 ) -> None:
