@@ -37,18 +37,22 @@ class Incoming(Protocol):
 
 @dataclass(slots=True)
 class UploadPlaces:
-    """How many uploads go on at once in this process; one user has half of the places at most."""
+    """How many uploads go on at once in this process; one user has a quarter of the places at most."""
 
     most: int
     _taken: Counter[UserId] = field(default_factory=Counter)
+
+    @property
+    def most_of_one(self) -> int:
+        return max(1, self.most // 4)
 
     @contextmanager
     def taken(self, user_id: UserId) -> Iterator[None]:
         """Raises Unavailable `uploads_busy`, or TooManyRequests `too_many_uploads`."""
         if self._taken.total() >= self.most:
             raise Unavailable("uploads_busy", "The server is at its limit of uploads at once.", retry_after=2)
-        if self._taken[user_id] >= (self.most + 1) // 2:
-            message = f"At most {(self.most + 1) // 2} uploads at once are possible for one user."
+        if self._taken[user_id] >= self.most_of_one:
+            message = f"At most {self.most_of_one} uploads at once are possible for one user."
             raise TooManyRequests("too_many_uploads", message, retry_after=2)
         self._taken[user_id] += 1
         try:

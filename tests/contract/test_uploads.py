@@ -331,14 +331,14 @@ async def test_uploads_at_once_do_not_pass_the_quota_together(
 
 
 async def test_places_are_shared_and_come_back(transactions: DatabaseTransactions, owner: UserId) -> None:
-    desk = Uploads(transactions, places=UploadPlaces(4))
-    other, third = await registered(transactions), await registered(transactions)
+    desk = Uploads(transactions, places=UploadPlaces(8))
+    others, third = [await registered(transactions) for _ in range(3)], await registered(transactions)
     gate = asyncio.Event()
     going = [asyncio.create_task(desk.send(owner, b"x", gate=gate)) for _ in range(2)]
     await asyncio.sleep(0)
     with pytest.raises(TooManyRequests, match="2 uploads at once"):
         await desk.send(owner, b"x")
-    going += [asyncio.create_task(desk.send(other, b"x", gate=gate)) for _ in range(2)]
+    going += [asyncio.create_task(desk.send(other, b"x", gate=gate)) for other in others for _ in range(2)]
     await asyncio.sleep(0)
     with pytest.raises(Unavailable) as refused:
         await desk.send(third, b"x")
@@ -347,7 +347,12 @@ async def test_places_are_shared_and_come_back(transactions: DatabaseTransaction
     await asyncio.gather(*going)
     with pytest.raises(TooLarge):
         await desk.send(third, b"x" * LIMIT * 2)
-    assert desk.places == UploadPlaces(4)
+    assert desk.places == UploadPlaces(8)
+
+
+@given(st.integers(1, 10_000))
+def test_one_user_has_a_place_and_leaves_three_quarters_to_others(most: int) -> None:
+    assert 1 <= UploadPlaces(most).most_of_one <= max(1, most / 4)
 
 
 async def test_files_are_found_by_their_owner_alone(desk: Uploads, owner: UserId) -> None:

@@ -97,15 +97,47 @@ async def test_a_client_that_falls_silent_is_given_up(monkeypatch: pytest.Monkey
 
 async def test_an_upload_that_drips_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(multipart_form, "UPLOAD_SECONDS", 0.2)
-
-    class Dripping(Socket):
-        async def receive(self) -> Any:
-            await asyncio.sleep(0.02)
-            return await super().receive()
-
-    socket = Dripping([*pieces_of(BODY[:200], range(200)), *[b"x"] * 10_000], "silence")
+    socket = Paced([*pieces_of(BODY[:200], range(200)), *[b"x"] * 10_000], "silence")
     assert await outcome(socket) == "body_timeout"
     assert socket.given < 20
+
+
+class Paced(Socket):
+    """A piece each 20 ms."""
+
+    async def receive(self) -> Any:
+        await asyncio.sleep(0.02)
+        return await super().receive()
+
+
+class Prompt(Socket):
+    """A piece as soon as it is asked for one, and not before."""
+
+    async def receive(self) -> Any:
+        await asyncio.sleep(0)
+        return await super().receive()
+
+
+async def test_an_upload_below_the_least_rate_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multipart_form, "PATIENCE_SECONDS", 0.1)
+    socket = Paced([BODY[:200], *[b"x"] * 10_000], "silence")
+    assert await outcome(socket) == "body_timeout"
+    assert 2 <= socket.given <= 6
+
+
+async def test_who_sent_quickly_may_rest_for_as_long_as_the_rate_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multipart_form, "PATIENCE_SECONDS", 0.05)
+    socket = Paced([BODY[:200] + b"x" * 8192, *[b"x"] * 10_000], "silence")
+    assert await outcome(socket) == "body_timeout"
+    assert 20 <= socket.given <= 52
+
+
+async def test_a_storage_that_takes_its_time_is_not_held_against_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multipart_form, "PATIENCE_SECONDS", 0.1)
+    form = MultipartFile(request_of(Prompt([BODY[:200], *[b"x"] * 20, BODY[200:]])))
+    await form.begin()
+    async for _ in form.content():
+        await asyncio.sleep(0.02)
 
 
 async def test_what_is_not_taken_is_not_read() -> None:

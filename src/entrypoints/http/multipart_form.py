@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 from litestar import Request
-from litestar.types import Receive, Scope
+from litestar.types import Receive, ReceiveMessage, Scope
 from multipart import (  # type: ignore[import-untyped]
     MultipartError,
     MultipartSegment,
@@ -25,6 +25,10 @@ SILENT_SECONDS: Final = 30.0
 """Of a client that announced more."""
 UPLOAD_SECONDS: Final = 45 * 60.0
 """For a whole upload, less than the upkeep of files waits for its row (application/file_upkeep.py)."""
+LEAST_BYTES_A_SECOND: Final = 8192
+"""On the whole of an upload so far: one that drips would hold its place for as long as it likes."""
+PATIENCE_SECONDS: Final = 30.0
+"""Of waiting before the rate is looked at."""
 BESIDE_FILE: Final = 256 * 1024
 """Bytes of a form that are not the file: heads of parts, and other fields, which are skipped."""
 MOST_PARTS: Final = 64
@@ -85,23 +89,21 @@ class MultipartFile:
 
 
 class _Body:
-    """The body in pieces as they arrive, each waited for with patience that ends."""
+    """The body in pieces as they arrive, each waited for with patience that ends.
+
+    A client answers for the time that it is waited for, not for the time that the storage takes.
+    """
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._scope, self._receive = scope, receive
         mark_body(scope, unread=True)
-        self.read = 0
+        self.read, self._waited = 0, 0.0
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
-        loop = asyncio.get_running_loop()
-        end = loop.time() + UPLOAD_SECONDS
+        end = asyncio.get_running_loop().time() + UPLOAD_SECONDS
         more = True
         while more:
-            try:
-                async with asyncio.timeout_at(min(end, loop.time() + SILENT_SECONDS)):
-                    message = await self._receive()
-            except TimeoutError as error:
-                raise Refused(Refusal(408, *FRAMEWORK[408])) from error
+            message = await self._next(end)
             if message["type"] != "http.request":
                 raise Refused(Refusal(400, "body_cut_off", "The body ended before its announced length."))
             piece, more = message["body"], message["more_body"]
@@ -109,6 +111,17 @@ class _Body:
             self.read += len(piece)
             if piece:
                 yield piece
+
+    async def _next(self, end: float) -> ReceiveMessage:
+        loop = asyncio.get_running_loop()
+        began, allowed = loop.time(), max(PATIENCE_SECONDS, self.read / LEAST_BYTES_A_SECOND)
+        try:
+            async with asyncio.timeout_at(min(end, began + SILENT_SECONDS, began + allowed - self._waited)):
+                return await self._receive()
+        except TimeoutError as error:
+            raise Refused(Refusal(408, *FRAMEWORK[408])) from error
+        finally:
+            self._waited += loop.time() - began
 
 
 def name_of(part: MultipartSegment) -> str:
