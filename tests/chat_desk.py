@@ -70,7 +70,7 @@ class ChatDesk:
         self.close_abandoned = CloseAbandoned(transactions, clock, self.troubled)
         self.keep = KeepAnswer(transactions, registry.beside, self.troubled, first_pause=0.01)
         places = ReaderPlaces(1)
-        read = ReadDocument(transactions, self.storage, self.parser, places, self.troubles.append)
+        read = ReadDocument(transactions, self.storage, self.parser, places, self.troubles.append, refused_seconds=0)
         self.attachments = OpenAttachments(transactions, self.storage, self.parser, places, read)
         self.start = StartChat(
             transactions,

@@ -6,7 +6,7 @@ from typing import Final
 
 from application.attachments import OpenAgain
 from application.ports.tool_runner import ToolFailed
-from domain.attachments import fenced, page_mark, plain_name
+from domain.attachments import WARNING, plain_name, quoted
 from domain.documents import Page, ParsedDocument
 from domain.errors import DomainError
 from domain.ids import ToolId
@@ -18,6 +18,9 @@ MOST_PASSAGES: Final = 8
 LONGEST_PAGE: Final = 12_000
 LONGEST_QUERY: Final = 2_000
 NAME: Final = "search_attachment"
+NOTHING: Final = "Nothing in the documents shares a word with that query. Try other words, or read a page."
+SEARCH_SECONDS: Final = 15.0
+"""After that no further document is begun: what was found is worth more than a time-out."""
 
 
 def search_spec(names: Sequence[str]) -> ToolSpec:
@@ -44,9 +47,10 @@ def search_spec(names: Sequence[str]) -> ToolSpec:
 class SearchAttachment:
     """Opens a document for each call and lets it go: an answer may take minutes, and its documents much memory."""
 
-    def __init__(self, names: Sequence[str], again: Sequence[OpenAgain]) -> None:
+    def __init__(self, names: Sequence[str], again: Sequence[OpenAgain], seconds: float = SEARCH_SECONDS) -> None:
         self._names = [plain_name(name) for name in names]
         self._again = again
+        self._seconds = seconds
         self._spec = search_spec(self._names)
 
     @property
@@ -60,8 +64,7 @@ class SearchAttachment:
             return await self._read_page(chosen, page)
         if not isinstance(query, str) or not query.strip():
             raise ToolFailed("Give a query, a text of some words, or the number of a page.")
-        found = await self._search(chosen, query[:LONGEST_QUERY])
-        return found or "Nothing in the documents shares a word with that query. Try other words, or read a page."
+        return await self._search(chosen, query[:LONGEST_QUERY])
 
     def _chosen(self, name: JsonValue) -> Sequence[int]:
         everything = range(len(self._names))
@@ -88,31 +91,33 @@ class SearchAttachment:
             found += [_page_text(self._names[number], document, page) for page in pages]
         if not found:
             raise ToolFailed(f"There is no page {wanted}: {f'the last is {last}' if last else 'there are no pages'}.")
-        return "\n\n".join(found)
+        return "".join((f"{WARNING}\n", *found))
 
     async def _search(self, chosen: Sequence[int], query: str) -> str:
         """Best passages of each document in turn, so that a long one does not hide the others."""
-        ranked = []
+        end = asyncio.get_running_loop().time() + self._seconds
+        ranked, left = [], []
         for number in chosen:
+            if asyncio.get_running_loop().time() > end:
+                left.append(self._names[number])
+                continue
             document = await self._open(number)
-            ranked.append(await asyncio.to_thread(_quoted, self._names[number], document, query))
-        turns = [quoted[turn] for turn in range(MOST_PASSAGES) for quoted in ranked if turn < len(quoted)]
-        return "\n\n".join(turns[:MOST_PASSAGES])
+            ranked.append(await asyncio.to_thread(_best, self._names[number], document, query))
+        turns = [found[turn] for turn in range(MOST_PASSAGES) for found in ranked if turn < len(found)]
+        said = [f"{WARNING}\n", *turns[:MOST_PASSAGES]] if turns else [NOTHING]
+        if left:
+            said.append(f"\nThere was no time to search these; name one of them as `file`: {'; '.join(left)}.")
+        return "".join(said)
 
 
-def _quoted(name: str, document: ParsedDocument, query: str) -> Sequence[str]:
-    """The best passages with their sources, as they are quoted."""
+def _best(name: str, document: ParsedDocument, query: str) -> Sequence[str]:
+    """The best passages, each in its document's frame."""
     found = passages(document)
     texts = [document.text[one.start : one.end] for one in found]
-    numbers = best(query, texts, MOST_PASSAGES)
-    return [f"{_source(name, found[number].label)}\n{fenced(texts[number]).strip()}" for number in numbers]
+    return [quoted(name, found[number].label, texts[number]) for number in best(query, texts, MOST_PASSAGES)]
 
 
 def _page_text(name: str, document: ParsedDocument, page: Page) -> str:
     text = document.text[page.start : page.end].strip()
     cut = f"\n… {len(text) - LONGEST_PAGE} more characters" if len(text) > LONGEST_PAGE else ""
-    return f"{_source(name, page.label)}\n{fenced(text[:LONGEST_PAGE])}{cut}"
-
-
-def _source(name: str, label: str | None) -> str:
-    return page_mark(name if label is None else f"{name}, {label}")
+    return quoted(name, page.label, f"{text[:LONGEST_PAGE]}{cut}")

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -12,10 +12,10 @@ from application.files import LinkFile
 from application.ports.document_parser import DocumentParser, DocumentRefused
 from application.ports.file_storage import FileStorage
 from application.ports.persistence import Transactions
-from domain.attachments import MOST_IN_DIALOG, MOST_IN_QUESTION, AttachedDocument
+from domain.attachments import CHARACTERS_A_TOKEN, MOST_IN_DIALOG, MOST_IN_QUESTION, AttachedDocument
 from domain.conversation import Image
 from domain.documents import ParsedDocument
-from domain.errors import DomainError, InvalidValue, ModelError, TooLarge
+from domain.errors import DomainError, InvalidValue, ModelError, TooLarge, Unavailable
 from domain.files import Attachment, StoredFile
 from domain.ids import FileId, UserId
 from domain.messages import Exchange, Message, Question
@@ -23,82 +23,110 @@ from domain.models import ModelSpec
 
 MOST_IMAGE_BYTES: Final = 16_000_000
 """Of all images that are shown to a model at once."""
+OPENING_SECONDS: Final = 50.0
+"""Until the first byte of an answer: proxies wait for a minute."""
 
 OpenAgain = Callable[[], Awaitable[ParsedDocument]]
 
+UNREAD: Final = ParsedDocument("…")
+"""Stands for a document that has no room in the prompt."""
 NOT_YOURS: Final = "is not the address of one of your files: upload it, and send the address that comes back"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Attached:
     """What a question brings along, in its order. `files` names all of it, as it is stored with the question.
 
-    `again` opens each of the documents once more, for whoever does not want to hold them.
+    Documents are kept as far as the model's window could show them. `again` opens each of them whole.
     """
 
     files: tuple[Attachment, ...] = ()
-    documents: tuple[AttachedDocument, ...] = ()
-    again: tuple[OpenAgain, ...] = ()
-    images: tuple[Image, ...] = ()
+    documents: list[AttachedDocument] = field(default_factory=list)
+    again: list[OpenAgain] = field(default_factory=list)
+    images: list[Image] = field(default_factory=list)
+
+    @property
+    def image_bytes(self) -> int:
+        return sum(len(image.data) for image in self.images)
 
 
 @dataclass(frozen=True, slots=True)
 class OpenAttachments:
+    """Files are opened one after the other, so that a question holds one whole document at a time."""
+
     transactions: Transactions
     storage: FileStorage
     parser: DocumentParser
     places: ReaderPlaces
     read: ReadDocument
+    opening_seconds: float = OPENING_SECONDS
 
     async def __call__(self, actor: UserId, addresses: Sequence[str], spec: ModelSpec) -> Attached:
         """The files of a question. An address is never fetched, its signature and age don't matter.
 
         Raises InvalidValue `file_url_refused` for anything but the caller's own files, InvalidValue with the parser's
-        code for what can't be read, ModelError `model_no_vision` for images and a model that does not see.
+        code for what can't be read, ModelError `model_no_vision` for images and a model that does not see, Unavailable
+        `parser_busy` when the files take too long to be read now.
         """
         if not addresses:
             return Attached()
         files = await self._own(actor, [self._file_of(address) for address in addresses])
         if images := [file for file in files if file.kind.is_image]:
             _refuse_blind(spec, images)
-        attached = self._attached(files, await asyncio.gather(*map(self._open, files)))
-        if sum(len(image.data) for image in attached.images) > MOST_IMAGE_BYTES:
+        attached = Attached(tuple(file.attachment for file in files))
+        try:
+            async with asyncio.timeout(self.opening_seconds):
+                for file in files:
+                    await self._open(file, spec, attached)
+        except TimeoutError as slow:
+            message = "Your files are still being read: ask again after Retry-After."
+            raise Unavailable("parser_busy", message, retry_after=10) from slow
+        if attached.image_bytes > MOST_IMAGE_BYTES:
             raise TooLarge("file_url", f"the images have more than {MOST_IMAGE_BYTES:,} bytes together")
         return attached
 
     async def earlier(self, actor: UserId, exchanges: Sequence[Exchange], spec: ModelSpec, asked: Attached) -> Attached:
-        """What came with the questions before, newest first, as far as it is still there and can be read."""
-        known = {file.file_id for file in asked.files}
-        wanted = _newest(exchanges, spec, but=known)
+        """What came with the questions before, newest first, as far as it is still there and can be read now.
+
+        As many images as may be shown, and as many documents as the window could show; the others can be opened again.
+        """
+        earlier = Attached()
+        wanted = _newest(exchanges, spec, but={file.file_id for file in asked.files})
         if not wanted:
-            return Attached()
+            return earlier
         async with self.transactions.autocommit() as tx:
             found = {file.file_id: file for file in await tx.files.these(wanted, owner=actor)}
-        files = [found[file_id] for file_id in wanted if file_id in found]
-        opened = await asyncio.gather(*map(self._open, files), return_exceptions=True)
-        for one in opened:
-            if isinstance(one, BaseException) and not isinstance(one, DomainError):
-                raise one
-        return self._attached(files, opened, earlier=True)
+        for file in (found[file_id] for file_id in wanted if file_id in found):
+            with suppress(DomainError):
+                await self._open_earlier(file, spec, earlier, MOST_IMAGE_BYTES - asked.image_bytes)
+        return earlier
 
-    def _attached(
-        self,
-        files: Sequence[StoredFile],
-        opened: Sequence[ParsedDocument | Image | BaseException],
-        *,
-        earlier: bool = False,
-    ) -> Attached:
-        documents = [
-            (AttachedDocument(file.name, one, earlier), partial(self.read, file))
-            for file, one in zip(files, opened, strict=True)
-            if isinstance(one, ParsedDocument)
-        ]
-        return Attached(
-            tuple(file.attachment for file in files),
-            tuple(document for document, _ in documents),
-            tuple(again for _, again in documents),
-            tuple(one for one in opened if isinstance(one, Image)),
-        )
+    async def _open(self, file: StoredFile, spec: ModelSpec, attached: Attached) -> None:
+        if file.kind.is_image:
+            attached.images.append(await self._picture(file))
+        else:
+            document = await self.read(file)
+            attached.documents.append(AttachedDocument.of(file.name, document, _characters(spec)))
+            attached.again.append(partial(self.read, file))
+
+    async def _open_earlier(self, file: StoredFile, spec: ModelSpec, earlier: Attached, image_bytes: int) -> None:
+        if file.kind.is_image:
+            if earlier.image_bytes < image_bytes:
+                image = await self._picture(file)
+                if earlier.image_bytes + len(image.data) <= image_bytes:
+                    earlier.images.append(image)
+            return
+        left = _characters(spec) - sum(len(one.document.text) for one in earlier.documents)
+        document = await self.read(file) if left > 0 else UNREAD
+        earlier.documents.append(AttachedDocument.of(file.name, document, left, earlier=True))
+        earlier.again.append(partial(self.read, file))
+
+    async def _picture(self, file: StoredFile) -> Image:
+        async with self.places.of(file.user_id), aclosing(self.storage.read(file.file_id)) as content:
+            try:
+                return await self.parser.picture(file.kind, content)
+            except DocumentRefused as refusal:
+                raise InvalidValue("file_url", f"{file.name} {refusal.reason}", code=refusal.code) from refusal
 
     def _file_of(self, address: str) -> FileId:
         file_id = self.storage.file_of(address)
@@ -116,15 +144,6 @@ class OpenAttachments:
             raise InvalidValue("file_url", NOT_YOURS, code="file_url_refused")
         return [found[file_id] for file_id in unique]
 
-    async def _open(self, file: StoredFile) -> ParsedDocument | Image:
-        if not file.kind.is_image:
-            return await self.read(file)
-        async with self.places.of(file.user_id), aclosing(self.storage.read(file.file_id)) as content:
-            try:
-                return await self.parser.picture(file.kind, content)
-            except DocumentRefused as refusal:
-                raise InvalidValue("file_url", f"{file.name} {refusal.reason}", code=refusal.code) from refusal
-
 
 @dataclass(frozen=True, slots=True)
 class LinkAttachments:
@@ -137,6 +156,11 @@ class LinkAttachments:
             file.file_id: file for message in messages if isinstance(message, Question) for file in message.attachments
         }
         return {file_id: await self.link(file, server) for file_id, file in files.items()}
+
+
+def _characters(spec: ModelSpec) -> int:
+    """More than the model's window could show."""
+    return spec.context_window * CHARACTERS_A_TOKEN
 
 
 def _refuse_blind(spec: ModelSpec, images: Sequence[StoredFile]) -> None:

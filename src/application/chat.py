@@ -14,6 +14,7 @@ from application.model_places import ModelPlaces
 from application.models import ModelCatalogue
 from application.ports.clock import Clock
 from application.ports.persistence import Scene, Transactions
+from application.prompts import refuse_too_much
 from application.run_closing import KeepAnswer
 from application.run_log import RunLog
 from application.run_registry import RunRegistry
@@ -101,6 +102,7 @@ class StartChat:
         agent = _agent_of(scene, asked)
         spec = self.models.answering(agent.llm_id) if agent.llm_id else self.models.default()
         attached = await self.attachments(actor, asked.file_urls, spec)
+        refuse_too_much(spec, agent, asked.user_input, attached)
         now = self.clock.now()
         question = Question(MessageId(new_id()), dialog_id, asked.user_input, now, attachments=attached.files)
         dialog = None if scene.dialog else _new_dialog(actor, question, agent)

@@ -10,7 +10,7 @@ from application.ports.document_parser import DocumentParser, DocumentRefused
 from application.ports.file_storage import FileStorage
 from application.ports.persistence import Transactions
 from domain.documents import ParsedDocument, Reading, Unreadable
-from domain.errors import DomainError, InvalidValue
+from domain.errors import DomainError, InvalidValue, NotFound
 from domain.files import StoredFile
 from domain.ids import UserId
 
@@ -37,39 +37,55 @@ class ReadDocument:
     parser: DocumentParser
     places: ReaderPlaces
     on_trouble: OnTrouble
+    refused_seconds: float = 60.0
+    """For so long a refusal that may pass is given again, without another try."""
     _in_use: WeakValueDictionary[tuple[str, str], ParsedDocument] = field(default_factory=WeakValueDictionary)
     _reading: dict[tuple[str, str], asyncio.Task[Reading]] = field(default_factory=dict)
 
-    async def __call__(self, file: StoredFile, *, field_name: str = "file_url") -> ParsedDocument:
+    async def __call__(self, file: StoredFile) -> ParsedDocument:
         """Raises InvalidValue with the code of what makes it unreadable; Unavailable when nothing can be read now."""
         # The same bytes are read differently as Markdown and as CSV.
         key = file.sha256, f"{file.kind}/{self.parser.version}"
         if document := self._in_use.get(key):
             return document
-        reading = await self._shared(key, file)
+        reading = await self._known(key)
+        if reading is None:
+            async with self.places.of(file.user_id):
+                reading = await self._shared(key, file)
         if isinstance(reading, Unreadable):
-            raise InvalidValue(field_name, f"{file.name} {reading.reason}", code=reading.code)
+            raise InvalidValue("file_url", f"{file.name} {reading.reason}", code=reading.code)
         return self._in_use.setdefault(key, reading)
+
+    async def _known(self, key: tuple[str, str]) -> Reading | None:
+        sha256, parser = key
+        async with self.transactions.autocommit() as tx:
+            return (await tx.readings.get([sha256], parser)).get(sha256)
 
     async def _shared(self, key: tuple[str, str], file: StoredFile) -> Reading:
         """One reading for all who wait for it; it goes on for the others when one of them goes away."""
-        task = self._reading.get(key)
-        if task is None:
-            task = self._reading[key] = asyncio.create_task(self._read(key, file))
-            task.add_done_callback(lambda done: self._read_already(key, done))
-        return await asyncio.shield(task)
+        while True:
+            task, ours = self._reading.get(key), False
+            if task is None:
+                task, ours = asyncio.create_task(self._read(key, file)), True
+                self._reading[key] = task
+                task.add_done_callback(lambda done: self._finished(key, done))
+            try:
+                return await asyncio.shield(task)
+            except NotFound:
+                # What somebody else read from is gone; ours may be there.
+                if ours:
+                    raise
 
-    def _read_already(self, key: tuple[str, str], done: asyncio.Task[Reading]) -> None:
-        del self._reading[key]
-        if not done.cancelled():
-            done.exception()  # whoever waits gets it; nobody may wait any more
+    def _finished(self, key: tuple[str, str], done: asyncio.Task[Reading]) -> None:
+        if done.cancelled() or done.exception() is not None or not isinstance(done.result(), Unreadable):
+            del self._reading[key]
+        else:
+            asyncio.get_running_loop().call_later(self.refused_seconds, self._reading.pop, key, None)
 
     async def _read(self, key: tuple[str, str], file: StoredFile) -> Reading:
         sha256, parser = key
-        async with self.transactions.autocommit() as tx:
-            known = await tx.readings.get([sha256], parser)
-        if sha256 in known:
-            return known[sha256]
+        if known := await self._known(key):
+            return known
         reading, lasting = await self._parsed(file)
         if lasting:
             try:
@@ -81,7 +97,7 @@ class ReadDocument:
         return reading
 
     async def _parsed(self, file: StoredFile) -> tuple[Reading, bool]:
-        async with self.places.of(file.user_id), aclosing(self.storage.read(file.file_id)) as content:
+        async with aclosing(self.storage.read(file.file_id)) as content:
             try:
                 return await self.parser.parse(file.kind, content), True
             except DocumentRefused as refusal:

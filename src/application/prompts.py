@@ -10,6 +10,7 @@ from application.ports.tool_runner import ToolRunner
 from domain.agents import Agent
 from domain.attachments import attached_text
 from domain.conversation import IMAGE_TOKENS, ModelRequest, UserTurn, request_tokens
+from domain.errors import ModelError
 from domain.history import prompt_budget, window
 from domain.messages import Exchange
 from domain.models import ModelSpec
@@ -42,7 +43,7 @@ def compose(
     """
     documents = (*asked.documents, *earlier.documents)
     searchable = [*runners, _search(asked, earlier)] if documents and spec.tools else runners
-    room = _room(spec, _request(spec, agent, UserTurn(question, asked.images), searchable))
+    room = _room(spec, _request(spec, agent, UserTurn(question, tuple(asked.images)), searchable))
     budget = room * _DOCUMENTS_SHARE[0] // _DOCUMENTS_SHARE[1]
     shown = attached_text(documents, budget, searchable=spec.tools)
     offered = runners if shown.whole else searchable
@@ -52,6 +53,21 @@ def compose(
     bare = _request(spec, agent, turn, offered)
     request = replace(bare, turns=(*window(exchanges, _room(spec, bare)), turn))
     return Prompt(request, {runner.spec.name: runner for runner in offered})
+
+
+def refuse_too_much(spec: ModelSpec, agent: Agent, question: str, asked: Attached) -> None:
+    """Raises ModelError `context_too_long` when what can't be left out has no room in the model's window."""
+    if asked.files:
+        names = attached_text(asked.documents, 0, searchable=True).text
+        tools = [_search(asked, Attached())] if asked.documents and spec.tools else []
+        turn = UserTurn(f"{names}{question}", tuple(asked.images))
+        needed = request_tokens(_request(spec, agent, turn, tools))
+        if needed >= spec.context_window:
+            message = (
+                f"The question with its files needs about {needed:,} tokens, the model {spec.llm_id} has room for "
+                f"{spec.context_window:,}: send fewer images, or ask a model with a larger window."
+            )
+            raise ModelError("context_too_long", message)
 
 
 def _search(asked: Attached, earlier: Attached) -> SearchAttachment:

@@ -15,8 +15,39 @@ _LENGTH_WEIGHT: Final = 0.75
 
 def terms(text: str) -> list[str]:
     """Words without case and forms of width; of a script without spaces, each pair of neighbours (or the one alone)."""
+    return _terms(_folded(text))
+
+
+def best(query: str, texts: Sequence[str], limit: int) -> list[int]:
+    """Numbers of the texts that share a term with the query, best first; of equals the earlier first.
+
+    Looks closely at those texts only that hold one, and keeps nothing of the others.
+    """
+    asked = frozenset(terms(query))
+    counts: dict[int, Counter[str]] = {}
+    for number, text in enumerate(texts):
+        folded = _folded(text)
+        if any(term in folded for term in asked):
+            shared = Counter(term for term in _terms(folded) if term in asked)
+            if shared:
+                counts[number] = shared
+    holding = Counter(term for shared in counts.values() for term in shared)
+    rarity = {term: math.log1p((len(texts) - held + 0.5) / (held + 0.5)) for term, held in holding.items()}
+    mean = sum(map(len, texts)) / len(texts) if texts else 0.0
+    scores = {
+        number: sum(rarity[term] * _weight(count, len(texts[number]) / mean) for term, count in sorted(shared.items()))
+        for number, shared in counts.items()
+    }
+    return sorted(scores, key=lambda number: (-scores[number], number))[: max(0, limit)]
+
+
+def _folded(text: str) -> str:
+    return text.casefold() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
+
+
+def _terms(folded: str) -> list[str]:
     found: list[str] = []
-    for word in _WORD.findall(unicodedata.normalize("NFKC", text).casefold()):
+    for word in _WORD.findall(folded):
         if word[0] < _FIRST_WIDE or len(word) == 1:
             found.append(word)
         else:
@@ -24,29 +55,6 @@ def terms(text: str) -> list[str]:
     return found
 
 
-def best(query: str, texts: Sequence[str], limit: int) -> list[int]:
-    """Numbers of the texts that share a term with the query, best first; of equals the earlier first.
-
-    Looks at each text once, and keeps nothing of those that share none.
-    """
-    asked = frozenset(terms(query))
-    counts: dict[int, Counter[str]] = {}
-    lengths = []
-    for number, text in enumerate(texts):
-        found = terms(text)
-        lengths.append(len(found))
-        if shared := [term for term in found if term in asked]:
-            counts[number] = Counter(shared)
-    holding = Counter(term for shared in counts.values() for term in shared)
-    rarity = {term: math.log1p((len(texts) - held + 0.5) / (held + 0.5)) for term, held in holding.items()}
-    mean = sum(lengths) / len(texts) if texts else 0.0
-    scores = {
-        number: sum(rarity[term] * _weight(count, lengths[number] / mean) for term, count in sorted(shared.items()))
-        for number, shared in counts.items()
-    }
-    return sorted(scores, key=lambda number: (-scores[number], number))[: max(0, limit)]
-
-
 def _weight(count: int, length: float) -> float:
-    """Of a term that stands `count` times in a text; `length` in lengths of the mean text."""
+    """Of a term that stands `count` times in a text; `length` in characters of the mean text."""
     return count * (_SATURATION + 1) / (count + _SATURATION * (1 - _LENGTH_WEIGHT + _LENGTH_WEIGHT * length))

@@ -1,12 +1,11 @@
 """A document in passages: short enough to be quoted, cut where a person would pause."""
 
 import re
-from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from domain.documents import Page, ParsedDocument
+from domain.documents import ParsedDocument
 
 LONGEST: Final = 800
 """Characters of a passage."""
@@ -39,14 +38,6 @@ def passages(document: ParsedDocument) -> list[Passage]:
                 found.append(Passage(start, end, label))
             start = end
     return found
-
-
-def page_at(document: ParsedDocument, position: int) -> Page | None:
-    """The page of a character; None between pages and in a document without them."""
-    number = bisect_right(document.pages, position, key=lambda page: page.start) - 1
-    if number < 0 or position >= document.pages[number].end:
-        return None
-    return document.pages[number]
 
 
 def _stretches(document: ParsedDocument) -> Iterator[tuple[int, int, str | None]]:

@@ -1,24 +1,19 @@
 """Files that come with a question, on both databases: whose they are, what the model gets of them, what is kept."""
 
-import asyncio
-import gc
 import itertools
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.database.transactions import DatabaseTransactions
-from adapters.scripted import ScriptedChatModel, call, delta, finished, hold
-from application.chat import ChatRequest
-from chat_desk import ChatDesk, read
+from adapters.scripted import ScriptedChatModel, call, delta, finished
+from asked_files import ask, said, with_window
+from chat_desk import ChatDesk
 from domain.attachments import MOST_IN_QUESTION
-from domain.conversation import Image, ModelRequest, UserTurn
-from domain.documents import ParsedDocument
-from domain.errors import InvalidValue, ModelError, NotFound, Unavailable
+from domain.conversation import Image, UserTurn
+from domain.errors import InvalidValue, ModelError, NotFound, TooLarge
 from domain.files import FileKind
-from domain.ids import UserId
 from domain.messages import Answer, AnswerStatus, Question
 from file_desk import SERVER, MemoryFiles, file_of, stored
 
@@ -26,24 +21,6 @@ from file_desk import SERVER, MemoryFiles, file_of, stored
 @pytest.fixture
 def desk(transactions: DatabaseTransactions) -> ChatDesk:
     return ChatDesk(transactions, ScriptedChatModel([delta("So it is."), finished()], repeat=True))
-
-
-def with_window(desk: ChatDesk, tokens: int, *, vision: bool = False) -> ChatDesk:
-    spec = replace(desk.spec, context_window=tokens, vision=vision)
-    return ChatDesk(desk.transactions, desk.model, storage=desk.storage, parser=desk.parser, spec=spec)
-
-
-async def ask(desk: ChatDesk, actor: UserId, text: str, *addresses: str, dialog: str = "d") -> ModelRequest:
-    """The first request that the model got."""
-    known = len(desk.model.requests)
-    await read(await desk.start(actor, ChatRequest(text, dialog, file_urls=addresses, background=True)))
-    return desk.model.requests[known]
-
-
-def said(request: ModelRequest) -> str:
-    last = request.turns[-1]
-    assert isinstance(last, UserTurn)
-    return last.text
 
 
 async def test_a_document_stands_before_the_question_and_is_kept_with_it(desk: ChatDesk) -> None:
@@ -126,57 +103,6 @@ async def test_too_many_files_are_refused_and_one_sent_twice_counts_once(desk: C
     assert len(question.attachments) == 1
 
 
-async def test_what_can_not_be_read_is_refused_with_its_name_and_reason(desk: ChatDesk) -> None:
-    actor = await desk.person()
-    address = await stored(desk.transactions, desk.storage, actor, b"refuse file_encrypted", "locked.pdf")
-    for _ in range(2):
-        with pytest.raises(InvalidValue, match=r"locked\.pdf can't be read") as refused:
-            await ask(desk, actor, "Read", address)
-        assert refused.value.code == "file_encrypted"
-    assert len(desk.parser.parsed) == 1
-    with pytest.raises(NotFound):
-        await desk.history(actor)
-
-
-async def test_a_passing_trouble_of_the_parser_is_not_kept(desk: ChatDesk) -> None:
-    actor = await desk.person()
-    address = await stored(desk.transactions, desk.storage, actor, b"refuse file_parse_timeout now")
-    for _ in range(2):
-        with pytest.raises(InvalidValue):
-            await ask(desk, actor, "Read", address)
-    assert len(desk.parser.parsed) == 2
-
-
-async def test_a_content_is_read_once_for_all_who_have_it(desk: ChatDesk) -> None:
-    people = [await desk.person() for _ in range(5)]
-    addresses = [await stored(desk.transactions, desk.storage, one, b"the same") for one in people]
-    await asyncio.gather(*(ask(desk, one, "Read", address) for one, address in zip(people, addresses, strict=True)))
-    another = ChatDesk(desk.transactions, desk.model, storage=desk.storage, parser=desk.parser)
-    await ask(another, people[0], "Again", addresses[0])
-    assert len(desk.parser.parsed) == 1
-
-
-async def test_another_version_of_the_parser_or_another_kind_reads_anew(desk: ChatDesk) -> None:
-    actor = await desk.person()
-    one = await stored(desk.transactions, desk.storage, actor, b"a,b", "a.csv", FileKind.CSV)
-    two = await stored(desk.transactions, desk.storage, actor, b"a,b", "a.txt", FileKind.TEXT)
-    await ask(desk, actor, "Read", one, two)
-    desk.parser.version = "plain-2"
-    await ask(desk, actor, "Read", one, dialog="another")
-    assert desk.parser.parsed == [FileKind.CSV, FileKind.TEXT, FileKind.CSV]
-
-
-async def test_the_storage_being_down_refuses_files_and_nothing_else(desk: ChatDesk) -> None:
-    actor = await desk.person()
-    address = await stored(desk.transactions, desk.storage, actor, b"text")
-    desk.storage.down = True
-    with pytest.raises(Unavailable) as refused:
-        await ask(desk, actor, "Read", address)
-    assert refused.value.code == "storage_unavailable"
-    await ask(desk, actor, "No file")
-    assert len(await desk.history(actor)) == 2
-
-
 async def test_later_questions_of_the_dialog_still_have_the_document(desk: ChatDesk) -> None:
     actor = await desk.person()
     address = await stored(desk.transactions, desk.storage, actor, b"The turbine is from 1987.", "report.pdf")
@@ -198,15 +124,6 @@ async def test_a_document_that_was_removed_is_only_named_later(desk: ChatDesk) -
     request = await ask(desk, actor, "How old?")
     assert said(request) == "How old?"
     assert request.turns[0] == UserTurn("[attached: report.pdf]\n\nRead this")
-
-
-async def test_an_earlier_document_that_can_not_be_opened_now_stops_no_answer(desk: ChatDesk) -> None:
-    actor = await desk.person()
-    address = await stored(desk.transactions, desk.storage, actor, b"text")
-    await ask(desk, actor, "Read this", address)
-    desk.parser.version = "plain-2"
-    desk.storage.down = True
-    assert said(await ask(desk, actor, "And?")) == "And?"
 
 
 async def test_images_go_to_a_model_that_sees_also_with_later_questions(desk: ChatDesk) -> None:
@@ -248,47 +165,34 @@ async def test_the_model_searches_what_did_not_fit(transactions: DatabaseTransac
     assert [step.tool_name for step in answer.steps] == ["search_attachment"] * 2
 
 
-async def test_who_has_slow_documents_waits_alone(desk: ChatDesk) -> None:
-    slow, other = await desk.person(), await desk.person()
-    desk.parser.gate = asyncio.Event()
-    addresses = [await stored(desk.transactions, desk.storage, slow, b"slow %d" % n) for n in range(5)]
-    waiting = [asyncio.create_task(ask(desk, slow, "Read", one, dialog=f"d{n}")) for n, one in enumerate(addresses)]
-    while not desk.parser.reading:
-        await asyncio.sleep(0)
-    address = await stored(desk.transactions, desk.storage, other, b"quick")
-    async with asyncio.timeout(5):
-        assert "quick" in said(await ask(desk, other, "Read", address))
-    assert desk.parser.reading == 1
-    desk.parser.gate.set()
-    await asyncio.gather(*waiting)
+async def test_images_are_bounded_in_bytes_of_earlier_questions_too(
+    desk: ChatDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("application.attachments.MOST_IMAGE_BYTES", 1000)
+    seeing = with_window(desk, 1_000_000, vision=True)
+    actor = await seeing.person()
+
+    async def image(size: int) -> str:
+        return await stored(seeing.transactions, seeing.storage, actor, b"x" * size, "a.png", FileKind.PNG)
+
+    for number in range(6):
+        await ask(seeing, actor, f"{number}?", await image(300))
+    last = (await ask(seeing, actor, "And this?", await image(500))).turns[-1]
+    assert isinstance(last, UserTurn)
+    assert [len(one.data) for one in last.images] == [500, 300]
+    with pytest.raises(TooLarge):
+        await ask(seeing, actor, "All?", await image(600), await image(401))
 
 
-async def test_one_who_goes_away_does_not_stop_the_reading_for_the_others(desk: ChatDesk) -> None:
-    people = [await desk.person() for _ in range(2)]
-    desk.parser.gate = asyncio.Event()
-    addresses = [await stored(desk.transactions, desk.storage, one, b"slow and the same") for one in people]
-    asking = [
-        asyncio.create_task(ask(desk, one, "Read", address)) for one, address in zip(people, addresses, strict=True)
-    ]
-    while not desk.parser.reading:
-        await asyncio.sleep(0)
-    asking[0].cancel()
-    desk.parser.gate.set()
-    assert "slow and the same" in str(await asking[1])
-    assert len(desk.parser.parsed) == 1
-
-
-async def test_a_long_answer_does_not_hold_its_documents(transactions: DatabaseTransactions) -> None:
-    gate = hold()
-    desk = ChatDesk(transactions, ScriptedChatModel([gate, delta("x")]))
-    actor = await desk.person()
-    address = await stored(desk.transactions, desk.storage, actor, b"word " * 20_000)
-    run = await desk.start(actor, ChatRequest("Why?", "d", file_urls=(address,), background=True))
-    await gate.reached.wait()
-    gc.collect()
-    assert not [one for one in gc.get_objects() if isinstance(one, ParsedDocument) and len(one.text) == 100_000]
-    gate.release()
-    await run.wait()
+async def test_a_question_whose_images_have_no_room_is_refused_before_it_is_stored(desk: ChatDesk) -> None:
+    small = with_window(desk, 2000, vision=True)
+    actor = await small.person()
+    some = [await stored(small.transactions, small.storage, actor, b"%d" % n, "a.png", FileKind.PNG) for n in range(3)]
+    with pytest.raises(ModelError) as refused:
+        await ask(small, actor, "What?", *some)
+    assert refused.value.code == "context_too_long"
+    with pytest.raises(NotFound):
+        await small.history(actor)
 
 
 ACTIONS = st.lists(

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,7 +27,8 @@ def named(text: str, name: str = "a.txt", *, earlier: bool = False) -> AttachedD
 def test_the_budget_is_kept_or_only_names_are_shown(
     several: list[AttachedDocument], budget: int, searchable: bool
 ) -> None:
-    names_alone = attached_text(several, 0, searchable=searchable).text
+    asked = [one for one in several if not one.earlier]
+    names_alone = attached_text(asked, 0, searchable=searchable).text
     found = attached_text(several, budget, searchable=searchable).text
     assert estimate(found) <= max(budget, estimate(names_alone))
 
@@ -35,6 +37,7 @@ def test_the_budget_is_kept_or_only_names_are_shown(
 def test_with_room_enough_everything_is_shown(several: list[AttachedDocument]) -> None:
     found = attached_text(several, PLENTY, searchable=True)
     for one in several:
+        assert plain_name(one.name) in found.text
         text, pages = one.document.text, one.document.pages
         for part in [text[page.start : page.end] for page in pages] or [text]:
             assert all(fenced(line) in found.text for line in part.split("\n"))
@@ -45,8 +48,11 @@ def test_with_room_enough_everything_is_shown(several: list[AttachedDocument]) -
 @given(st.lists(attached, min_size=1, max_size=5), st.integers(0, 3000))
 def test_no_text_or_name_opens_or_closes_the_fence(several: list[AttachedDocument], budget: int) -> None:
     found = shown(several, budget)
-    assert len(re.findall(r"<\s*/?\s*(?:attachments|document)\b", found, re.IGNORECASE)) == 2 + 2 * len(several)
-    assert len(OPENED.findall(found)) == len(several)
+    documents = len(OPENED.findall(found))
+    assert (
+        len(re.findall(r"<\s*/?\s*(?:attachments|document)\b", found, re.IGNORECASE)) == bool(found) * 2 + 2 * documents
+    )
+    assert sum(not one.earlier for one in several) <= documents <= len(several)
 
 
 @given(documents(), st.integers(0, 200))
@@ -99,3 +105,31 @@ def test_an_earlier_question_names_its_files(question: str, names: list[str]) ->
     assert said.endswith(question)
     assert all(plain_name(name) in said for name in names)
     assert (said == question) == (not names)
+
+
+@pytest.mark.parametrize("space", [" ", "\t", "\u3000", "\xa0", "\u2028", "\x0c"])
+def test_no_white_space_makes_fencing_slow(space: str) -> None:
+    """A pattern that tries every length of it would take hours for this."""
+    for text in (f"<{space * 1_000_000}", f"<{space}" * 500_000, f"</{space * 500_000}document"):
+        assert "document" in shown([named(text)])
+
+
+def test_a_tag_that_is_broken_over_lines_is_no_tag() -> None:
+    assert "<\n/document>" not in shown([named("a <\n/document>\nb </  \ndocument> c")])
+
+
+@given(documents(longest=8), st.integers(-1, 400))
+def test_the_beginning_of_a_document_keeps_its_pages(document: ParsedDocument, characters: int) -> None:
+    one = AttachedDocument.of("a", document, characters)
+    kept = one.document
+    assert kept.text == document.text[: max(0, characters)]
+    assert one.has_more == (len(kept.text) < len(document.text))
+    assert all(page.start <= page.end <= len(kept.text) for page in kept.pages)
+    whole = {page.number: page for page in document.pages}
+    assert all(page.start == whole[page.number].start for page in kept.pages)
+    assert attached_text([one], PLENTY, searchable=True).whole == (not one.has_more and document.cut is None)
+
+
+def test_a_long_name_takes_little_room() -> None:
+    assert len(shown([named("x", "名" * 255)])) < 400
+    assert plain_name("名" * 255).endswith("…")

@@ -5,8 +5,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.documents import Page, ParsedDocument
-from domain.passages import LONGEST, page_at, passages
+from domain.documents import ParsedDocument
+from domain.passages import LONGEST, passages
 from unit.documents_strategies import documents
 
 long_texts = st.lists(
@@ -46,14 +46,3 @@ def test_a_long_text_is_cut_between_paragraphs() -> None:
 def test_chinese_is_cut_after_a_sentence() -> None:
     text = "这是一个很长的句子没有空格。" * 100
     assert all(text[one.start : one.end].endswith("。") for one in passages(ParsedDocument(text)))
-
-
-@given(documents(longest=8), st.data())
-def test_every_character_is_on_at_most_one_page(document: ParsedDocument, data: st.DataObject) -> None:
-    position = data.draw(st.integers(0, len(document.text)))
-    holding = [page for page in document.pages if page.start <= position < page.end]
-    assert page_at(document, position) == (holding[0] if holding else None)
-
-
-def test_between_pages_there_is_none() -> None:
-    assert page_at(ParsedDocument("a--b", (Page(1, "page 1", 0, 1), Page(2, "page 2", 3, 4))), 1) is None

@@ -1,15 +1,17 @@
 """What a model is asked: always within its window, the question last, the rest of long documents by a tool."""
 
-from hypothesis import given
+import pytest
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from application.attachment_search import NAME
 from application.attachments import Attached
-from application.prompts import compose
+from application.prompts import compose, refuse_too_much
 from domain.agents import Agent, AgentDraft
-from domain.attachments import AttachedDocument, attached_text
+from domain.attachments import AttachedDocument
 from domain.conversation import Image, UserTurn, request_tokens
 from domain.documents import ParsedDocument
+from domain.errors import ModelError
 from domain.files import Attachment, FileKind
 from domain.ids import AgentId, FileId, ModelId, UserId
 from domain.messages import Exchange
@@ -21,6 +23,10 @@ AGENT = Agent.create(AgentId("a"), UserId("u"), AgentDraft(name="Ada"), NOW)
 PICTURE = Image("image/png", b"png")
 FILE = Attachment(FileId("f"), "old.pdf", FileKind.PDF, 3)
 pasts = st.lists(st.builds(Exchange, st.text(max_size=200), st.text(max_size=200)), max_size=4)
+
+
+async def none() -> ParsedDocument:
+    return ParsedDocument("")
 
 
 def spec(window: int, *, tools: bool = True) -> ModelSpec:
@@ -35,20 +41,23 @@ def document(text: str, *, earlier: bool = False) -> AttachedDocument:
 def test_the_prompt_fits_the_window(
     window: int, past: list[Exchange], several: list[AttachedDocument], pictures: int, before: int
 ) -> None:
-    asked = Attached(documents=tuple(several), images=(PICTURE,) * pictures)
-    earlier = Attached(images=(PICTURE,) * before)
+    """Whatever is attached, unless what can't be left out is refused."""
+    now, then = [one for one in several if not one.earlier], [one for one in several if one.earlier]
+    asked = Attached((FILE,), list(now), [none] * len(now), [PICTURE] * pictures)
+    earlier = Attached((), list(then), [none] * len(then), [PICTURE] * before)
+    try:
+        refuse_too_much(spec(window), AGENT, "Why?", asked)
+    except ModelError as refusal:
+        assume(refusal.code != "context_too_long")
     prompt = compose(spec(window), AGENT, past, "Why?", (), asked, earlier)
-    nothing = compose(spec(window), AGENT, (), "Why?", (), Attached(images=asked.images), Attached())
-    names = attached_text(several, 0, searchable=True).text
-    least = request_tokens(nothing.request) + len(names) + sum(tool.tokens for tool in prompt.request.tools)
-    assert request_tokens(prompt.request) <= max(window * 9 // 10, least)
+    assert request_tokens(prompt.request) <= window
 
 
 @given(pasts, st.lists(attached, max_size=4), st.booleans())
 def test_the_question_is_last_and_tools_are_offered_with_their_runners(
     past: list[Exchange], several: list[AttachedDocument], tools: bool
 ) -> None:
-    prompt = compose(spec(3000, tools=tools), AGENT, past, "Why?", (), Attached(documents=tuple(several)), Attached())
+    prompt = compose(spec(3000, tools=tools), AGENT, past, "Why?", (), Attached(documents=several), Attached())
     last = prompt.request.turns[-1]
     assert isinstance(last, UserTurn)
     assert last.text.endswith("Why?")
@@ -56,19 +65,26 @@ def test_the_question_is_last_and_tools_are_offered_with_their_runners(
     assert tools or not prompt.tools
 
 
+def test_images_that_have_no_room_are_refused() -> None:
+    with pytest.raises(ModelError, match=r"16,\d{3} tokens.*8,192") as refused:
+        refuse_too_much(spec(8192), AGENT, "Why?", Attached((FILE,), images=[PICTURE] * 10))
+    assert refused.value.code == "context_too_long"
+    refuse_too_much(spec(8192), AGENT, "Why?", Attached((FILE,), images=[PICTURE] * 4))
+
+
 def test_a_document_that_fits_needs_no_search() -> None:
-    asked = Attached(documents=(document("short"),))
+    asked = Attached(documents=[document("short")])
     assert not compose(spec(8000), AGENT, (), "Why?", (), asked, Attached()).tools
 
 
 def test_a_document_that_does_not_fit_can_be_searched() -> None:
-    asked = Attached(documents=(document("word " * 20_000),))
+    asked = Attached(documents=[document("word " * 20_000)])
     assert set(compose(spec(8000), AGENT, (), "Why?", (), asked, Attached()).tools) == {NAME}
 
 
 def test_a_long_document_leaves_room_for_history() -> None:
     past = [Exchange("What was said before?", "This was said before.")]
-    asked = Attached(documents=(document("word " * 20_000),))
+    asked = Attached(documents=[document("word " * 20_000)])
     turns = compose(spec(8000), AGENT, past, "Why?", (), asked, Attached()).request.turns
     assert turns[0] == UserTurn("What was said before?")
 
@@ -80,7 +96,7 @@ def test_an_earlier_question_names_what_came_with_it() -> None:
 
 
 def test_images_of_earlier_questions_go_along_while_there_is_room() -> None:
-    asked, earlier = Attached(images=(PICTURE,)), Attached(images=(PICTURE,) * 5)
+    asked, earlier = Attached(images=[PICTURE]), Attached(images=[PICTURE] * 5)
     wide = compose(spec(100_000), AGENT, (), "Why?", (), asked, earlier).request.turns[-1]
     narrow = compose(spec(8000), AGENT, (), "Why?", (), asked, earlier).request.turns[-1]
     assert isinstance(wide, UserTurn)
