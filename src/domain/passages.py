@@ -10,9 +10,8 @@ from domain.documents import ParsedDocument
 LONGEST: Final = 800
 """Characters of a passage."""
 _SHORTEST_CUT: Final = 200
+_BREAKS: Final = ("\n\n", "\n")
 _PAUSES: Final = (
-    re.compile(r"\n\n+"),
-    re.compile(r"\n"),
     re.compile(r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f\uff1b])"),
     re.compile(r"\s"),
 )
@@ -56,6 +55,10 @@ def _pause(text: str, start: int, stop: int) -> int:
     """Where the passage that begins at `start` ends: as late as it may, at the strongest pause that there is."""
     if stop - start <= LONGEST:
         return stop
+    for line_break in _BREAKS:
+        at = text.rfind(line_break, start + _SHORTEST_CUT, start + LONGEST)
+        if at >= 0:
+            return at + len(line_break)
     for pause in _PAUSES:
         ends = [match.end() for match in pause.finditer(text, start + _SHORTEST_CUT, start + LONGEST)]
         if ends:
