@@ -31,7 +31,18 @@ def made_at(moment: datetime) -> FileId:
 
 
 class Windowed(MemoryFiles):
-    """Shows what was written in the window, as storages do."""
+    """Shows what was written in the window, as storages do. What is `stuck` can't be removed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stuck: set[FileId] = set()
+        self.asked = 0
+
+    async def remove(self, file_id: FileId) -> None:
+        self.asked += 1
+        if file_id in self.stuck:
+            raise Unavailable("storage_unavailable", "This one may not be removed.")
+        await super().remove(file_id)
 
     async def written_between(self, begin: datetime, end: datetime) -> Any:
         self._refuse_down()
@@ -108,7 +119,7 @@ async def test_files_of_a_deleted_account_go(desk: Sweeping) -> None:
 async def test_only_old_contents_without_a_row_are_orphans(
     transactions: DatabaseTransactions, ages: list[tuple[float, bool]]
 ) -> None:
-    assume(all(abs(hours - edge) > 0.001 for hours, _ in ages for edge in (1, 48)))
+    assume(all(abs(hours - edge) > 0.001 for hours, _ in ages for edge in (6, 48)))
     desk = Sweeping(transactions)
     owner = await registered(transactions)
     expected = set()
@@ -118,7 +129,7 @@ async def test_only_old_contents_without_a_row_are_orphans(
         if has_row:
             async with transactions.autocommit() as tx:
                 await tx.files.add(replace(file_of(owner, b"x"), file_id=file_id))
-        if has_row or not 1 < hours < 48:
+        if has_row or not 6 < hours < 48:
             expected.add(file_id)
     await desk.sweep.once()
     assert set(desk.storage.contents) == expected
@@ -129,11 +140,48 @@ async def test_more_than_one_portion_is_removed_at_once(desk: Sweeping, monkeypa
     owner = await registered(desk.transactions)
     gone = [await desk.add(owner) for _ in range(10)]
     await desk.remove(owner, *gone)
-    orphans = [made_at(NOW - timedelta(hours=5)) for _ in range(7)]
+    orphans = [made_at(NOW - timedelta(hours=7)) for _ in range(7)]
     desk.storage.contents.update(dict.fromkeys(orphans, b"x"))
     await desk.sweep.once()
     assert desk.storage.contents == {}
     assert await desk.known(*gone) == []
+
+
+@settings(max_examples=15)
+@given(stuck=st.lists(st.booleans(), min_size=1, max_size=9))
+async def test_what_can_not_be_removed_hides_nothing_behind_it(
+    transactions: DatabaseTransactions, stuck: list[bool]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(file_upkeep, "AT_ONCE", 3)
+        desk = Sweeping(transactions)
+        owner = await registered(transactions)
+        gone = sorted([await desk.add(owner) for _ in stuck])
+        orphans = [made_at(NOW - timedelta(hours=7)) for _ in stuck]
+        desk.storage.contents.update(dict.fromkeys(orphans, b"x"))
+        await desk.remove(owner, *gone)
+        held = [one for ids in (gone, orphans) for one, is_stuck in zip(ids, stuck, strict=True) if is_stuck]
+        desk.storage.stuck = set(held)
+        if held:
+            with pytest.raises(Unavailable, match="may not be removed"):
+                await desk.sweep.once()
+        else:
+            await desk.sweep.once()
+        assert set(desk.storage.contents) == set(held)
+        assert await desk.known(*gone) == [one for one in gone if one in held]
+        desk.storage.stuck.clear()
+        await desk.sweep.once()
+        assert desk.storage.contents == {}
+        assert await desk.known(*gone) == []
+
+
+async def test_a_storage_that_is_away_is_not_asked_for_each_file(desk: Sweeping) -> None:
+    owner = await registered(desk.transactions)
+    await desk.remove(owner, *[await desk.add(owner) for _ in range(20)])
+    desk.storage.down = True
+    with pytest.raises(Unavailable):
+        await desk.sweep.once()
+    assert desk.storage.asked == 1
 
 
 async def test_readings_of_contents_that_are_gone_go_too(desk: Sweeping) -> None:
@@ -153,7 +201,7 @@ async def test_two_processes_that_sweep_at_once_do_no_harm(desk: Sweeping) -> No
     owner = await registered(desk.transactions)
     kept, gone = await desk.add(owner), [await desk.add(owner) for _ in range(5)]
     await desk.remove(owner, *gone)
-    orphan = made_at(NOW - timedelta(hours=2))
+    orphan = made_at(NOW - timedelta(hours=7))
     desk.storage.contents[orphan] = b"x"
     await asyncio.gather(*(desk.sweep.once() for _ in range(4)))
     assert list(desk.storage.contents) == [kept]
@@ -201,6 +249,24 @@ async def test_the_upkeep_outlives_an_outage(
     assert len(desk.troubles) == 3
     sweeping.cancel()
     await asyncio.wait({sweeping})
+
+
+async def test_a_trouble_that_lasts_is_looked_at_less_and_less_often(
+    desk: Sweeping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    async def noted(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 7:
+            raise asyncio.CancelledError
+
+    desk.storage.down = True
+    monkeypatch.setattr(file_upkeep.random, "uniform", lambda *_: 1.0)
+    monkeypatch.setattr(file_upkeep.asyncio, "sleep", noted)
+    with pytest.raises(asyncio.CancelledError):
+        await desk.sweep.forever()
+    assert pauses == [30, 60, 120, 240, 480, 600, 600]
 
 
 async def test_the_first_look_of_a_process_goes_further_back(transactions: DatabaseTransactions) -> None:

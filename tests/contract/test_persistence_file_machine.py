@@ -124,6 +124,7 @@ class FilesOfSeveral(RuleBasedStateMachine):
         left = sorted(key for key, kept in self.model.items() if kept.has_content and not kept.there)
         found = self.do("files", "removed", limit)
         assert found == left[:limit]
+        assert self.do("files", "removed", limit, found[0] if found else None) == left[1 : limit + 1]
         assert self.do("files", "emptied", found) is None
         for file_id in found:
             self.model[file_id].has_content = False

@@ -123,6 +123,7 @@ async def test_the_upkeep_empties_removed_files_and_then_forgets_them(transactio
             await tx.files.remove(one.file_id, seconds(9), owner=owner)
         assert await tx.files.forget(seconds(99), 9) == 0
         assert await tx.files.removed(3) == ids[:3]
+        assert [await tx.files.removed(2, one) for one in ids[:4]] == [ids[1:3], ids[2:4], ids[3:4], []]
         await tx.files.emptied([])
         for _ in range(2):
             # Files that are there are never taken for empty, whatever somebody says.

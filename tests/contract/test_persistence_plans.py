@@ -112,7 +112,7 @@ async def use_files(tx: Transaction, owner: UserId) -> None:
     await tx.files.signed(one.file_id)
     await tx.files.uploaded(NOW, owner=owner)
     await tx.files.remove(one.file_id, NOW, owner=owner)
-    await tx.files.removed(10)
+    await tx.files.removed(10, FileId("01"))
     await tx.files.emptied([one.file_id, other])
     await tx.files.forget(NOW, 10)
     await tx.files.known([one.file_id, other])
@@ -203,7 +203,7 @@ async def test_of_many_files_each_question_reads_its_index(
     async with transactions.begin() as tx:
         await tx.files.list(Window(20), owner=owner)
         await tx.files.uploaded(seconds(-3600), owner=owner)
-        await tx.files.removed(10)
+        await tx.files.removed(10, FileId("01"))
         await tx.files.forget(NOW, 10)
         await tx.readings.remove_unused(10)
     for plan, indexes in zip(await plans(transactions, sent), expected, strict=True):

@@ -53,7 +53,12 @@ _UPLOADED: Final = (
 _REMOVE: Final = update(files).where(_MINE, _IS).values(removed_at=bindparam("now", type_=Moment))
 
 # As text, so that both databases see that the partial indexes serve.
-_REMOVED: Final = select(files.c.file_id).where(text(GONE_WITH_CONTENT)).order_by(files.c.file_id).limit(LIMIT)
+_REMOVED: Final = (
+    select(files.c.file_id)
+    .where(text(GONE_WITH_CONTENT), files.c.file_id > bindparam("after", type_=Text))
+    .order_by(files.c.file_id)
+    .limit(LIMIT)
+)
 # Rows that somebody holds, such as a deletion of their owner, come again with the next round: nobody waits in a circle.
 _emptied: Final = (
     select(files.c.file_id)
@@ -111,8 +116,9 @@ class FileRows:
         if not await self._session.affected(_REMOVE, {"owner": owner, "id": file_id, "now": now}):
             await refuse_missing(self._session, owner, "file", file_id)
 
-    async def removed(self, limit: int) -> Sequence[FileId]:
-        return [row[0] for row in await self._session.rows(_REMOVED, {"row_limit": limit})]
+    async def removed(self, limit: int, after: FileId | None = None) -> Sequence[FileId]:
+        rows = await self._session.rows(_REMOVED, {"row_limit": limit, "after": after or ""})
+        return [row[0] for row in rows]
 
     async def emptied(self, file_ids: Sequence[FileId]) -> None:
         if file_ids:

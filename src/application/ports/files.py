@@ -41,8 +41,9 @@ class Files(Protocol):
         """Its row stays for the upkeep. Raises NotFound."""
         ...
 
-    async def removed(self, limit: int) -> Sequence[FileId]:
-        """Files that were removed, or lost their owner, and whose content is still there."""
+    async def removed(self, limit: int, after: FileId | None = None) -> Sequence[FileId]:
+        """Files that were removed, or lost their owner, and whose content is still there; by their ids, those
+        behind `after`."""
         ...
 
     async def emptied(self, file_ids: Sequence[FileId]) -> None:
