@@ -1,13 +1,17 @@
 """What was read in contents: it comes back to the character, whoever asks, and goes with the last file of it."""
 
 import asyncio
+import random
+import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.database import reading_lines
 from adapters.database.transactions import DatabaseTransactions
 from application.ports.persistence import Transaction
 from domain.documents import Heading, Page, ParsedDocument, Reading, Table, Unreadable
@@ -61,6 +65,62 @@ async def test_any_reading_comes_back_to_the_character(transactions: DatabaseTra
     if isinstance(reading, ParsedDocument):
         assert isinstance(found, ParsedDocument)
         assert len(found.text) == len(reading.text)
+
+
+@settings(max_examples=40)
+@given(
+    reading=DOCUMENTS, long=st.integers(reading_lines.LITTLE - 99, 3 * reading_lines.LITTLE), marks=st.integers(0, 1200)
+)
+async def test_long_readings_come_back_to_the_character_too(
+    transactions: DatabaseTransactions, reading: ParsedDocument, long: int, marks: int
+) -> None:
+    more = tuple(Heading(1, f"{number}\n", number) for number in range(marks))
+    long_one = replace(reading, text=(reading.text or "x") * long, headings=reading.headings + more)
+    sha256 = sha256_of(new_id())
+    await put(transactions, sha256, long_one)
+    assert await get(transactions, sha256) == storable(long_one)
+
+
+async def longest_pause(work: Awaitable[Any]) -> float:
+    """How long nothing else was done in this event loop."""
+    working = asyncio.ensure_future(work)
+    longest = 0.0
+    while not working.done():
+        began = time.perf_counter()
+        await asyncio.sleep(0.001)
+        longest = max(longest, time.perf_counter() - began)
+    await working
+    return longest
+
+
+def seconds_of(work: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+async def test_a_long_reading_holds_up_nobody(transactions: DatabaseTransactions) -> None:
+    """Compared with what the work takes here and now; the best of three, for others work on this machine too."""
+    chance = random.Random(5)
+    words = ["".join(chr(chance.randint(0x4E00, 0x9FA5)) for _ in range(12)) for _ in range(9000)]
+    text = "".join(chance.choices(words, k=250_000))
+    headings = tuple(Heading(1, f"{number} {words[number % 9000] * 20}", number) for number in range(20_000))
+    reading = ParsedDocument(text, (), headings, tuple(Table(number, number + 1) for number in range(20_000)))
+    stored = reading_lines.to_bytes(reading)
+    wholly = seconds_of(lambda: reading_lines.to_bytes(reading)), seconds_of(lambda: reading_lines.from_bytes(stored))
+    puts = [await longest_pause(put(transactions, str(number), reading)) for number in range(3)]
+    gets = [await longest_pause(get(transactions, str(number))) for number in range(3)]
+    assert min(puts) < wholly[0] / 2
+    assert min(gets) < wholly[1] / 2
+
+
+async def test_a_small_file_takes_little_room_however_much_is_read_in_it(transactions: DatabaseTransactions) -> None:
+    reading = ParsedDocument(
+        "一个人可以走很远的路，" * 450_000, (), tuple(Heading(1, "题" * 290, 9) for _ in range(20_000))
+    )
+    await put(transactions, "a", reading)
+    assert await get(transactions, "a") == reading
+    assert len(reading_lines.to_bytes(reading)) < 300_000
 
 
 @settings(max_examples=50)

@@ -1,20 +1,17 @@
-"""What was read in contents, as JSON: offsets count characters, so none may be lost or added.
+"""What was read in contents. Whoever reads a long one holds up nobody: it is encoded and decoded in a thread."""
 
-NUL stays; each unpaired surrogate, which UTF-8 can't hold, comes back as "?".
-"""
-
-import json
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import msgspec
 from sqlalchemy import Text, bindparam, delete, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from adapters.database.owners import LIMIT
+from adapters.database.reading_lines import from_bytes, is_long, is_of_long, to_bytes
 from adapters.database.session import Session
 from adapters.database.tables import files, readings
-from domain.documents import ParsedDocument, Reading, Unreadable
+from domain.documents import Reading
 
 _GET: Final = select(readings.c.sha256, readings.c.outcome).where(
     readings.c.sha256.in_(bindparam("sha256s", type_=Text, expanding=True)),
@@ -34,17 +31,6 @@ _unused: Final = select(*_KEY).where(~_IN_USE).order_by(*_KEY).limit(LIMIT).cte(
 _REMOVE_UNUSED: Final = delete(readings).where(tuple_(*_KEY).in_(select(*_unused.c))).returning(readings.c.sha256)
 
 
-class _Document(msgspec.Struct, array_like=True, tag="document"):
-    document: ParsedDocument
-
-
-class _Unreadable(msgspec.Struct, array_like=True, tag="unreadable"):
-    reason: Unreadable
-
-
-_outcome_of: Final = msgspec.json.Decoder(_Document | _Unreadable).decode
-
-
 class ReadingRows:
     __slots__ = ("_dialect", "_session")
 
@@ -55,25 +41,19 @@ class ReadingRows:
     async def get(self, sha256s: Sequence[str], parser: str) -> Mapping[str, Reading]:
         values = {"sha256s": [*sha256s], "version": parser}
         rows = await self._session.rows(_GET, values) if sha256s else ()
-        return {sha256: _to_reading(outcome) for sha256, outcome in rows}
+        return {sha256: await _to_reading(outcome) for sha256, outcome in rows}
 
     async def put(self, sha256: str, parser: str, reading: Reading) -> None:
-        values = {"sha256": sha256, "parser": parser, "outcome": _from_reading(reading)}
+        values = {"sha256": sha256, "parser": parser, "outcome": await _from_reading(reading)}
         await self._session.written(_PUT[self._dialect], values)
 
     async def remove_unused(self, limit: int) -> int:
         return len(await self._session.written(_REMOVE_UNUSED, {"row_limit": limit}))
 
 
-def _to_reading(outcome: str) -> Reading:
-    read = _outcome_of(outcome)
-    return read.document if isinstance(read, _Document) else read.reason
+async def _to_reading(stored: bytes) -> Reading:
+    return await asyncio.to_thread(from_bytes, stored) if is_of_long(stored) else from_bytes(stored)
 
 
-def _from_reading(reading: Reading) -> str:
-    outcome = _Document(reading) if isinstance(reading, ParsedDocument) else _Unreadable(reading)
-    try:
-        return msgspec.json.encode(outcome).decode()
-    except UnicodeEncodeError:
-        spelled = json.dumps(msgspec.to_builtins(outcome), ensure_ascii=False)
-        return spelled.encode("utf-8", "replace").decode()
+async def _from_reading(reading: Reading) -> bytes:
+    return await asyncio.to_thread(to_bytes, reading) if is_long(reading) else to_bytes(reading)

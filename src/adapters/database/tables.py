@@ -8,6 +8,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     Table,
@@ -235,6 +236,6 @@ readings = Table(
     metadata,
     Column("sha256", Text, nullable=False),
     Column("parser", Text, nullable=False),
-    Column("outcome", Text, nullable=False),
+    Column("outcome", LargeBinary, nullable=False),
     PrimaryKeyConstraint("sha256", "parser", name="readings_pk"),
 )

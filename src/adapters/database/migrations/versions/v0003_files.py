@@ -18,7 +18,7 @@ def upgrade() -> None:
         "readings",
         sa.Column("sha256", sa.Text(), nullable=False),
         sa.Column("parser", sa.Text(), nullable=False),
-        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("outcome", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("sha256", "parser", name="readings_pk"),
     )
 
