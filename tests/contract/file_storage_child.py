@@ -7,6 +7,7 @@ import asyncio
 import os
 import resource
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -65,6 +66,22 @@ async def limited(storage: Storage) -> None:
     print(*(path.name == small for path in Path(sys.argv[3]).rglob("*") if path.is_file()))
 
 
+async def spilling(storage: Storage) -> None:
+    """A file that the disk for temporary files has no room for, and one that needs none. What both are told."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, MIB))
+    for step in (64 * 1024, MIB - 1):
+        try:
+            await write(storage, file_id(), Source(3 * MIB, step))
+        except Unavailable as error:
+            print(error.message)
+    await write(storage, file_id(), Source(MIB // 8))
+    tempfile.tempdir = "/nowhere"
+    try:
+        await write(storage, file_id(), Source(3 * MIB))
+    except Unavailable as error:
+        print(error.message)
+
+
 async def forbidden(storage: Storage) -> None:
     """Everything, without the right to it."""
     one = file_id()
@@ -79,7 +96,14 @@ async def forbidden(storage: Storage) -> None:
             print(error.message)
 
 
-TASKS = {"memory": memory, "reading": reading, "dying": dying, "limited": limited, "forbidden": forbidden}
+TASKS = {
+    "memory": memory,
+    "reading": reading,
+    "dying": dying,
+    "limited": limited,
+    "spilling": spilling,
+    "forbidden": forbidden,
+}
 
 
 async def main(task: str, kind: str, place: str) -> None:

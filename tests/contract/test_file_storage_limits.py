@@ -1,6 +1,7 @@
 """What storages take, and what they leave when their process dies, the disk is full or the folder is closed to them."""
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -63,12 +64,17 @@ def test_memory_does_not_grow_with_the_files(place: tuple[str, str], task: str) 
     assert int(child(task, *place)[0]) < MEMORY_MB
 
 
-async def test_what_a_killed_process_left_is_found_and_removed(place: tuple[str, str]) -> None:
+async def test_what_a_killed_process_left_is_found_and_removed(place: tuple[str, str], tmp_path: Path) -> None:
     kind, where = place
-    with subprocess.Popen([sys.executable, CHILD, "dying", *place], stdout=subprocess.PIPE, text=True) as dying:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    started = [sys.executable, str(CHILD), "dying", *place]
+    surroundings = os.environ | {"TMPDIR": str(temporary)}
+    with subprocess.Popen(started, stdout=subprocess.PIPE, text=True, env=surroundings) as dying:
         assert dying.stdout is not None
         one = FileId(dying.stdout.readline().strip())
         dying.send_signal(signal.SIGKILL)
+    assert list(temporary.iterdir()) == []
     async with opened(LocalFiles(Path(where), SIGNER) if kind == "local" else s3(where)) as storage:
         assert await is_missing(storage, one)
         assert one in await around_now(storage)
@@ -112,6 +118,12 @@ async def test_a_source_is_read_no_faster_than_the_storage_takes_it(seaweedfs: S
 def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
     said = child("limited", "local", str(tmp_path / "files"))
     assert said == ["The file storage is full: make room on its disk.", "True"]
+
+
+def test_a_full_disk_for_temporary_files_is_not_taken_for_an_absent_storage(seaweedfs: SeaweedFS) -> None:
+    full = "The server's disk for temporary files is full: make room on it, or name another by TMPDIR."
+    none = "The server can't keep temporary files: check the folder that TMPDIR names, and its disk."
+    assert child("spilling", "s3", seaweedfs.endpoint) == [full, full, none]
 
 
 def test_a_folder_that_is_closed_to_the_server_is_named_by_its_role(open_folder: Path) -> None:

@@ -1,5 +1,6 @@
 """What the errors of the storage mean to a person. A message names the setting to mend, never a key or vendor words."""
 
+import errno
 import logging
 from collections.abc import Mapping
 from http.client import HTTPException
@@ -35,6 +36,10 @@ _CLOCK: Final = "The file storage refuses the server, for their clocks differ: s
 _REGION: Final = "The file storage is in another region: check storage.region and storage.endpoint."
 _FULL: Final = "The file storage is full: make room in it."
 
+_NO_ROOM: Final = "The server's disk for temporary files is full: make room on it, or name another by TMPDIR."
+_NO_DISK: Final = "The server can't keep temporary files: check the folder that TMPDIR names, and its disk."
+_FULL_DISK: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
 _CHANGED: Final = "The file was removed or replaced while it was read."
 
 _REASONS: Final[Mapping[str, str]] = {
@@ -53,6 +58,10 @@ _REASONS: Final[Mapping[str, str]] = {
 }
 
 
+class NotGathered(OSError):
+    """The disk of this machine failed, not the storage."""
+
+
 def unavailable(error: Exception) -> Unavailable:
     """Logs the cause, which nobody else does."""
     log.error("storage_failed", exc_info=error)
@@ -65,6 +74,8 @@ def no_bucket() -> Unavailable:
 
 def reason(error: BaseException | None) -> str:
     match error:
+        case NotGathered(errno=number):
+            return _NO_ROOM if number in _FULL_DISK else _NO_DISK
         case S3Error(code=code):
             return _REASONS.get(code or "", _FAILS)
         case MaxRetryError(reason=cause) if cause is not None:
