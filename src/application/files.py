@@ -1,6 +1,7 @@
 """A user's files: listing, showing, removing them, and handing their contents out to whoever has a signed address."""
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,11 @@ from application.ports.security import LinkSigner
 from domain.errors import DomainError, Forbidden, NotFound
 from domain.files import NamedFile, StoredFile
 from domain.ids import FileId, UserId
+
+SIGNED_IN_ONE_GO: Final = 20
+"""Addresses: to sign thousands takes a second, in which nobody else would be served."""
+EMPTIED_SECONDS: Final = 5.0
+"""That a deletion waits for the storage."""
 
 _LAST_MOMENT: Final = 253_402_300_799
 """The end of the year 9999, in seconds since 1970."""
@@ -49,7 +55,15 @@ class ListFiles:
         async with self.transactions.autocommit() as tx:
             rows = await tx.files.list(window, owner=actor)
         found = Page.cut(rows, window, lambda file: Position(file.created_at, file.file_id))
-        return Page([LinkedFile(file, await self.link(file, server)) for file in found.items], found.next_cursor)
+        return Page(await self._linked(found.items, server), found.next_cursor)
+
+    async def _linked(self, files: Sequence[StoredFile], server: str) -> list[LinkedFile]:
+        linked = []
+        for file in files:
+            linked.append(LinkedFile(file, await self.link(file, server)))
+            if len(linked) % SIGNED_IN_ONE_GO == 0:
+                await asyncio.sleep(0)
+        return linked
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +88,9 @@ class RemoveFile:
     async def __call__(self, actor: UserId, file_id: FileId) -> None:
         async with self.transactions.autocommit() as tx:
             await tx.files.remove(file_id, self.clock.now(), owner=actor)
-        with suppress(DomainError):
-            await self.storage.remove(file_id)
+        with suppress(DomainError, TimeoutError):
+            async with asyncio.timeout(EMPTIED_SECONDS):
+                await self.storage.remove(file_id)
             async with self.transactions.autocommit() as tx:
                 await tx.files.emptied([file_id])
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +17,7 @@ from account_desk import SetClock
 from adapters.database.transactions import DatabaseTransactions
 from adapters.local_files import LocalFiles
 from adapters.security import HmacLinkSigner
+from application import files
 from application.file_links import granted
 from application.files import LinkFile, ListFiles, RemoveFile, ServeFile, ShowFile
 from application.paging import Window
@@ -25,9 +26,9 @@ from application.ports.persistence import Transactions
 from application.uploads import UploadFile, UploadPlaces
 from domain.errors import DomainError, Forbidden, InvalidValue, NotFound, TooLarge, TooManyRequests, Unavailable
 from domain.file_kinds import KindRefused
-from domain.files import FileKind, UploadQuota
+from domain.files import FileKind, NamedFile, UploadQuota
 from domain.ids import FileId, UserId
-from file_desk import SERVER, MemoryFiles
+from file_desk import SERVER, MemoryFiles, file_of
 from meddled import Meddled
 from stored import NOBODY, registered
 
@@ -374,6 +375,46 @@ async def test_a_removed_file_is_gone_though_its_storage_is_away(desk: Uploads, 
         await desk.remove(owner, file_id)
     async with desk.transactions.autocommit() as tx:
         assert await tx.files.removed(10) == [file_id]
+
+
+async def test_a_storage_that_hangs_holds_up_no_deletion(
+    transactions: DatabaseTransactions, owner: UserId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Hangs(MemoryFiles):
+        async def remove(self, file_id: FileId) -> None:
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(files, "EMPTIED_SECONDS", 0.05)
+    desk = Uploads(transactions, Hangs())
+    file_id = await desk.send(owner, b"text")
+    async with asyncio.timeout(5):
+        await desk.remove(owner, file_id)
+    async with transactions.autocommit() as tx:
+        assert await tx.files.removed(10) == [file_id]
+
+
+async def test_a_long_list_lets_others_have_their_turn(transactions: DatabaseTransactions, owner: UserId) -> None:
+    signed = 0
+
+    class Counts(MemoryFiles):
+        async def link(self, file: NamedFile, expires_at: datetime, server: str) -> str:
+            nonlocal signed
+            signed += 1
+            return await super().link(file, expires_at, server)
+
+    async def watch() -> None:
+        while True:
+            turns.append(signed)
+            await asyncio.sleep(0)
+
+    desk, turns = Uploads(transactions, Counts()), list[int]()
+    async with transactions.begin() as tx:
+        for _ in range(107):
+            await tx.files.add(file_of(owner, b"text"))
+    watching = asyncio.create_task(watch())
+    assert len(await desk.names(owner)) == signed == 107
+    watching.cancel()
+    assert [turn for turn in dict.fromkeys(turns) if turn] == [20, 40, 60, 80, 100]
 
 
 async def test_a_signed_address_opens_its_file_until_it_expires(desk: Uploads, owner: UserId) -> None:
