@@ -103,6 +103,7 @@ class StartChat:
         spec = self.models.answering(agent.llm_id) if agent.llm_id else self.models.default()
         attached = await self.attachments(actor, asked.file_urls, spec)
         refuse_too_much(spec, agent, asked.user_input, attached)
+        self.runs.refuse_draining()
         now = self.clock.now()
         question = Question(MessageId(new_id()), dialog_id, asked.user_input, now, attachments=attached.files)
         dialog = None if scene.dialog else _new_dialog(actor, question, agent)

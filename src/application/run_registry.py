@@ -43,8 +43,7 @@ class RunRegistry:
 
         Raises Unavailable `shutting_down` or TooManyRequests `too_many_runs` when no run may begin now.
         """
-        if self.draining:
-            raise Unavailable("shutting_down", "The server is shutting down; try again.", retry_after=5)
+        self.refuse_draining()
         if self._taken >= self.max_runs:
             raise TooManyRequests("too_many_runs", "The server is at its limit of answers at once.", retry_after=2)
         self.admit_another(self._places[user_id])
@@ -53,6 +52,11 @@ class RunRegistry:
             yield
         finally:
             self._leave_place(user_id)
+
+    def refuse_draining(self) -> None:
+        """Raises Unavailable `shutting_down`."""
+        if self.draining:
+            raise Unavailable("shutting_down", "The server is shutting down; try again.", retry_after=5)
 
     def admit_another(self, open_runs: int) -> None:
         """Raises TooManyRequests `too_many_runs` for a user who has that many already."""

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 
-from dishka import Provider, Scope, provide, provide_all
+from dishka import Provider, Scope, provide
 
 from adapters.documents.child_parsers import ChildParsers
 from adapters.documents.limits import ParserLimits
@@ -47,7 +47,18 @@ class Documents(Provider):
     ) -> ReadDocument:
         return ReadDocument(transactions, storage, parser, places, on_trouble=_not_kept)
 
-    use_cases = provide_all(OpenAttachments, LinkAttachments)
+    links = provide(LinkAttachments)
+
+    @provide
+    def attachments(
+        self,
+        transactions: Transactions,
+        storage: FileStorage,
+        parser: DocumentParser,
+        places: ReaderPlaces,
+        read: ReadDocument,
+    ) -> OpenAttachments:
+        return OpenAttachments(transactions, storage, parser, places, read)
 
 
 def _not_kept(trouble: Exception) -> None:

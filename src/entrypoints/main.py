@@ -33,7 +33,7 @@ EAGER: Final = (Authenticate, AskOnce, LogIn, ListAgents, UploadFile)
 def create_app(settings: Settings | None = None) -> Litestar:
     """Everything that one process serves, over a database whose tables are there: see entrypoints.schema_ready.
 
-    `state.stop` is an async callable that lets running answers end. Raises SecretFileRefused.
+    `state.stop` is an async callable that lets running answers, and uploads, end. Raises SecretFileRefused.
     """
     settings = settings or load_settings()
     secrets_of(settings)
@@ -44,7 +44,8 @@ def create_app(settings: Settings | None = None) -> Litestar:
     async def stop() -> None:
         drain.active = True
         registry = await container.get(RunRegistry)
-        await registry.drain(settings.shutdown_grace_seconds)
+        grace = settings.shutdown_grace_seconds
+        await asyncio.gather(registry.drain(grace), drain.answered(grace))
 
     app.state.stop = stop
     return app

@@ -194,3 +194,19 @@ async def test_a_long_answer_does_not_hold_its_documents(transactions: DatabaseT
     assert not [one for one in gc.get_objects() if isinstance(one, ParsedDocument) and len(one.text) == 100_000]
     gate.release()
     await run.wait()
+
+
+async def test_a_question_whose_file_is_read_while_the_server_stops_is_refused(desk: ChatDesk) -> None:
+    actor = await desk.person()
+    desk.parser.gate = asyncio.Event()
+    address = await stored(desk.transactions, desk.storage, actor, b"slow")
+    asking = asyncio.create_task(ask(desk, actor, "Read", address))
+    while not desk.parser.reading:
+        await asyncio.sleep(0)
+    await desk.registry.drain(0)
+    desk.parser.gate.set()
+    with pytest.raises(Unavailable) as refused:
+        await asking
+    assert refused.value.code == "shutting_down"
+    with pytest.raises(NotFound):
+        await desk.history(actor)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -220,3 +221,39 @@ async def test_a_restarted_server_serves_what_it_kept(tmp_path: Path) -> None:
         assert len((await person.client.get(url)).content) == MEBIBYTE + 9
         [file] = await person.get("/files")
         assert file["size"] == MEBIBYTE + 9
+
+
+async def stopped_in(server: LiveServer, person: Person, rest: bytes | None) -> tuple[int, dict[str, object], int]:
+    """An upload that is under way when the server is told to stop; `rest` is sent after that."""
+    async with wire(server) as one:
+        whole = HEAD + bytes(MEBIBYTE) + TAIL
+        await one.begin(person, f"Content-Length: {len(whole)}")
+        await one.send(whole[:1000])
+        await until(lambda: kept(server))
+        server.signal(signal.SIGTERM)
+        while (await person.client.get("/api/v1/files", headers=person.headers)).status_code != 503:
+            await asyncio.sleep(0.02)
+        if rest is not None:
+            await one.send(whole[1000:])
+        status, _, body = await one.answer()
+    return status, body, await server.ended()
+
+
+def test_an_upload_has_its_grace_when_the_server_stops(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with uploads(tmp_path) as (server, person):
+            status, _, code = await stopped_in(server, person, b"")
+            assert (status, code, len(kept(server))) == (200, 0, 1)
+
+    asyncio.run(scene())
+
+
+def test_an_upload_that_takes_longer_than_the_grace_is_told_so_and_leaves_nothing(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with uploads(tmp_path, SHUTDOWN_GRACE_SECONDS=0.5) as (server, person):
+            status, body, code = await stopped_in(server, person, None)
+            assert (status, body["error"]["code"], code) == (503, "shutting_down", 0)  # type: ignore[index]
+            assert not kept(server)
+            assert "Traceback" not in server.log()
+
+    asyncio.run(scene())

@@ -43,6 +43,8 @@ _POSTGRES_OUTAGES: Final = ("08", "40", "53", "57", "58", "55P03", "25P03", "28"
 """Connection, rollback (deadlock), resources, operator, system, lock, idle, authorization, no such database."""
 
 _NOT_TEXT: Final = "22021"
+_DISK_FULL: Final = "53100"
+_FULL: Final = "The database's disk is full: room must be made on it."
 
 
 class BrokenReference(Unauthenticated):
@@ -94,11 +96,15 @@ def _operational(error: DBAPIError) -> DomainError | None:
     cause = error.driver_exception
     if isinstance(cause, sqlite3.Error):
         # Extended codes carry the primary one in their low byte.
-        code = getattr(cause, "sqlite_errorcode", None)
-        return unavailable() if error.connection_invalidated or (code or 0) & 0xFF in _SQLITE_OUTAGES else None
+        code = (getattr(cause, "sqlite_errorcode", None) or 0) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            return unavailable(_FULL)
+        return unavailable() if error.connection_invalidated or code in _SQLITE_OUTAGES else None
     state = getattr(cause, "sqlstate", None)
     if state == _NOT_TEXT or isinstance(getattr(cause, "__cause__", None), UnicodeEncodeError):
         return _not_text()
+    if state == _DISK_FULL:
+        return unavailable(_FULL)
     if error.connection_invalidated or (state or "").startswith(_POSTGRES_OUTAGES) or is_stale_plan(error):
         return unavailable()
     return unavailable() if isinstance(cause, OSError | TimeoutError) else None

@@ -17,6 +17,8 @@ from entrypoints.http.errors import Refusal, Refused
 
 STALLED_SECONDS: Final = 60.0
 """A client that takes nothing for so long is let go; it may ask for the rest."""
+SENT_AT_ONCE: Final = 32 * 1024
+"""Bytes: storages read in larger pieces, and a slow client would seem to take nothing of such a one."""
 
 
 class FileStream:
@@ -34,6 +36,9 @@ class FileStream:
         if self._is_known(file):
             await _send_empty(send, 304, self._headers_of_answer(file))
         elif scope.get("method") == "HEAD":
+            async with aclosing(self._served.content(0, 0)) as nothing:
+                # A content that is lost is told as it is to who asks for the whole.
+                await anext(nothing, b"")
             await _send_empty(send, 200, self._headers_of_answer(file) | _headers_of_content(file, None))
         else:
             part = self._part(file)
@@ -74,11 +79,16 @@ class FileStream:
             # Before the status: of a content that can't be read the client is told in the envelope.
             first = await anext(content, b"")
             await send({"type": "http.response.start", "status": 206 if part else 200, "headers": _raw(headers)})
-            await send({"type": "http.response.body", "body": first, "more_body": True})
+            await self._send(first, send)
             async for piece in content:
-                self._sent += 1
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await self._send(piece, send)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send(self, piece: bytes, send: Send) -> None:
+        for at in range(0, len(piece), SENT_AT_ONCE):
+            part = piece[at : at + SENT_AT_ONCE]
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+            self._sent += 1
 
     async def _send_while_there(self, work: Coroutine[Any, Any, None], receive: Receive) -> None:
         writing, gone = asyncio.ensure_future(work), asyncio.ensure_future(_disconnected(receive))

@@ -1,7 +1,9 @@
 """What surrounds every request: its id, the refusal while the server stops, one line in the access log."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable
+from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Final
@@ -29,11 +31,30 @@ _SHUTTING_DOWN: Final = Refusal(
 )
 
 
-@dataclass(slots=True)
 class Drain:
     """Once active, new requests are refused; those that run go on."""
 
-    active: bool = False
+    def __init__(self) -> None:
+        self.active = False
+        self._unanswered = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+
+    def begins(self) -> None:
+        self._unanswered += 1
+        self._quiet.clear()
+
+    def answers(self) -> None:
+        """One of the requests that began has the beginning of its answer, or came to nothing."""
+        self._unanswered -= 1
+        if not self._unanswered:
+            self._quiet.set()
+
+    async def answered(self, patience: float) -> None:
+        """Until every request has the beginning of its answer; at most so many seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self._quiet.wait()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,32 +70,56 @@ class Front:
             return
         started_at = perf_counter()
         request_id = request_ids.bind(scope["headers"])
-        header = (b"x-request-id", request_id.encode())
-        status = 0
-
-        def named(message: Message) -> Awaitable[None]:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                if scope["method"] == HttpMethod.OPTIONS:
-                    _tell_all_methods(scope, message["headers"])
-                message["headers"] = [*message["headers"], header]
-            return send(message)
-
+        answer = _Answer(scope, send, (b"x-request-id", request_id.encode()), self.drain)
         _keep_encoded_slashes(scope)
+        self.drain.begins()
+        try:
+            await self._answered(scope, receive, answer, request_id)
+        finally:
+            if not answer.status:
+                self.drain.answers()
+            if access.isEnabledFor(logging.INFO):
+                _log_access(scope, answer.status, started_at, request_id)
+
+    async def _answered(self, scope: Scope, receive: Receive, answer: "_Answer", request_id: str) -> None:
         try:
             if self.drain.active and scope["path"] not in ALWAYS_SERVED:
-                await _refuse(_SHUTTING_DOWN, named)
+                await _refuse(_SHUTTING_DOWN, answer)
             else:
-                await self.app(scope, receive, named)
+                await self.app(scope, receive, answer)
+        except asyncio.CancelledError:
+            # The server cancels what its grace was too short for.
+            if answer.status or not self.drain.active:
+                raise
+            await _refuse(_SHUTTING_DOWN, answer)
         except Exception:
-            if status:
+            if answer.status:
                 raise
             log.exception("unhandled", extra={"request_id": request_id})
-            await _refuse(Refusal(500, *INTERNAL), named)
-        finally:
-            if access.isEnabledFor(logging.INFO):
-                _log_access(scope, status, started_at, request_id)
+            await _refuse(Refusal(500, *INTERNAL), answer)
+
+
+class _Answer:
+    """`send` with our header; it knows the status that was sent, 0 before."""
+
+    __slots__ = ("_drain", "_header", "_scope", "_send", "status")
+
+    def __init__(self, scope: Any, send: Send, header: tuple[bytes, bytes], drain: Drain) -> None:
+        self._scope, self._send, self._header, self._drain = scope, send, header, drain
+        self.status = 0
+
+    def __call__(self, message: Message) -> Awaitable[None]:
+        if message["type"] == "http.response.start":
+            self._begin(message)
+        return self._send(message)
+
+    def _begin(self, message: Any) -> None:
+        if not self.status:
+            self._drain.answers()
+        self.status = message["status"]
+        if self._scope["method"] == HttpMethod.OPTIONS:
+            _tell_all_methods(self._scope, message["headers"])
+        message["headers"] = [*message["headers"], self._header]
 
 
 def _tell_all_methods(scope: Any, headers: Any) -> None:
