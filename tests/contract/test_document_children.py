@@ -100,6 +100,53 @@ async def test_a_child_that_died_in_its_sleep_is_replaced_unnoticed() -> None:
         assert parser.children != (child,)
 
 
+class Signals:
+    """Looks at each group that is to be killed: are they ours, or strangers who got the id of a child that is gone?"""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.ours: list[int] = []
+        self.strangers: list[int] = []
+        self._kill_group = os.killpg
+        monkeypatch.setattr(os, "killpg", self._seen)
+
+    def _seen(self, group: int, number: int) -> None:
+        (self.ours if Path(f"/proc/{group}").exists() else self.strangers).append(group)
+        self._kill_group(group, number)
+
+
+async def test_a_child_that_is_gone_is_not_signalled(monkeypatch: pytest.MonkeyPatch) -> None:
+    signals = Signals(monkeypatch)
+    async with parsers(ParserLimits(workers=1)) as parser:
+        await text_of(parser)
+        (child,) = parser.children
+        os.kill(child, signal.SIGKILL)
+        await until(lambda: not Path(f"/proc/{child}").exists())
+        assert await text_of(parser) == "good"
+        (last,) = parser.children
+    assert signals.strangers == []
+    assert signals.ours == [last]
+
+
+def test_a_child_is_not_signalled_either_when_the_event_loop_does_not_know_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's own loop collects children in threads."""
+    signals = Signals(monkeypatch)
+
+    async def die_unnoticed() -> None:
+        async with parsers(ParserLimits(workers=1)) as parser:
+            await text_of(parser)
+            (child,) = parser.children
+            os.kill(child, signal.SIGKILL)
+            latest = time.monotonic() + 5
+            while Path(f"/proc/{child}").exists() and time.monotonic() < latest:
+                time.sleep(0.01)
+            assert await text_of(parser) == "good"
+
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        runner.run(die_unnoticed())
+    assert signals.strangers == []
+    assert signals.ours
+
+
 async def test_a_document_that_kills_its_reader_is_refused_not_for_ever() -> None:
     async with parsers(ParserLimits(workers=1)) as parser:
         reading = asyncio.create_task(parser.parse(FileKind.HTML, chunks(FOR_MINUTES)))

@@ -99,14 +99,26 @@ class ChildProcess:
         return answer
 
     def kill(self) -> None:
-        """At once, with all that it started; again does nothing."""
+        """At once, with all that it started; again does nothing. Once collected, its id may be somebody else's."""
         if self._is_killed:
             return
         self._is_killed = True
         self._questions.close()
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
+        if not self._is_collected():
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
         self._transport.close()
+
+    def _is_collected(self) -> bool:
+        if self._link.exited.is_set():
+            return True
+        if sys.platform == "linux":
+            # The event loop may have collected it in a thread, and not have said so yet.
+            try:
+                os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+            except ChildProcessError:
+                return True
+        return False
 
     async def gone(self) -> None:
         """Wait until it was killed and reaped."""
