@@ -377,6 +377,36 @@ async def test_a_closed_parser_reads_nothing_and_ends_what_it_reads() -> None:
         await parser.aclose()
 
 
+async def test_contents_are_taken_in_turn_and_no_more_than_are_soon_read() -> None:
+    """However many users come at once: what waits lies in the storage, not in the folder for temporary files."""
+    begun: list[int] = []
+    come = asyncio.Event()
+
+    async def slow(number: int) -> AsyncIterator[bytes]:
+        begun.append(number)
+        yield b"slow"
+        await come.wait()
+
+    async def all_that_can() -> list[int]:
+        for _ in range(100):
+            await asyncio.sleep(0)
+        return begun
+
+    async with parsers(ParserLimits(workers=2)) as parser:
+        reading = [asyncio.create_task(parser.parse(FileKind.TEXT, slow(number))) for number in range(20)]
+        assert await all_that_can() == [0, 1, 2, 3]
+        reading[2].cancel()
+        reading[4].cancel()
+        assert await all_that_can() == [0, 1, 2, 3, 5]
+        come.set()
+        outcomes = await asyncio.gather(*reading, return_exceptions=True)
+        assert begun == [0, 1, 2, 3, *range(5, 20)]
+        assert sum(isinstance(one, asyncio.CancelledError) for one in outcomes) == 2
+    with pytest.raises(Unavailable):
+        await parser.parse(FileKind.TEXT, slow(20))
+    assert 20 not in begun
+
+
 def lying(monkeypatch: pytest.MonkeyPatch, folder: Path, lie: str) -> None:
     sources = Path(lying_child.__file__).parents[2] / "src"
     instead_of_children(

@@ -22,18 +22,22 @@ log = logging.getLogger("agentchat.documents")
 
 CODE_VERSION: Final = 1
 """To be raised whenever our own code reads the same bytes differently."""
+_PLACES: Final = 2
+"""Contents that lie on the disk for each worker: one is read, and one is there when its turn comes."""
 _LIBRARIES: Final = ("pypdfium2", "python-docx", "python-pptx", "openpyxl", "selectolax")
 
 
 class ChildParsers:
     """At most `workers` children, started when they are needed; who comes when all are busy waits in turn.
 
-    Belongs to one event loop. A child serves many documents one after the other, never two at a time.
+    Nothing of a content is taken before there is a place for it on the disk. Both the places and the turns go to who
+    came first. Belongs to one event loop. A child serves many documents one after the other, never two at a time.
     """
 
     def __init__(self, limits: ParserLimits | None = None) -> None:
         self._limits = limits or ParserLimits()
         self._version = _version(self._limits)
+        self._places = asyncio.Semaphore(_PLACES * self._limits.workers)
         self._turns = asyncio.Semaphore(self._limits.workers)
         self._idle: list[ChildProcess] = []
         self._busy: set[ChildProcess] = set()
@@ -74,15 +78,19 @@ class ChildParsers:
             await asyncio.wait(set(self._leaving))
 
     async def _read(self, task: Task, kind: FileKind, content: AsyncIterator[bytes]) -> Answer:
-        async with spooled(content) as descriptor:
-            async with self._turns:
-                child = await self._child()
-                may_be_worn = child.asked > 0
-                answer = await self._asked(child, task, kind, descriptor)
-                if may_be_worn and (answer is None or _is_out_of_memory(answer)):
-                    # Is it this document, or what earlier ones left behind? A new child knows.
-                    answer = await self._asked(await self._child(fresh=True), task, kind, descriptor)
-                return answer or _crashed()
+        async with self._places:
+            self._refuse_when_closed()
+            async with spooled(content) as descriptor, self._turns:
+                return await self._answer(task, kind, descriptor) or _crashed()
+
+    async def _answer(self, task: Task, kind: FileKind, descriptor: int) -> Answer | None:
+        child = await self._child()
+        may_be_worn = child.asked > 0
+        answer = await self._asked(child, task, kind, descriptor)
+        if may_be_worn and (answer is None or _is_out_of_memory(answer)):
+            # Is it this document, or what earlier ones left behind? A new child knows.
+            answer = await self._asked(await self._child(fresh=True), task, kind, descriptor)
+        return answer
 
     async def _asked(self, child: ChildProcess, task: Task, kind: FileKind, descriptor: int) -> Answer | None:
         """None when the child failed over it."""
