@@ -168,6 +168,20 @@ async def test_a_document_that_meets_a_worn_child_gets_a_new_one() -> None:
         assert (await reading).text == "at the bottom"
 
 
+async def test_a_second_try_has_only_the_time_that_is_left() -> None:
+    async with parsers(ParserLimits(workers=1, timeout_seconds=5)) as parser:
+        await text_of(parser)
+        (worn,) = parser.children
+        began = time.monotonic()
+        reading = asyncio.create_task(parser.parse(FileKind.HTML, chunks(FOR_MINUTES)))
+        await asyncio.sleep(4)
+        os.kill(worn, signal.SIGKILL)
+        with pytest.raises(DocumentRefused) as refused:
+            await reading
+        assert refused.value.code == "file_parse_timeout"
+        assert time.monotonic() - began < 8
+
+
 async def test_cancelling_ends_the_work_and_makes_room() -> None:
     async with parsers(ParserLimits(workers=1)) as parser:
         reading = asyncio.create_task(parser.parse(FileKind.HTML, chunks(FOR_MINUTES)))

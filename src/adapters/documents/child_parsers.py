@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import time
 from collections.abc import AsyncIterator
 from importlib.metadata import version as version_of
 from typing import Final
@@ -86,21 +87,25 @@ class ChildParsers:
     async def _answer(self, task: Task, kind: FileKind, descriptor: int) -> Answer | None:
         child = await self._child()
         may_be_worn = child.asked > 0
+        began = time.monotonic()
         answer = await self._asked(child, task, kind, descriptor)
         if may_be_worn and (answer is None or _is_out_of_memory(answer)):
-            # Is it this document, or what earlier ones left behind? A new child knows.
-            answer = await self._asked(await self._child(fresh=True), task, kind, descriptor)
+            # Is it this document, or what earlier ones left behind? A new child knows, in the time that is left.
+            spent = time.monotonic() - began
+            answer = await self._asked(await self._child(fresh=True), task, kind, descriptor, spent)
         return answer
 
-    async def _asked(self, child: ChildProcess, task: Task, kind: FileKind, descriptor: int) -> Answer | None:
-        """None when the child failed over it."""
+    async def _asked(
+        self, child: ChildProcess, task: Task, kind: FileKind, descriptor: int, spent: float = 0.0
+    ) -> Answer | None:
+        """None when the child failed over it. `spent` are seconds that the document has had already."""
         self._busy.add(child)
         self._questions += 1
         question = Question(self._questions, task, kind.value)
         kept = False
         try:
             os.lseek(descriptor, 0, os.SEEK_SET)
-            async with asyncio.timeout(self._limits.timeout_seconds):
+            async with asyncio.timeout(self._limits.timeout_seconds - spent):
                 answer = await child.ask(question, descriptor)
             kept = is_proper(answer, question.number, task, self._limits)
         except TimeoutError:
