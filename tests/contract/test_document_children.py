@@ -7,6 +7,7 @@ import os
 import signal
 import stat
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,13 +15,16 @@ from pathlib import Path
 
 import pytest
 
+from adapters.documents.answers import is_long, is_proper
 from adapters.documents.child_parsers import ChildParsers
 from adapters.documents.limits import ParserLimits
+from adapters.documents.messages import Answer, Parsed, Task
 from application.ports.document_parser import DocumentRefused
 from documents_corpus import lying_child
 from documents_corpus.corpus_pdf import doubling, unpacking
 from documents_corpus.corpus_text import deep_page
 from documents_corpus.document_feed import chunks
+from domain.documents import Heading, ParsedDocument, Table
 from domain.errors import Unavailable
 from domain.files import FileKind
 
@@ -419,6 +423,29 @@ async def test_contents_are_taken_in_turn_and_no_more_than_are_soon_read() -> No
     with pytest.raises(Unavailable):
         await parser.parse(FileKind.TEXT, slow(20))
     assert 20 not in begun
+
+
+def headed(count: int) -> ParsedDocument:
+    headings = tuple(Heading(1, f"{number} " + "title " * 45, number) for number in range(count))
+    return ParsedDocument("text " * count, (), headings, tuple(Table(number, number) for number in range(count)))
+
+
+async def test_a_long_answer_is_checked_where_it_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not is_long(Parsed(1, 1, headed(400)))
+    assert is_long(Parsed(1, 1, headed(600)))
+    assert is_long(Parsed(1, 1, ParsedDocument("x" * 300_000)))
+    threads: set[int] = set()
+
+    def is_seen(answer: Answer, number: int, task: Task, limits: ParserLimits) -> bool:
+        threads.add(threading.get_ident())
+        return is_proper(answer, number, task, limits)
+
+    monkeypatch.setattr("adapters.documents.child_parsers.is_proper", is_seen)
+    async with parsers() as parser:
+        await text_of(parser, "short")
+        assert threads == {threading.get_ident()}
+        assert len(await text_of(parser, "long " * 100_000)) == 499_999
+        assert len(threads) == 2
 
 
 def lying(monkeypatch: pytest.MonkeyPatch, folder: Path, lie: str) -> None:

@@ -21,12 +21,22 @@ LASTING: Final = frozenset(
 )
 PASSING: Final = frozenset({"file_too_complex", "file_parse_timeout"})
 LONGEST_REASON: Final = 400
+_LONG_TEXT: Final = 1 << 18
+_MANY_MARKS: Final = 1000
 _SIGNATURES: Final = {
     "image/png": b"\x89PNG\r\n\x1a\n",
     "image/jpeg": b"\xff\xd8\xff",
     "image/gif": b"GIF8",
     "image/webp": b"RIFF",
 }
+
+
+def is_long(answer: Answer) -> bool:
+    """Whether to check it takes so long that others should not wait for it."""
+    if not isinstance(answer, Parsed):
+        return False
+    document = answer.document
+    return len(document.text) > _LONG_TEXT or len(document.headings) + len(document.tables) > _MANY_MARKS
 
 
 def largest(limits: ParserLimits) -> int:

@@ -5,10 +5,11 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from importlib.metadata import version as version_of
 from typing import Final
 
-from adapters.documents.answers import LASTING, is_proper
+from adapters.documents.answers import LASTING, is_long, is_proper
 from adapters.documents.child_process import ChildFailed, ChildProcess
 from adapters.documents.limits import ParserLimits
 from adapters.documents.messages import Answer, Parsed, Pictured, Question, Refused, Task
@@ -107,7 +108,8 @@ class ChildParsers:
             os.lseek(descriptor, 0, os.SEEK_SET)
             async with asyncio.timeout(self._limits.timeout_seconds - spent):
                 answer = await child.ask(question, descriptor)
-            kept = is_proper(answer, question.number, task, self._limits)
+            check = partial(is_proper, answer, question.number, task, self._limits)
+            kept = await asyncio.to_thread(check) if is_long(answer) else check()
         except TimeoutError:
             reason = f"took longer than {self._limits.timeout_seconds:g} seconds to read"
             raise DocumentRefused("file_parse_timeout", reason, lasting=False) from None
