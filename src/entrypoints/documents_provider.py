@@ -13,6 +13,7 @@ from application.ports.document_parser import DocumentParser
 from application.ports.file_storage import FileStorage
 from application.ports.persistence import Transactions
 from entrypoints.settings import Settings
+from entrypoints.settings_schema import DocumentSettings
 
 log = logging.getLogger("agentchat.documents")
 
@@ -24,16 +25,7 @@ class Documents(Provider):
 
     @provide
     async def parser(self, settings: Settings) -> AsyncIterator[DocumentParser]:
-        chosen = settings.documents
-        limits = ParserLimits(
-            max_pages=chosen.max_pages,
-            max_chars=chosen.max_chars,
-            timeout_seconds=chosen.timeout_seconds,
-            memory_bytes=chosen.memory_bytes,
-            workers=chosen.workers,
-            ocr=chosen.ocr != "none",
-        )
-        parsers = ChildParsers(limits)
+        parsers = ChildParsers(limits_of(settings.documents))
         yield parsers
         await parsers.aclose()
 
@@ -59,6 +51,18 @@ class Documents(Provider):
         read: ReadDocument,
     ) -> OpenAttachments:
         return OpenAttachments(transactions, storage, parser, places, read)
+
+
+def limits_of(chosen: DocumentSettings) -> ParserLimits:
+    return ParserLimits(
+        max_pages=chosen.max_pages,
+        max_chars=chosen.max_chars,
+        timeout_seconds=chosen.timeout_seconds,
+        memory_bytes=chosen.memory_bytes,
+        workers=chosen.workers,
+        documents_per_child=chosen.documents_per_child,
+        ocr=chosen.ocr != "none",
+    )
 
 
 def _not_kept(trouble: Exception) -> None:

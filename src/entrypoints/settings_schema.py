@@ -71,6 +71,7 @@ class DocumentSettings(Struct, frozen=True, kw_only=True):
     timeout_seconds: Seconds = 60
     memory_bytes: Bytes = 1024 * 1024 * 1024
     workers: Annotated[int, Meta(ge=1, le=64)] = 2
+    documents_per_child: Count = 50
 
 
 class EmbeddingSettings(Struct, frozen=True, kw_only=True):

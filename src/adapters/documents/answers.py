@@ -1,4 +1,10 @@
-"""Is an answer what a child may say? Whoever took a child over may return a wrong text, and nothing worse."""
+"""Is an answer what a child may say?
+
+Whoever takes a child over can't harm this process by what it answers. But it may answer with a text of its choice, for
+its own document and for each that the same child reads afterwards, whoever's that is; and it may put what it read there
+into a later answer, so into another user's chat. A wrong text is kept for the content's SHA-256 like a right one: for
+everybody who has the same bytes. With one document for each child (`documents_per_child = 1`) there is no afterwards.
+"""
 
 from collections.abc import Sequence
 from itertools import pairwise
