@@ -1,6 +1,7 @@
 """Files over HTTP: whose they are, and how their contents are served to whoever has the address."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -181,6 +182,13 @@ def test_head_tells_everything_but_the_content(client: Client, upload: Upload) -
         assert (head.status_code, head.content) == (200, b"")
         told = set(got.headers) - {"x-request-id", "cache-control"}
         assert {name: head.headers[name] for name in told} == {name: got.headers[name] for name in told}
+
+
+def test_head_finds_no_content_that_get_does_not_find(client: Client, upload: Upload, tmp_path: Path) -> None:
+    path = upload()
+    [content] = [found for found in (tmp_path / "data" / "files").rglob("*") if found.is_file()]
+    content.unlink()
+    assert [client.get(path).status_code, client.head(path).status_code] == [404, 404]
 
 
 def test_a_tampered_link_opens_nothing(client: Client, upload: Upload) -> None:

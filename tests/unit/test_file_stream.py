@@ -1,7 +1,7 @@
 """A file as an ASGI app: who reads is served, who goes away or takes nothing is let go, and the storage with them."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from datetime import timedelta
 from typing import Any, cast
 
@@ -22,14 +22,17 @@ SCOPE = cast(Any, {"type": "http", "method": "GET"})
 class Slices:
     """A storage that tells how many of its streams are open."""
 
-    def __init__(self, fail_at: int | None = None, error: Exception | None = None) -> None:
+    def __init__(
+        self, fail_at: int | None = None, error: Exception | None = None, pieces: Sequence[bytes] = PIECES
+    ) -> None:
         self.open = self.given = 0
+        self.pieces = pieces
         self.fail_at, self.error = fail_at, error
 
     async def read(self, file_id: str, start: int = 0, stop: int | None = None) -> AsyncGenerator[bytes, None]:
         self.open += 1
         try:
-            for piece in PIECES:
+            for piece in self.pieces:
                 if self.given == self.fail_at and self.error:
                     raise self.error
                 self.given += 1
@@ -101,11 +104,26 @@ async def test_who_is_slow_is_not_let_go() -> None:
     assert client.body == b"".join(PIECES)
 
 
+async def test_who_takes_less_than_the_storage_reads_at_once_is_not_let_go() -> None:
+    """32 KiB in 20 ms are little, but something, in 60 ms; a piece of the storage takes 160 ms."""
+
+    class Slow(Client):
+        async def send(self, message: Any) -> None:
+            await asyncio.sleep(0.02 * len(message.get("body", b"")) / 32_768)
+            await super().send(message)
+
+    pieces = [bytes(262_144)] * 2
+    storage, client = Slices(pieces=pieces), Slow()
+    await stream(storage, patience=0.06)(SCOPE, client.receive, client.send)
+    assert client.body == b"".join(pieces)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("error", [NotFound("file", FILE.file_id), Unavailable("storage_unavailable", "away")])
-async def test_a_content_that_can_not_be_read_is_told_before_the_status(error: Exception) -> None:
+async def test_a_content_that_can_not_be_read_is_told_before_the_status(error: Exception, method: str) -> None:
     storage, client = Slices(0, error), Client()
     with pytest.raises(type(error)):
-        await stream(storage)(SCOPE, client.receive, client.send)
+        await stream(storage)(SCOPE | {"method": method}, client.receive, client.send)
     assert client.taken == []
     assert storage.open == 0
 
