@@ -65,6 +65,12 @@ UNNAMED: Final = "file"
 UPLOAD_WINDOW: Final = timedelta(hours=1)
 
 _FOLDERS: Final = re.compile(r".*[/\\]", re.DOTALL)
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Categories of characters: among them are those that turn the direction of what follows."""
+_JOINERS: Final = "\u200c\u200d"
+_JOINED: Final = rf"[^\x00-\x7f\s{_JOINERS}]"
+_STRAY_JOINER: Final = re.compile(rf"(?<!{_JOINED})[{_JOINERS}]|[{_JOINERS}](?!{_JOINED})")
+"""Between letters of some scripts, and parts of an emoji, a joiner is seen; elsewhere nobody sees it."""
 _UNSAFE: Final = re.compile(r"[^\w.()+=@-]+")
 _EXTENSIONS: Final[Mapping[FileKind, frozenset[str]]] = {
     FileKind.HTML: frozenset({"html", "htm"}),
@@ -123,14 +129,23 @@ class StoredFile(NamedFile):
 
 
 def parse_file_name(given: str) -> str:
-    """What the client called the file, in NFC, without control characters, at most 255 characters; never empty."""
-    shown = "".join(char for char in given if unicodedata.category(char) not in {"Cc", "Cs", "Zl", "Zp"})
-    return unicodedata.normalize("NFC", shown).strip()[:LONGEST_NAME].strip() or UNNAMED
+    """What the client called the file, in NFC, without what nobody sees, at most 255 characters; never empty."""
+    seen = "".join(char for char in unicodedata.normalize("NFC", given) if _is_seen(char))
+    shown = unicodedata.normalize("NFC", _STRAY_JOINER.sub("", seen)).strip()
+    return shown[:LONGEST_NAME].rstrip(_JOINERS).strip() or UNNAMED
+
+
+def _is_seen(char: str) -> bool:
+    return char in _JOINERS or unicodedata.category(char) not in _UNSEEN
+
+
+def without_folders(name: str) -> str:
+    return _FOLDERS.sub("", name)
 
 
 def safe_name(name: str, kind: FileKind) -> str:
     """The last part of the name as one segment of a path: letters and digits of any script, and an honest extension."""
-    stem = _FOLDERS.sub("", unicodedata.normalize("NFKC", name))
+    stem = without_folders(unicodedata.normalize("NFKC", name))
     stem, dot, extension = stem.rpartition(".")
     if not dot or extension.lower() not in _EXTENSIONS.get(kind, frozenset({kind.value})):
         stem, extension = f"{stem}{dot}{extension}", kind.value

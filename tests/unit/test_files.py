@@ -52,7 +52,42 @@ def test_a_name_that_was_given_is_never_empty_and_shows_no_controls(given_name: 
     name.encode()
 
 
-@pytest.mark.parametrize("given_name", ["", " ", "\x00\n", "\u2028", "\ud800"])
+JOINERS = "\u200c\u200d"
+UNSEEN = st.characters(categories=["Cc", "Cf", "Zl", "Zp"])
+
+
+@given(
+    st.lists(st.text(st.sampled_from("aé中👩 \u3000.")) | UNSEEN | st.sampled_from(JOINERS), max_size=20).map("".join)
+)
+def test_a_name_holds_nothing_that_nobody_sees(given_name: str) -> None:
+    name = parse_file_name(given_name)
+    assert {char for char in name if unicodedata.category(char) in {"Cc", "Cf", "Zl", "Zp"}} <= set(JOINERS)
+    assert parse_file_name(name) == name
+    for place, char in enumerate(name):
+        if char in JOINERS:
+            assert {name[place - 1], name[place + 1]} <= set("é中👩")
+
+
+@pytest.mark.parametrize(
+    ("given_name", "name"),
+    [
+        ("invoice\u202efdp.exe", "invoicefdp.exe"),
+        ("\u2066a\u2069\u200b\ufeffb\u00ad.txt", "ab.txt"),
+        ("pass\u200dword.txt", "password.txt"),
+        ("👩\u200d💻.png", "👩\u200d💻.png"),
+        ("می\u200cخواهم.pdf", "می\u200cخواهم.pdf"),
+        ("中\u200d", "中"),
+        ("中\u200d\u3000", "中"),
+        ("e\u202e\u0301", "é"),
+        ("\u200d\u200c", "file"),
+        ("中" * 254 + "\u200d中", "中" * 254),
+    ],
+)
+def test_what_nobody_sees_is_left_out_of_names(given_name: str, name: str) -> None:
+    assert parse_file_name(given_name) == name
+
+
+@pytest.mark.parametrize("given_name", ["", " ", "\x00\n", "\u2028", "\ud800", "\u202e", "\u200d"])
 def test_without_a_name_a_file_is_called_file(given_name: str) -> None:
     assert parse_file_name(given_name) == "file"
 
