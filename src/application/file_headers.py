@@ -5,9 +5,8 @@ import unicodedata
 from typing import Final
 from urllib.parse import quote
 
-from domain.files import LONGEST_SAFE_NAME, FileKind, NamedFile
+from domain.files import LONGEST_SAFE_NAME, FileKind, NamedFile, without_folders
 
-_FOLDERS: Final = re.compile(r".*[/\\]", re.DOTALL)
 _NOT_PLAIN: Final = re.compile(r"[^A-Za-z0-9._-]")
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Categories of characters that nobody sees, among them those that turn the direction of an extension."""
@@ -31,7 +30,7 @@ def disposition(file: NamedFile) -> str:
 def download_name(file: NamedFile) -> str:
     """What the client called it, without folders, and with an extension that does not lie about the content."""
     extension = file.safe_name.rpartition(".")[2]
-    last = _FOLDERS.sub("", file.name)
+    last = without_folders(file.name)
     visible = "".join(char for char in last if unicodedata.category(char) not in _HIDDEN).strip(" .")
     stem = visible[: -len(extension) - 1] if visible.lower().endswith(f".{extension}") else visible
     stem = stem[:LONGEST_SAFE_NAME].strip(" .")

@@ -30,11 +30,14 @@ def address(server: str, file_id: FileId, name: str, expires: int, signature: st
     return f"{server}{FOLDER}{file_id}/{quote(name, safe='')}?{query}"
 
 
+def may_be_address(text: str) -> bool:
+    """Whether it is worth a closer look."""
+    return len(text) <= LONGEST_ADDRESS and " " not in text and text.isprintable()
+
+
 def file_in(text: str) -> FileId | None:
     """The file that an address of this kind names, whatever its signature; None for every other text."""
-    if len(text) > LONGEST_ADDRESS or " " in text or not text.isprintable():
-        return None
-    found = _ADDRESS.fullmatch(text)
+    found = _ADDRESS.fullmatch(text) if may_be_address(text) else None
     return FileId(found[1]) if found and _is_name(found[2]) else None
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from application.file_ids import FILE_ID
-from application.file_links import LONGEST_ADDRESS
+from application.file_links import may_be_address
 from domain.ids import FileId
 
 FOLDER: Final = "files/"
@@ -43,9 +43,7 @@ class Links:
         self._address = re.compile(rf"(?:{folders})({FILE_ID})(?:\?[^#\\]*)?")
 
     def file_in(self, text: str) -> FileId | None:
-        if len(text) > LONGEST_ADDRESS or " " in text or not text.isprintable():
-            return None
-        found = self._address.fullmatch(text)
+        found = self._address.fullmatch(text) if may_be_address(text) else None
         return FileId(found[1]) if found else None
 
 
