@@ -11,10 +11,8 @@ from typing import Final, Protocol
 
 from domain.errors import DomainError, FieldProblem, InvalidValue
 from domain.files import FileKind
-from domain.plain_text import TextCheck, encoding_of, opening_of
+from domain.plain_text import HEAD, TextCheck, encoding_of, opening_of
 
-HEAD: Final = 1024
-"""Bytes from which the rest follows: a PDF's mark may stand anywhere in them."""
 SMALL_JSON: Final = 64 * 1024
 """Without a name that says so, only what is read as a whole is known to be JSON."""
 
@@ -71,7 +69,7 @@ class KindRefused(DomainError):
 class KindSniffer:
     def __init__(self, name: str) -> None:
         self._extension = name.rpartition(".")[2].lower()
-        self._head = bytearray()
+        self._head = bytearray()  # as many bytes as tell the rest: a PDF's mark may stand anywhere in them
         self._scan: _Scan | None = None
 
     def feed(self, chunk: bytes) -> None:

@@ -4,6 +4,8 @@ import codecs
 import re
 from typing import Final
 
+HEAD: Final = 1024
+"""Bytes from which the encoding follows."""
 CONTROL_BYTES: Final = bytes([*range(9), 11, *range(14, 27), *range(28, 32), 127])
 """No text holds one. Tab, newline, form feed, return and escape are not among them."""
 _NO_CONTROLS: Final = bytes(set(range(256)) - set(CONTROL_BYTES))
@@ -13,23 +15,32 @@ _USUAL: Final = re.compile(
     "\u2000-\u206f\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff00-\uffef]"
 )
 _USUAL_SHARE: Final = 0.95
+_OF_ALPHABETS: Final = re.compile("[\u0370-\u0e7f]")
+_ALPHABETS_SHARE: Final = 0.5
 ONE_BYTE: Final = "one byte"
 """Stands for UTF-8, GB18030 and Latin-1, which need not be told apart: every byte above 127 may be in one of them."""
 UTF_16: Final = ("utf-16-le", "utf-16-be")
 
 
 def encoding_of(head: bytes) -> str | None:
-    """ONE_BYTE, or one of UTF_16; None for what can't be text. `head` is the beginning of the content."""
+    """ONE_BYTE, or one of UTF_16; None for what can't be text. `head`: the first HEAD bytes, or all there are."""
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return UTF_16[head.startswith(codecs.BOM_UTF16_BE)]
     if 0 not in head:
         return ONE_BYTE
-    if head.translate(None, b"\x00").isascii() and head.count(0) * 3 < len(head):
-        return None  # ASCII with zeros here and there is a binary format, though any two letters make a Chinese one
     decoded = {encoding: _usual_text(head, encoding) for encoding in UTF_16}
     readable = [encoding for encoding, text in decoded.items() if text]
+    if head.translate(None, b"\x00").isascii() and head.count(0) * 3 < len(head):
+        # ASCII with zeros here and there is a binary format, though any two letters make a Chinese one.
+        readable = [encoding for encoding in readable if _is_of_alphabets(decoded[encoding])]
     # English in the wrong order of bytes looks like Chinese: the order that gives more of ASCII is the right one.
     return max(readable, key=lambda one: sum(char < "\x80" for char in decoded[one]), default=None)
+
+
+def taken_as(content: bytes) -> str | None:
+    """As `encoding_of`, of content that is there as a whole or from its beginning: None if any of it is no text."""
+    encoding = encoding_of(content[:HEAD])
+    return encoding if encoding is not None and TextCheck(encoding).passes(content) else None
 
 
 def opening_of(head: bytes, encoding: str) -> str:
@@ -52,6 +63,11 @@ class TextCheck:
             return not _CONTROLS.search(self._decoder.decode(chunk))
         except UnicodeDecodeError:
             return False
+
+
+def _is_of_alphabets(text: str) -> bool:
+    """Of such as Russian, Arabic, Hindi and Thai: all bytes of their letters in UTF-16 are below 128."""
+    return len(_OF_ALPHABETS.findall(text)) >= _ALPHABETS_SHARE * len(text)
 
 
 def _usual_text(head: bytes, encoding: str) -> str:

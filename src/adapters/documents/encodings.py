@@ -1,10 +1,14 @@
-"""Which encoding text is in. Short rules, in the order of how sure they are."""
+"""Which encoding text is in. Short rules, in the order of how sure they are.
+
+Whether it is text at all was decided at its upload, by `domain.plain_text`. What was taken there is read here.
+"""
 
 import codecs
 import unicodedata
 from typing import Final
 
 from application.ports.document_parser import DocumentRefused
+from domain.plain_text import ONE_BYTE, taken_as
 
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -17,6 +21,7 @@ _TWO_BYTES: Final = ("utf-16-le", "utf-16-be")
 _SAMPLE: Final = 200_000
 _MOSTLY: Final = 0.7
 _NOISY: Final = 0.02
+_SOUND: Final = 4
 _TEXT_CONTROLS: Final = frozenset("\t\n\r\f\x0b\x1b\x85")
 _CONTROL_BYTES: Final = frozenset(range(0x20)) - frozenset(b"\t\n\r\f\x0b\x1b")
 _FREQUENT: Final = frozenset(
@@ -36,23 +41,35 @@ def decoded(data: bytes, *, is_cut: bool = False) -> str:
             break
     else:
         text = data.decode(encoding_of(data, is_cut=is_cut), "replace")
-    _refuse_noise(text[:_SAMPLE])
-    return text
+    return _as_taken(data, is_cut=is_cut) if _is_noise(text[:_SAMPLE]) else text
+
+
+def _as_taken(data: bytes, *, is_cut: bool) -> str:
+    """What seems to be noise, though it may have been taken as text: of an old encoding, or of odd characters."""
+    match taken_as(data):
+        case None:
+            raise no_text()
+        case str(encoding) if encoding != ONE_BYTE:
+            return data.decode(encoding, "replace").removeprefix("\ufeff")
+        case _:
+            unmarked = data.removeprefix(codecs.BOM_UTF8)
+            return unmarked.decode(encoding_of(unmarked, is_cut=is_cut), "replace")
 
 
 def encoding_of(data: bytes, *, is_cut: bool = False) -> str:
     """Of text without a byte order mark."""
     sample = data[:_SAMPLE]
-    is_sample_cut = is_cut or len(sample) < len(data)
     if b"\0" in sample:
-        return _of_two_bytes(sample, is_cut=is_sample_cut)
+        return _of_two_bytes(sample)
     if decodes(data, "utf-8", is_cut=is_cut):
         return "utf-8"
     if decodes(data, "gb18030", is_cut=is_cut) and looks_like_gb18030(sample):
         return "gb18030"
+    if is_torn_utf_8(sample):
+        return "utf-8"
     # Chinese with no space, digit or line end in it has no zero bytes, but bytes that text of one byte never has.
     if not _CONTROL_BYTES.isdisjoint(sample):
-        return _of_two_bytes(sample, is_cut=is_sample_cut)
+        return _of_two_bytes(sample)
     return "cp1252" if decodes(data, "cp1252") else "latin-1"
 
 
@@ -63,6 +80,13 @@ def decodes(data: bytes, encoding: str, *, is_cut: bool = False) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def is_torn_utf_8(sample: bytes) -> bool:
+    """With some faults, where a bad copy or a careless cut was. By chance no other encoding has so few."""
+    text = sample.decode("utf-8", "replace")
+    faults = text.count("\ufffd")
+    return sum(char > "\x7f" for char in text) - faults > _SOUND * faults
 
 
 def looks_like_gb18030(sample: bytes) -> bool:
@@ -81,9 +105,10 @@ def looks_like_gb18030(sample: bytes) -> bool:
     return common > 0 and common / (common + others) >= _MOSTLY
 
 
-def _of_two_bytes(sample: bytes, *, is_cut: bool) -> str:
+def _of_two_bytes(sample: bytes) -> str:
     """The order of bytes by which it is more of a text. Raises DocumentRefused when it is none by either."""
-    fitting = [encoding for encoding in _TWO_BYTES if decodes(sample, encoding, is_cut=is_cut)]
+    # Half a character at the end is no reason to refuse all that is before it.
+    fitting = [encoding for encoding in _TWO_BYTES if decodes(sample, encoding, is_cut=True)]
     if not fitting:
         raise no_text()
     return max(fitting, key=lambda encoding: _naturalness(sample.decode(encoding, "ignore")))
@@ -98,10 +123,9 @@ def _is_odd(char: str) -> bool:
     return char not in _TEXT_CONTROLS and unicodedata.category(char) in {"Cn", "Co", "Cc", "Cs"}
 
 
-def _refuse_noise(text: str) -> None:
+def _is_noise(text: str) -> bool:
     noise = sum(_is_odd(char) or char == "\ufffd" for char in text)
-    if noise > _NOISY * len(text) + 1:
-        raise no_text()
+    return noise > _NOISY * len(text) + 1
 
 
 def no_text() -> DocumentRefused:

@@ -33,6 +33,14 @@ _DECLARED: Final = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([A-Za-z
 _PRESCAN: Final = 4096
 _AS_BROWSERS_DO: Final = {"gb2312": "gb18030", "gbk": "gb18030", "iso-8859-1": "cp1252", "latin-1": "cp1252"}
 
+_OF_NO_PAGE: Final = frozenset(
+    re.findall(
+        r"[\w-]+",
+        "utf-16 utf-16-le utf-16-be utf-32 utf-32-le utf-32-be utf-7 unicode-escape raw-unicode-escape punycode idna",
+    )
+)
+"""Python knows them, browsers don't; or they could not be declared in letters of one byte."""
+
 
 def read_web_page(content: BinaryIO, writer: DocumentWriter) -> None:
     source = _text(content.read(_WIDEST * (MAX_SOURCE + 1)))
@@ -62,7 +70,7 @@ def _text(data: bytes) -> str:
         name = declared[1].decode("ascii").lower()
         try:
             encoding = codecs.lookup(_AS_BROWSERS_DO.get(name, name))
-            if encoding._is_text_encoding:
+            if encoding._is_text_encoding and encoding.name.replace("_", "-") not in _OF_NO_PAGE:
                 return data.decode(encoding.name)
         except (LookupError, UnicodeError):
             pass
