@@ -90,6 +90,9 @@ class SeaweedFS:
     def freeze(self) -> None:
         """It keeps its connections and answers nothing any more, until `thaw`."""
         os.kill(self._pid(), signal.SIGSTOP)
+        # Its threads stop one after the other: one that still runs would answer.
+        while any(map(_runs, Path(f"/proc/{self._pid()}/task").iterdir())):
+            time.sleep(0.001)
 
     def thaw(self) -> None:
         os.kill(self._pid(), signal.SIGCONT)
@@ -150,3 +153,10 @@ def _free_ports(count: int) -> list[int]:
     for probe in probes:
         probe.close()
     return ports
+
+
+def _runs(thread: Path) -> bool:
+    try:
+        return (thread / "stat").read_text().rpartition(")")[2].split()[0] not in "TZX"
+    except OSError:
+        return False
