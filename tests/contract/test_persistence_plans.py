@@ -229,7 +229,7 @@ async def with_files(transactions: DatabaseTransactions, owner: UserId) -> None:
         for number in range(100)
         for one in [stored_file(someone, sha256=f"{someone}{number}", created_at=seconds(number))]
     ]
-    read = [{"sha256": row["sha256"], "parser": "pdf/1", "outcome": "x" * 1000} for row in rows]
+    read = [{"sha256": row["sha256"], "parser": "pdf/1", "outcome": b"x" * 1000} for row in rows]
 
     def store() -> None:
         with transactions.database.writer.begin() as connection:
