@@ -64,7 +64,6 @@ LONGEST_SAFE_NAME: Final = 100
 UNNAMED: Final = "file"
 UPLOAD_WINDOW: Final = timedelta(hours=1)
 
-_FOLDERS: Final = re.compile(r".*[/\\]", re.DOTALL)
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Categories of characters: among them are those that turn the direction of what follows."""
 _JOINERS: Final = "\u200c\u200d"
@@ -140,7 +139,7 @@ def _is_seen(char: str) -> bool:
 
 
 def without_folders(name: str) -> str:
-    return _FOLDERS.sub("", name)
+    return name[max(name.rfind("/"), name.rfind("\\")) + 1 :]
 
 
 def safe_name(name: str, kind: FileKind) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.local_files import LocalFiles
+from adapters.local_files import LocalFiles, disk
 from adapters.minio.storage import PART, TRANSFERS
 from contract.file_storage_fixtures import (
     SIGNER,
@@ -28,6 +28,7 @@ from contract.file_storage_fixtures import (
     s3,
     write,
 )
+from domain.errors import Unavailable
 from domain.ids import FileId
 from servers.seaweedfs import SeaweedFS
 
@@ -124,6 +125,17 @@ def test_a_full_disk_for_temporary_files_is_not_taken_for_an_absent_storage(seaw
     full = "The server's disk for temporary files is full: make room on it, or name another by TMPDIR."
     none = "The server can't keep temporary files: check the folder that TMPDIR names, and its disk."
     assert child("spilling", "s3", seaweedfs.endpoint) == [full, full, none]
+
+
+async def test_a_disk_without_room_is_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened(LocalFiles(tmp_path / "files", SIGNER)) as storage:
+        await storage.check()
+        least = disk.LEAST_ROOM
+        monkeypatch.setattr(disk, "LEAST_ROOM", 1 << 60)
+        with pytest.raises(Unavailable, match="full: make room"):
+            await storage.check()
+        monkeypatch.setattr(disk, "LEAST_ROOM", least)
+        await storage.check()
 
 
 def test_a_folder_that_is_closed_to_the_server_is_named_by_its_role(open_folder: Path) -> None:

@@ -22,6 +22,7 @@ from domain.files import (
     UploadQuota,
     parse_file_name,
     safe_name,
+    without_folders,
 )
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -175,3 +176,13 @@ def test_without_a_quota_nothing_is_refused(kept: int, recent: int, size: int) -
 def test_two_ways_to_write_a_letter_are_one_name(name: str) -> None:
     assume("\ud800" not in name)
     assert parse_file_name(unicodedata.normalize("NFD", name[:80])) == parse_file_name(name[:80])
+
+
+@given(st.lists(st.text("ab.\ufdfa", max_size=5), min_size=1, max_size=4), st.sampled_from(["/", "\\"]))
+def test_what_follows_the_last_folder_is_the_name(parts: list[str], separator: str) -> None:
+    assert without_folders(separator.join(parts)) == parts[-1]
+
+
+def test_a_name_without_folders_takes_no_longer_for_being_long() -> None:
+    """A pattern that begins anew at each character would take hours for this."""
+    assert without_folders("a" * 3_000_000) == "a" * 3_000_000

@@ -19,6 +19,7 @@ from domain.ids import FileId
 UNFINISHED: Final = ".part"
 FOLDER_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
+LEAST_ROOM: Final = 4 * 1024 * 1024
 
 _OUTER, _INNER = 5, 6
 _TRIES: Final = 5
@@ -99,6 +100,14 @@ def path_of(root: Path, file_id: FileId) -> Path:
 
 def make_root(root: Path) -> None:
     root.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+
+
+def check_room(root: Path) -> None:
+    """Raises OSError ENOSPC where the next upload, or line of the database beside it, may not fit any more."""
+    check_root(root)
+    found = os.statvfs(root)
+    if found.f_bavail * found.f_frsize < LEAST_ROOM:
+        raise OSError(errno.ENOSPC, "the disk is full")
 
 
 def check_root(root: Path) -> None:

@@ -81,7 +81,7 @@ class LocalFiles:
 
     async def check(self) -> None:
         await self._ready()
-        await self._run(disk.check_root, self._root)
+        await self._run(disk.check_room, self._root)
 
     async def aclose(self) -> None:
         self._threads.shutdown(wait=False)
