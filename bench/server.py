@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from processes import rss_mb, start, stop, wait_ready
@@ -29,6 +29,8 @@ class Server:
     database_url: str | None = None
     process: subprocess.Popen[bytes] | None = None
     token: str = ""
+    more: dict[str, str] = field(default_factory=dict)
+    """Further settings, as variables without their prefix."""
 
     def __post_init__(self) -> None:
         self.port = free_port()
@@ -48,7 +50,7 @@ class Server:
         if self.database_url:
             ours["AGENTCHAT_DATABASE_URL"] = self.database_url
             ours["AGENTCHAT_SECRET_KEYS"] = json.dumps(["bench-only-" + "0" * 32])
-        return kept | ours
+        return kept | ours | {f"AGENTCHAT_{name}": value for name, value in self.more.items()}
 
     def migrate(self) -> None:
         command = [AGENTCHAT, "migrate"]

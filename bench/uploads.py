@@ -1,19 +1,26 @@
-"""How much memory and time uploads take: many at once, at one process, into the local storage.
+"""How much memory and time uploads take: many at once, at one process, into a folder or an S3 storage (SeaweedFS).
 
-.venv/bin/python bench/uploads.py --uploads 20 --mebibytes 50
+.venv/bin/python bench/uploads.py --uploads 20 --mebibytes 50 --storage s3
 """
 
 import argparse
 import asyncio
 import json
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 from processes import cpu_seconds, rss_mb
 from server import API, Server
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from live.s3_settings import s3  # noqa: E402
+from servers.seaweedfs import SeaweedFS  # noqa: E402
 
 MEBIBYTE = 1 << 20
 EDGE = "bench-edge"
@@ -25,6 +32,7 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--uploads", type=int, default=20, help="at once")
     parser.add_argument("--mebibytes", type=int, default=50, help="of each file")
+    parser.add_argument("--storage", choices=("local", "s3"), default="local")
     parser.add_argument("--folder", type=Path, help="where the server keeps its data; else a temporary one")
     return parser.parse_args()
 
@@ -69,8 +77,13 @@ async def measure(server: Server, uploads: int, mebibytes: int) -> dict[str, flo
 
 def main() -> None:
     given = options()
-    with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-        server = Server(Path(folder), "http://127.0.0.1:9/v1")
+    with tempfile.TemporaryDirectory(dir=given.folder) as folder, ExitStack() as closing:
+        settings = {"MAX_CONCURRENT_UPLOADS": str(8 * given.uploads)}
+        if given.storage == "s3":
+            storage = SeaweedFS().start()
+            closing.callback(storage.close)
+            settings |= {name: str(value) for name, value in s3(storage).items()}
+        server = Server(Path(folder), "http://127.0.0.1:9/v1", more=settings)
         server.start()
         try:
             server.log_in()

@@ -67,6 +67,8 @@ class MinioFiles:
         self._links = Links([one.presigned_get_object(bucket, key_of(FileId(""))) for one in (private, self._public)])
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3")
         self._checks = ThreadPoolExecutor(1, thread_name_prefix="s3-check")
+        # Their own threads, as few as may send: the allocator keeps a part's memory for each thread that held one.
+        self._senders = ThreadPoolExecutor(TRANSFERS, thread_name_prefix="s3-send")
         self._transfers = asyncio.Semaphore(TRANSFERS)
         # What one step may take, waiting for a thread included: all may hang in a storage that does not answer.
         self._step_seconds = 3 * (connect_timeout + read_timeout)
@@ -141,14 +143,14 @@ class MinioFiles:
 
     async def aclose(self) -> None:
         """Waits for nobody: a thread that still works ends by itself, by its time-outs at the latest."""
-        for threads in (self._threads, self._checks):
+        for threads in (self._threads, self._checks, self._senders):
             threads.shutdown(wait=False, cancel_futures=True)
         for one in self._clients:
             one._http.clear()
 
     async def _transfer(self, send: Callable[[bytes], None], gathering: Gathering) -> None:
         async with self._transfers:
-            await self._run(lambda: send(gathering.take()))
+            await self._run(lambda: send(gathering.take()), threads=self._senders)
 
     async def _discard(self, upload: Upload) -> None:
         """The caller waits for it a while, and not if it is cancelled again; it is done all the same."""
