@@ -59,7 +59,7 @@ async def test_of_a_burst_a_narrow_model_takes_on_its_place_and_its_line_and_oth
     desk.start = replace(
         desk.start,
         models=ModelCatalogue.of([NARROW, wide], NARROW.llm_id),
-        providers=ScriptedChatModels(desk.model, wide=other),
+        answering=replace(desk.start.answering, providers=ScriptedChatModels(desk.model, wide=other)),
     )
     actors = [await desk.person() for _ in range(8)]
     taken, refused = await burst(desk, actors, 10)
