@@ -23,7 +23,7 @@ ocr: install ## what recognising text in scanned pages needs, into .venv
 	@$(PIP) --require-hashes --requirement requirements/ocr.txt
 
 # One process more than cores: many tests wait for a server's time-out.
-TESTERS := $(shell $(PYTHON) -c 'import os; print(min(4, os.cpu_count() + 1))')
+TESTERS = $(shell $(PYTHON) -c 'import os; print(min(4, os.cpu_count() + 1))')
 
 test: dev ## every test; one: make test ARGS="tests/unit/test_settings.py"
 	@$(BIN)/python -m pytest -n $(TESTERS) $(ARGS)
