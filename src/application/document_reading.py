@@ -6,6 +6,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
+from application.file_statistics import ReadingStatistics
 from application.ports.document_parser import DocumentParser, DocumentRefused
 from application.ports.file_storage import FileStorage
 from application.ports.persistence import Transactions
@@ -39,6 +40,7 @@ class ReadDocument:
     on_trouble: OnTrouble
     refused_seconds: float = 60.0
     """For so long a refusal that may pass is given again, without another try."""
+    statistics: ReadingStatistics = field(default_factory=ReadingStatistics)
     _in_use: WeakValueDictionary[tuple[str, str], ParsedDocument] = field(default_factory=WeakValueDictionary)
     _reading: dict[tuple[str, str], asyncio.Task[Reading]] = field(default_factory=dict)
 
@@ -47,11 +49,14 @@ class ReadDocument:
         # The same bytes are read differently as Markdown and as CSV.
         key = file.sha256, f"{file.kind}/{self.parser.version}"
         if document := self._in_use.get(key):
+            self.statistics.done(file.kind, document, known=True)
             return document
-        reading = await self._known(key)
-        if reading is None:
-            async with self.places.of(file.user_id):
-                reading = await self._shared(key, file)
+        with self.statistics.failures(file.kind):
+            reading = known = await self._known(key)
+            if reading is None:
+                async with self.places.of(file.user_id):
+                    reading = await self._shared(key, file)
+        self.statistics.done(file.kind, reading, known=known is not None)
         if isinstance(reading, Unreadable):
             raise InvalidValue("file_url", f"{file.name} {reading.reason}", code=reading.code)
         return self._in_use.setdefault(key, reading)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from application.live_runs import LiveRun
+from application.run_statistics import RunStatistics
 from domain.errors import TooManyRequests, Unavailable
 from domain.ids import DialogId, RunId, UserId
 from domain.messages import AnswerStatus
@@ -28,6 +29,7 @@ class RunRegistry:
     max_runs_per_user: int
     kept_seconds: float = KEPT_SECONDS
     draining: bool = False
+    statistics: RunStatistics = field(default_factory=RunStatistics)
     _runs: dict[RunId, LiveRun] = field(default_factory=dict)
     _live: dict[RunId, LiveRun] = field(default_factory=dict)
     _starting: set[RunId] = field(default_factory=set)
@@ -43,15 +45,16 @@ class RunRegistry:
 
         Raises Unavailable `shutting_down` or TooManyRequests `too_many_runs` when no run may begin now.
         """
-        self.refuse_draining()
-        if self._taken >= self.max_runs:
-            raise TooManyRequests("too_many_runs", "The server is at its limit of answers at once.", retry_after=2)
-        self.admit_another(self._places[user_id])
-        self._take_place(user_id)
-        try:
-            yield
-        finally:
-            self._leave_place(user_id)
+        with self.statistics.refusals():
+            self.refuse_draining()
+            if self._taken >= self.max_runs:
+                raise TooManyRequests("too_many_runs", "The server is at its limit of answers at once.", retry_after=2)
+            self.admit_another(self._places[user_id])
+            self._take_place(user_id)
+            try:
+                yield
+            finally:
+                self._leave_place(user_id)
 
     def refuse_draining(self) -> None:
         """Raises Unavailable `shutting_down`."""
@@ -147,6 +150,7 @@ class RunRegistry:
             run.crashed(defect)
         self._live.pop(run.state.run_id, None)
         self._leave_place(run.state.user_id)
+        self.statistics.run_ended(run.state, run.log.events)
         if run.log.ended_elsewhere:
             # Its log may hold more than the stored one, which counts.
             del self._runs[run.state.run_id]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
+from application.file_statistics import UploadStatistics
 from application.files import LinkedFile, LinkFile
 from application.ports.clock import Clock
 from application.ports.file_storage import FileStorage
@@ -45,6 +46,10 @@ class UploadPlaces:
     @property
     def most_of_one(self) -> int:
         return max(1, self.most // 4)
+
+    @property
+    def under_way(self) -> int:
+        return self._taken.total()
 
     @contextmanager
     def taken(self, user_id: UserId) -> Iterator[None]:
@@ -104,14 +109,16 @@ class UploadFile:
     places: UploadPlaces
     max_bytes: int
     quota: UploadQuota = UploadQuota()
+    statistics: UploadStatistics = field(default_factory=UploadStatistics)
 
     async def __call__(self, actor: UserId, incoming: Incoming, server: str) -> LinkedFile:
-        with self.places.taken(actor):
+        with self.statistics.failures(), self.places.taken(actor):
             refuse_larger(incoming.at_least, self.max_bytes)
             refuse = partial(self._refuse_beyond, await self._uploaded(actor))
             refuse(max(1, incoming.at_least))
             file = await self._store(actor, incoming, refuse)
             await self._record(file)
+        self.statistics.taken(file)
         return LinkedFile(file, await self.link(file, server))
 
     async def _store(self, actor: UserId, incoming: Incoming, refuse: Callable[[int], None]) -> StoredFile:

@@ -23,6 +23,7 @@ from application.ports.run_signals import RunSignals
 from application.ports.tool_runner import ToolRunner
 from application.run_closing import CloseAbandoned, KeepAnswer
 from application.run_registry import RunRegistry
+from application.run_statistics import RunStatistics
 from application.run_upkeep import FollowedElsewhere, KeepRunsAlive, SweepRuns
 from application.stored_runs import StoredRuns
 from domain.errors import DomainError
@@ -42,7 +43,8 @@ class Chat(Provider):
 
     @provide
     def registry(self, settings: Settings) -> RunRegistry:
-        return RunRegistry(settings.max_concurrent_runs, settings.max_runs_per_user)
+        statistics = RunStatistics(frozenset(settings.models))
+        return RunRegistry(settings.max_concurrent_runs, settings.max_runs_per_user, statistics=statistics)
 
     @provide
     def leases(self, settings: Settings) -> Leases:

@@ -30,6 +30,9 @@ from entrypoints.documents_provider import Documents
 from entrypoints.files_provider import Files, StorageHealth
 from entrypoints.http.auth import CallerProvider
 from entrypoints.http.http_config import HttpConfig
+from entrypoints.http.http_statistics import HttpStatistics
+from entrypoints.metrics_provider import Numbers
+from entrypoints.metrics_workers import WorkerPlace
 from entrypoints.settings import Settings, model_specs
 
 SMALLEST_BODY_LIMIT: Final = 2_000_000
@@ -199,6 +202,7 @@ def http_config(settings: Settings) -> HttpConfig:
         max_body_bytes=max(SMALLEST_BODY_LIMIT, settings.max_input_chars * ESCAPED_BYTES + BESIDE_INPUT),
         public_url=settings.public_url,
         heartbeat_seconds=settings.heartbeat_seconds,
+        metrics_networks=settings.metrics_networks,
     )
 
 
@@ -209,7 +213,9 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
     return read_or_make_secret_keys(settings.data_dir)
 
 
-def make_container(settings: Settings) -> AsyncContainer:
+def make_container(
+    settings: Settings, statistics: HttpStatistics | None = None, place: WorkerPlace | None = None
+) -> AsyncContainer:
     return make_async_container(
         Adapters(),
         Accounts(),
@@ -218,7 +224,12 @@ def make_container(settings: Settings) -> AsyncContainer:
         Files(secrets_of),
         Documents(),
         Web(),
+        Numbers(),
         CallerProvider(),
         LitestarProvider(),
-        context={Settings: settings},
+        context={
+            Settings: settings,
+            HttpStatistics: statistics or HttpStatistics(),
+            WorkerPlace: place or WorkerPlace(),
+        },
     )

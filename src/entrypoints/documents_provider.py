@@ -24,10 +24,14 @@ class Documents(Provider):
     scope = Scope.APP
 
     @provide
-    async def parser(self, settings: Settings) -> AsyncIterator[DocumentParser]:
+    async def parsers(self, settings: Settings) -> AsyncIterator[ChildParsers]:
         parsers = ChildParsers(limits_of(settings.documents))
         yield parsers
         await parsers.aclose()
+
+    @provide
+    def parser(self, parsers: ChildParsers) -> DocumentParser:
+        return parsers
 
     @provide
     def places(self, settings: Settings) -> ReaderPlaces:

@@ -23,23 +23,28 @@ from application.uploads import UploadFile
 from entrypoints.container import http_config, make_container, secrets_of
 from entrypoints.http.app import create_app as create_http_app
 from entrypoints.http.front import Drain
+from entrypoints.http.http_statistics import HttpStatistics
+from entrypoints.metrics_numbers import ServerNumbers
+from entrypoints.metrics_workers import WorkerPlace
 from entrypoints.settings import Settings, load_settings
 
 END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
-EAGER: Final = (Authenticate, AskOnce, LogIn, ListAgents, UploadFile)
+EAGER: Final = (Authenticate, AskOnce, LogIn, ListAgents, UploadFile, ServerNumbers)
 """Made at the start and not at the first request: what is wrong with them shows at once, and nobody waits."""
 
 
-def create_app(settings: Settings | None = None) -> Litestar:
+def create_app(settings: Settings | None = None, place: WorkerPlace | None = None) -> Litestar:
     """Everything that one process serves, over a database whose tables are there: see entrypoints.schema_ready.
 
-    `state.stop` is an async callable that lets running answers, and uploads, end. Raises SecretFileRefused.
+    `place` is the process's among several on one socket. `state.stop` is an async callable that lets running answers,
+    and uploads, end. Raises SecretFileRefused.
     """
     settings = settings or load_settings()
     secrets_of(settings)
-    container = make_container(settings)
-    drain = Drain()
-    app = create_http_app(container, http_config(settings), drain, lifespan=[_beside(container, settings)])
+    statistics, drain = HttpStatistics(), Drain()
+    container = make_container(settings, statistics, place)
+    beside = [_beside(container, settings)]
+    app = create_http_app(container, http_config(settings), drain, lifespan=beside, statistics=statistics)
 
     async def stop() -> None:
         drain.active = True
@@ -62,8 +67,10 @@ def _beside(container: AsyncContainer, settings: Settings) -> Callable[[Litestar
             while await (await container.get(CloseAbandoned))(END_OF_TIME):
                 pass
         keepers = {asyncio.create_task(work) for work in await _upkeep(container)}
+        place, numbers = await container.get(WorkerPlace), await container.get(ServerNumbers)
         try:
-            yield
+            async with place.answering(numbers.packed):
+                yield
         finally:
             registry = await container.get(RunRegistry)
             await registry.drain(0)

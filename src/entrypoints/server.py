@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
@@ -13,6 +14,7 @@ import structlog
 import uvicorn
 
 from entrypoints.logs import configure_logging
+from entrypoints.metrics_workers import WorkerPlace
 from entrypoints.server_protocol import BoundedHttp
 from entrypoints.settings import Settings, load_settings
 
@@ -112,11 +114,18 @@ def greeting(sock: socket.socket) -> str:
     return f"agentchat listens on {address} (its API is described at {address}/docs)"
 
 
-def run(sock: socket.socket, settings: Settings, *, announce: str = "", supervised_by: int = 0) -> int:
+def run(
+    sock: socket.socket,
+    settings: Settings,
+    *,
+    announce: str = "",
+    supervised_by: int = 0,
+    place: WorkerPlace | None = None,
+) -> int:
     """One process that serves on the socket. 0 after a graceful stop."""
     from entrypoints.main import create_app
 
-    app = create_app(settings)
+    app = create_app(settings, place)
     config = uvicorn.Config(
         app,
         loop="uvloop",
@@ -142,13 +151,15 @@ def run(sock: socket.socket, settings: Settings, *, announce: str = "", supervis
 
 
 def main(arguments: list[str]) -> int:
-    """A worker process, started by the supervisor: the socket's descriptor, and what to announce."""
+    """A worker process, started by the supervisor: the socket's descriptor, what to announce, and its place."""
     # Ctrl-C reaches the whole group; in a worker only the supervisor's SIGTERM counts.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    descriptor, announce = arguments
+    descriptor, announce, number, folder = arguments
     settings = load_settings()
+    place = WorkerPlace(int(number), settings.workers, Path(folder))
     configure_logging(settings.log_level, settings.log_format)
-    return run(socket.socket(fileno=int(descriptor)), settings, announce=announce, supervised_by=os.getppid())
+    sock = socket.socket(fileno=int(descriptor))
+    return run(sock, settings, announce=announce, supervised_by=os.getppid(), place=place)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from tempfile import TemporaryDirectory, gettempdir
 from types import FrameType
 from typing import Final
 
@@ -18,6 +19,9 @@ SPARE_SECONDS: Final = 15
 """What a worker needs beyond the grace of its answers: closing connections, the database, the interpreter."""
 STARTUP_SECONDS: Final = 10
 """A worker that gives up within this time could not start, and no other would."""
+
+LONGEST_FOLDER: Final = 60
+"""Of the folder for temporary files: a socket's path has 107 bytes at most."""
 
 log = structlog.get_logger(__name__)
 
@@ -32,13 +36,20 @@ class Supervisor:
         self.signals: list[int] = []
         self.workers: list[subprocess.Popen[bytes]] = []
         self.started: dict[int, float] = {}
+        self.folder = ""
+        """Where the workers find each other."""
 
     def run(self) -> int:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._note)
         # The workers read the settings themselves: what the command line changed must reach them.
         os.environ |= {"AGENTCHAT_WORKERS": str(self.settings.workers)}
-        self.workers = [self._start(announce=index == 0) for index in range(self.settings.workers)]
+        with TemporaryDirectory(prefix="agentchat-", dir=short_folder(), ignore_cleanup_errors=True) as folder:
+            self.folder = folder
+            self.workers = [self._start(index, announce=index == 0) for index in range(self.settings.workers)]
+            return self._watch()
+
+    def _watch(self) -> int:
         code = 0
         while not self._told_to_stop() and code == 0:
             self._reload_if_told()
@@ -52,12 +63,13 @@ class Supervisor:
     def _told_to_stop(self) -> bool:
         return any(number != signal.SIGHUP for number in self.signals)
 
-    def _command(self, announce: bool) -> list[str]:
+    def _command(self, number: int, announce: bool) -> list[str]:
         text = self.greeting if announce else ""
-        return [sys.executable, "-P", "-m", "entrypoints.server", str(self.sock.fileno()), text]
+        module = [sys.executable, "-P", "-m", "entrypoints.server"]
+        return [*module, str(self.sock.fileno()), text, str(number), self.folder]
 
-    def _start(self, *, announce: bool = False) -> "subprocess.Popen[bytes]":
-        worker = subprocess.Popen(self._command(announce), pass_fds=[self.sock.fileno()])  # noqa: S603 - our own module
+    def _start(self, number: int, *, announce: bool = False) -> "subprocess.Popen[bytes]":
+        worker = subprocess.Popen(self._command(number, announce), pass_fds=[self.sock.fileno()])  # noqa: S603 - our own module
         self.started[worker.pid] = time.monotonic()
         return worker
 
@@ -70,7 +82,7 @@ class Supervisor:
                 log.error("worker_failed_to_start", pid=worker.pid)
                 return 1
             log.warning("worker_died", pid=worker.pid, code=worker.returncode)
-            self.workers[index] = self._start()
+            self.workers[index] = self._start(index)
         return 0
 
     def _reload_if_told(self) -> None:
@@ -78,7 +90,7 @@ class Supervisor:
             return
         self.signals = [number for number in self.signals if number != signal.SIGHUP]
         for index, old in enumerate(self.workers):
-            self.workers[index] = self._start()
+            self.workers[index] = self._start(index)
             self._end([old])
 
     def _stop(self) -> int:
@@ -96,3 +108,8 @@ class Supervisor:
                 for worker in workers:
                     worker.kill()
             time.sleep(POLL_SECONDS)
+
+
+def short_folder() -> str | None:
+    """Where sockets can have a path; None: where temporary files are anyway."""
+    return "/tmp" if len(os.fsencode(gettempdir())) > LONGEST_FOLDER else None  # noqa: S108 - the folder in it is ours

@@ -66,6 +66,7 @@ def origins(settings: Settings) -> Problems:
 def networks(settings: Settings) -> Problems:
     for path, values in (
         (("trusted_proxies",), settings.trusted_proxies),
+        (("metrics_networks",), settings.metrics_networks),
         (("network", "allow_private"), settings.network.allow_private),
     ):
         for value in values:

@@ -120,6 +120,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     public_url: Text | None = None
     cors_origins: Names = ()
     trusted_proxies: Names = ()
+    metrics_networks: Names = ("127.0.0.0/8", "::1/128")
     data_dir: Path = Path("data")
     database_url: SecretUrl = SecretUrl("")
     secret_keys: tuple[Secret, ...] = ()

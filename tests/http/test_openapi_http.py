@@ -23,6 +23,7 @@ PUBLIC = {
     "/api/v1/files/{file_id}/{name}",
     "/health",
     "/health/ready",
+    "/metrics",
 }
 
 

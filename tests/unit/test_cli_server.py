@@ -201,7 +201,7 @@ SUPERVISOR = """
     from entrypoints.settings import Settings
 
     class Stub(Supervisor):
-        def _command(self, announce):
+        def _command(self, number, announce):
             return [sys.executable, "-c", WORKER]
 
     WORKER = {worker!r}

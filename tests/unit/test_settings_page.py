@@ -1,5 +1,6 @@
 """The documentation's page of settings names every setting, and its default."""
 
+import json
 import re
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def test_every_setting_is_on_the_page_with_its_default(path: tuple[str, ...], de
     name = ".".join(path)
     assert name in ROWS
     if name not in DERIVED:
-        written = f"`{str(default).lower() if isinstance(default, bool) else default}`"
+        written = f"`{json.dumps(default) if isinstance(default, bool | tuple) else default}`"
         assert ROWS[name] == ("none" if default in (None, ()) else written)
 
 

@@ -17,6 +17,8 @@ from entrypoints.http.bodies import JsonRequest
 from entrypoints.http.front import Drain, Front
 from entrypoints.http.health import health, ready
 from entrypoints.http.http_config import HttpConfig
+from entrypoints.http.http_statistics import HttpStatistics
+from entrypoints.http.metrics import metrics, networks_of
 from entrypoints.http.openapi import docs_router
 from entrypoints.http.v1.agents import agent_handlers
 from entrypoints.http.v1.api_keys import api_key_handlers
@@ -44,12 +46,18 @@ Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
 
 def create_app(
-    container: AsyncContainer, config: HttpConfig, drain: Drain | None = None, lifespan: Sequence[Lifespan] = ()
+    container: AsyncContainer,
+    config: HttpConfig,
+    drain: Drain | None = None,
+    lifespan: Sequence[Lifespan] = (),
+    statistics: HttpStatistics | None = None,
 ) -> Litestar:
     """The application over the container's use cases. Set `drain.active` to refuse new requests while answers run."""
     drain = drain or Drain()
     v1 = Router("/api/v1", route_handlers=V1, middleware=[RequireCaller])
     described: list[ControllerRouterHandler] = [v1, health, ready]
+    if config.metrics_networks:
+        described.append(metrics)
     app = Litestar(
         route_handlers=[*described, docs_router(described, config.version)],
         request_class=JsonRequest,
@@ -59,11 +67,22 @@ def create_app(
         openapi_config=None,
         logging_config=None,
         lifespan=list(lifespan),
-        state=State({"drain": drain, "max_body_bytes": config.max_body_bytes, "version": config.version}),
+        state=_state(config, drain),
     )
     setup_dishka(container, app)
-    app.asgi_handler = Front(app.asgi_handler, drain)
+    app.asgi_handler = Front(app.asgi_handler, drain, statistics or HttpStatistics())
     return app
+
+
+def _state(config: HttpConfig, drain: Drain) -> State:
+    return State(
+        {
+            "drain": drain,
+            "max_body_bytes": config.max_body_bytes,
+            "version": config.version,
+            "metrics_networks": networks_of(config.metrics_networks),
+        }
+    )
 
 
 def _cors(origins: tuple[str, ...]) -> CORSConfig | None:

@@ -1,10 +1,10 @@
-"""What surrounds every request: its id, the refusal while the server stops, one line in the access log."""
+"""What surrounds every request: its id, the refusal while the server stops, its numbers, its line in the access log."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Final
 from urllib.parse import unquote
@@ -15,6 +15,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from entrypoints.http import access_log, request_ids
 from entrypoints.http.errors import INTERNAL, Refusal
+from entrypoints.http.http_statistics import HttpStatistics
 
 access = logging.getLogger(access_log.LOGGER)
 log = logging.getLogger("agentchat.http")
@@ -63,6 +64,7 @@ class Front:
 
     app: ASGIApp
     drain: Drain
+    statistics: HttpStatistics = field(default_factory=HttpStatistics)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -70,16 +72,24 @@ class Front:
             return
         started_at = perf_counter()
         request_id = request_ids.bind(scope["headers"])
-        answer = _Answer(scope, send, (b"x-request-id", request_id.encode()), self.drain)
+        answer = _Answer(scope, send, (b"x-request-id", request_id.encode()), self._begun_after(scope, started_at))
         _keep_encoded_slashes(scope)
         self.drain.begins()
         try:
             await self._answered(scope, receive, answer, request_id)
         finally:
             if not answer.status:
-                self.drain.answers()
+                answer.on_begin(0)
             if access.isEnabledFor(logging.INFO):
                 _log_access(scope, answer.status, started_at, request_id)
+
+    def _begun_after(self, scope: Any, started_at: float) -> Callable[[int], None]:
+        def begun(status: int) -> None:
+            self.drain.answers()
+            seconds = perf_counter() - started_at
+            self.statistics.answered(scope["method"], scope.get("path_template"), status, seconds)
+
+        return begun
 
     async def _answered(self, scope: Scope, receive: Receive, answer: "_Answer", request_id: str) -> None:
         try:
@@ -100,12 +110,12 @@ class Front:
 
 
 class _Answer:
-    """`send` with our header; it knows the status that was sent, 0 before."""
+    """`send` with our header; it knows the status that was sent, 0 before, and tells it to `on_begin` once."""
 
-    __slots__ = ("_drain", "_header", "_scope", "_send", "status")
+    __slots__ = ("_header", "_scope", "_send", "on_begin", "status")
 
-    def __init__(self, scope: Any, send: Send, header: tuple[bytes, bytes], drain: Drain) -> None:
-        self._scope, self._send, self._header, self._drain = scope, send, header, drain
+    def __init__(self, scope: Any, send: Send, header: tuple[bytes, bytes], on_begin: Callable[[int], None]) -> None:
+        self._scope, self._send, self._header, self.on_begin = scope, send, header, on_begin
         self.status = 0
 
     def __call__(self, message: Message) -> Awaitable[None]:
@@ -115,7 +125,7 @@ class _Answer:
 
     def _begin(self, message: Any) -> None:
         if not self.status:
-            self._drain.answers()
+            self.on_begin(message["status"])
         self.status = message["status"]
         if self._scope["method"] == HttpMethod.OPTIONS:
             _tell_all_methods(self._scope, message["headers"])

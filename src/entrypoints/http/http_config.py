@@ -14,3 +14,5 @@ class HttpConfig:
     """Where clients find the server; without it, at the address of their request."""
     heartbeat_seconds: float = 10.0
     """Silence after which a stream says that it is still there."""
+    metrics_networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    """Whose clients see the server's numbers; without any there is no such address."""

@@ -1,0 +1,52 @@
+"""All numbers of a server, whichever of its processes is asked."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from prometheus_client.metrics_core import Metric
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import CollectorRegistry
+
+from entrypoints.metrics_families import Families, labelled, up
+from entrypoints.metrics_text import merged, packed, text_of, unpacked
+from entrypoints.metrics_workers import WorkerPlace
+
+
+@dataclass(frozen=True, slots=True)
+class ServerNumbers:
+    """Those of this process, or where it has neighbours those of all, with the label `worker`."""
+
+    registry: CollectorRegistry
+    place: WorkerPlace
+
+    @classmethod
+    def of(cls, families: Families, place: WorkerPlace) -> "ServerNumbers":
+        """A registry of its own, not the library's: two servers in one process know nothing of each other."""
+        registry = CollectorRegistry()
+        registry.register(families)
+        ProcessCollector(registry=registry)
+        return cls(registry, place)
+
+    def packed(self) -> bytes:
+        """This process's own, for a neighbour."""
+        return packed(self.registry.collect())
+
+    async def __call__(self) -> bytes:
+        told = await self.place.neighbours() if self.place.count > 1 else {}
+        # Read where the numbers are written; making text of them takes 10 ms a process, for which no answer waits.
+        own = list(self.registry.collect())
+        return await asyncio.to_thread(self._text, own, told)
+
+    def _text(self, own: list[Metric], told: Mapping[int, bytes]) -> bytes:
+        return text_of(own if self.place.count == 1 else self._of_all(own, told))
+
+    def _of_all(self, own: list[Metric], told: Mapping[int, bytes]) -> Iterable[Metric]:
+        found = {self.place.number: own}
+        for number, sent in told.items():
+            # While workers are replaced after an upgrade, one of another version may be among them.
+            with suppress(ValueError):
+                found[number] = unpacked(sent)
+        shown = [one for number in sorted(found) for one in labelled(found[number], "worker", str(number))]
+        return merged([up({str(number): number in found for number in range(self.place.count)}), *shown])
