@@ -22,11 +22,11 @@ dev: .venv/.dev ## what developing needs, into .venv
 ocr: install ## what recognising text in scanned pages needs, into .venv
 	@$(PIP) --require-hashes --requirement requirements/ocr.txt
 
-# One process more than cores: many tests wait for a server's time-out.
+# One process more than cores, for many tests wait for a server; who is done early takes over from the others.
 TESTERS = $(shell $(PYTHON) -c 'import os; print(min(4, os.cpu_count() + 1))')
 
 test: dev ## every test; one: make test ARGS="tests/unit/test_settings.py"
-	@$(BIN)/python -m pytest -n $(TESTERS) $(ARGS)
+	@$(BIN)/python -m pytest -n $(TESTERS) --dist worksteal $(ARGS)
 
 check: dev ## formatting, lints, types, import contracts, what no file may name
 	$(BIN)/ruff check .
