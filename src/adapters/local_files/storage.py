@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from calendar import timegm
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
@@ -72,7 +73,7 @@ class LocalFiles:
                 yield file_id
 
     async def link(self, file: NamedFile, expires_at: datetime, server: str) -> str:
-        expires = int(expires_at.timestamp())
+        expires = timegm(expires_at.utctimetuple())
         signature = self._signer.sign(granted(file.file_id, file.safe_name, expires))
         return address(server, file.file_id, file.safe_name, expires, signature)
 
