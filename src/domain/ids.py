@@ -14,6 +14,9 @@ FamilyId = NewType("FamilyId", str)
 ModelId = NewType("ModelId", str)
 ToolId = NewType("ToolId", str)
 FileId = NewType("FileId", str)
+KnowledgeId = NewType("KnowledgeId", str)
+KnowledgeFileId = NewType("KnowledgeFileId", str)
+ChunkId = NewType("ChunkId", int)
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from application.paging import Window
 from application.ports.files import Files, Readings
+from application.ports.knowledge import Chunks, KnowledgeBases, KnowledgeFiles
 from application.ports.runs import Runs
 from domain.agents import Agent
 from domain.dialogs import Dialog
@@ -190,6 +191,9 @@ class Transaction(Protocol):
     runs: Runs
     files: Files
     readings: Readings
+    knowledge: KnowledgeBases
+    knowledge_files: KnowledgeFiles
+    chunks: Chunks
 
 
 class Transactions(Protocol):

@@ -1,0 +1,63 @@
+"""Work that is done later, by this process or another one, and by a new one when its worker dies."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Protocol
+
+
+class JobKind(StrEnum):
+    """INGEST is about a knowledge file, REINDEX about a base, for another embedding model.
+
+    PURGE takes away what a removed base or file left.
+    """
+
+    INGEST = "ingest"
+    REINDEX = "reindex"
+    PURGE = "purge"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be done to `subject`, an id. `rank` 0 goes first; of one rank, what was put first.
+
+    A job of a kind and subject that waits already is not put twice; `generation` tells apart those that differ.
+    """
+
+    kind: JobKind
+    subject: str
+    generation: int = 0
+    rank: int = 0
+    delay: timedelta = timedelta()
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The job is not done: it is put again, behind the others of its rank, and no sooner than after `delay`."""
+
+    delay: timedelta = timedelta()
+    rank: int | None = None
+    """None keeps it."""
+
+
+Handler = Callable[[Job], Awaitable[Again | None]]
+"""Does some of the job. It may be called twice for one job, even at once: what it does must bear that."""
+
+
+class JobQueue(Protocol):
+    async def put(self, job: Job) -> None:
+        """The job will be done at least once. Raises Unavailable."""
+        ...
+
+    async def work(self, handler: Handler, places: int) -> None:
+        """Do jobs, at most `places` at once, until cancelled; what was begun is then given back, and not lost.
+
+        A handler's exception is reported, and the job tried again after a while. A worker's death frees its jobs
+        within seconds. Outages of the queue are waited out.
+        """
+        ...
+
+    async def waiting(self) -> int:
+        """How many jobs are not done. Raises Unavailable."""
+        ...

@@ -1,0 +1,146 @@
+"""Knowledge bases and the files in them: what a file goes through until it can be searched."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from domain.files import FileKind, StoredFile
+from domain.ids import FileId, KnowledgeFileId, KnowledgeId, UserId
+from domain.text import block, line
+
+NAME_MAX: Final = 64
+DESCRIPTION_MAX: Final = 2000
+MOST_FILES: Final = 10_000
+"""Of one base."""
+MOST_ATTEMPTS: Final = 6
+_FIRST_PAUSE: Final = timedelta(seconds=2)
+_LONGEST_PAUSE: Final = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeDraft:
+    """What a client says about a base, unchecked. None leaves a field as it is."""
+
+    name: str | None = None
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeBase:
+    """`model` is the name of the embedding model whose vectors are searched, None while retrieval is lexical alone.
+
+    `files` counts the files, `size` is their bytes.
+    """
+
+    knowledge_id: KnowledgeId
+    user_id: UserId
+    name: str
+    description: str
+    created_at: datetime
+    updated_at: datetime
+    model: str | None = None
+    files: int = 0
+    size: int = 0
+
+    @classmethod
+    def create(
+        cls, knowledge_id: KnowledgeId, owner: UserId, draft: KnowledgeDraft, model: str | None, now: datetime
+    ) -> "KnowledgeBase":
+        name, description = _name(draft.name or ""), _description(draft.description or "")
+        return cls(knowledge_id, owner, name, description, now, now, model)
+
+    def change(self, draft: KnowledgeDraft, now: datetime) -> "KnowledgeBase":
+        return replace(
+            self,
+            name=self.name if draft.name is None else _name(draft.name),
+            description=self.description if draft.description is None else _description(draft.description),
+            updated_at=now,
+        )
+
+
+class IngestionStatus(StrEnum):
+    PROCESS = "process"
+    SUCCESS = "success"
+    FAIL = "fail"
+
+
+class Stage(StrEnum):
+    """What is being done, in order. A file that ended keeps the stage in which it did; of success that is DONE."""
+
+    QUEUED = "queued"
+    PARSE = "parse"
+    CHUNK = "chunk"
+    EMBED = "embed"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class IngestionError:
+    """Why it failed, or why it will be tried again. `message` is one sentence for the file's owner."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeFile:
+    """An uploaded file in a base. `chunks` counts those that are stored and found; `total` all, None until it is known.
+
+    `plan` names what the chunks are cut by (parser, chunker, size): with another plan the work begins anew.
+    `attempts` counts the failures that were followed by another try, `generation` how often it was begun by a person.
+    """
+
+    knowledge_file_id: KnowledgeFileId
+    knowledge_id: KnowledgeId
+    user_id: UserId
+    file_id: FileId
+    name: str
+    kind: FileKind
+    size: int
+    created_at: datetime
+    updated_at: datetime
+    status: IngestionStatus = IngestionStatus.PROCESS
+    stage: Stage = Stage.QUEUED
+    chunks: int = 0
+    total: int | None = None
+    plan: str | None = None
+    attempts: int = 0
+    generation: int = 0
+    error: IngestionError | None = None
+
+    @classmethod
+    def create(
+        cls, knowledge_file_id: KnowledgeFileId, knowledge_id: KnowledgeId, file: StoredFile, now: datetime
+    ) -> "KnowledgeFile":
+        return cls(
+            knowledge_file_id, knowledge_id, file.user_id, file.file_id, file.name, file.kind, file.size, now, now
+        )
+
+    @property
+    def progress(self) -> float:
+        """From 0 to 1; 1 for success and for nothing else. Reading counts for a tenth."""
+        if self.status is IngestionStatus.SUCCESS:
+            return 1.0
+        if not self.total:
+            return {Stage.QUEUED: 0.0, Stage.PARSE: 0.02}.get(self.stage, 0.1)
+        return min(0.99, round(0.1 + 0.9 * self.chunks / self.total, 4))
+
+
+def pause_before(attempt: int) -> timedelta:
+    """How long to wait before the try that follows so many failures, the first of which is 1: longer and longer."""
+    doublings = min(max(attempt, 1) - 1, 30)
+    return min(_FIRST_PAUSE * (1 << doublings), _LONGEST_PAUSE)
+
+
+def may_try_again(attempts: int) -> bool:
+    """After so many failures."""
+    return attempts < MOST_ATTEMPTS
+
+
+def _name(raw: str) -> str:
+    return line("knowledge_name", raw, minimum=1, maximum=NAME_MAX)
+
+
+def _description(raw: str) -> str:
+    return block("knowledge_desc", raw, maximum=DESCRIPTION_MAX)
