@@ -6,6 +6,7 @@ from pathlib import Path
 
 from msgspec import Struct, structs
 
+from entrypoints.settings_knowledge import KNOWLEDGE_RULES, with_keys
 from entrypoints.settings_models import (
     BUILT_IN,
     OFFLINE,
@@ -121,7 +122,7 @@ def structs_required(kind: type[Struct]) -> list[str]:
 
 
 def derived(settings: Settings, environ: Mapping[str, str]) -> Settings:
-    """With the values that follow from others: the vendors' keys, the default model, the database, the vector index."""
+    """With the values that follow from others: the vendors' keys, the default model, the database and what fits it."""
     models, found = with_vendor_values(settings.models, environ)
     data_dir = settings.data_dir.absolute()
     database_url = settings.database_url or SecretUrl(f"sqlite:///{data_dir / 'agentchat.db'}")
@@ -134,14 +135,20 @@ def derived(settings: Settings, environ: Mapping[str, str]) -> Settings:
         sources={**settings.sources, **found},
     )
     kind = whole.vector.kind or ("embedded" if whole.embedded else "pgvector")
-    return structs.replace(whole, vector=structs.replace(whole.vector, kind=kind))
+    in_server = whole.embedded if whole.ingestion.in_server is None else whole.ingestion.in_server
+    fitted = structs.replace(
+        whole,
+        vector=structs.replace(whole.vector, kind=kind),
+        ingestion=structs.replace(whole.ingestion, in_server=in_server),
+    )
+    return with_keys(fitted, environ)
 
 
 def broken_rules(settings: Settings, reader: Reader) -> list[Mistake]:
     """A rule on a setting that is broken already would only repeat what was said."""
     return [
         Mistake(responsible(path, reader), dotted(path), message)
-        for rule in RULES
+        for rule in (*RULES, *KNOWLEDGE_RULES)
         for path, message in rule(settings)
         if path not in reader.broken
     ]

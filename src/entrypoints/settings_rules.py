@@ -144,16 +144,6 @@ def documents(settings: Settings) -> Problems:
         yield ("documents", "ocr"), "needs an extra that is not installed: `make ocr`, or pip install 'agentchat[ocr]'"
 
 
-def embedding(settings: Settings) -> Problems:
-    chosen = settings.embedding
-    if chosen.kind == "openai_compatible":
-        for name in ("base_url", "model", "dimensions"):
-            if getattr(chosen, name) is None:
-                yield ("embedding", name), "must be set for openai_compatible"
-    if chosen.base_url and (problem := bad_address(chosen.base_url)):
-        yield ("embedding", "base_url"), problem
-
-
 def bad_address(value: str, *, path: bool = True) -> str | None:
     try:
         parts = urlsplit(value)
@@ -170,5 +160,5 @@ def bad_address(value: str, *, path: bool = True) -> str | None:
 
 
 RULES: Final[tuple[Callable[[Settings], Problems], ...]] = (
-    database, secrets, origins, networks, models, storage, documents, embedding,
+    database, secrets, origins, networks, models, storage, documents,
 )  # fmt: skip

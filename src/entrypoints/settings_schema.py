@@ -75,14 +75,41 @@ class DocumentSettings(Struct, frozen=True, kw_only=True):
 
 
 class EmbeddingSettings(Struct, frozen=True, kw_only=True):
-    """[embedding]"""
+    """[embedding]: what makes vectors of texts."""
 
-    kind: Literal["local", "openai", "openai_compatible"] = "local"
+    kind: Literal["local", "openai", "openai_compatible", "none"] = "local"
     model: Text | None = None
     base_url: Text | None = None
     api_key: Secret | None = None
     api_key_env: Text | None = None
     dimensions: Annotated[int, Meta(ge=1, le=16_384)] | None = None
+    batch_size: Annotated[int, Meta(ge=1, le=2048)] | None = None
+    max_concurrent: Annotated[int, Meta(ge=1, le=1000)] = 2
+    requests_per_minute: Count | None = None
+
+
+class RerankSettings(Struct, frozen=True, kw_only=True):
+    """[rerank]: without a `base_url` nothing is reranked."""
+
+    base_url: Text | None = None
+    model: Text | None = None
+    api_key: Secret | None = None
+    api_key_env: Text | None = None
+    timeout: Seconds = 10
+
+
+class KnowledgeSettings(Struct, frozen=True, kw_only=True):
+    """[knowledge]: how documents are cut. Files that are there keep their chunks until they are read again."""
+
+    chunk_tokens: Annotated[int, Meta(ge=32, le=8000)] = 300
+    chunk_overlap: Annotated[int, Meta(ge=0, le=4000)] = 40
+
+
+class IngestionSettings(Struct, frozen=True, kw_only=True):
+    """[ingestion]"""
+
+    in_server: bool | None = None
+    places: Annotated[int, Meta(ge=1, le=256)] = 2
 
 
 class NetworkSettings(Struct, frozen=True, kw_only=True):
@@ -109,6 +136,7 @@ class VectorSettings(Struct, frozen=True, kw_only=True):
     """[vector]"""
 
     kind: Literal["embedded", "pgvector"] | None = None
+    cache_bytes: Bytes = 512 * 1024 * 1024
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -156,7 +184,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     models: dict[str, ModelSettings] = field(default_factory=dict)
     storage: StorageSettings = StorageSettings()
     documents: DocumentSettings = DocumentSettings()
+    knowledge: KnowledgeSettings = KnowledgeSettings()
+    ingestion: IngestionSettings = IngestionSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
+    rerank: RerankSettings = RerankSettings()
     network: NetworkSettings = NetworkSettings()
     mcp: McpSettings = McpSettings()
     quota: QuotaSettings = QuotaSettings()

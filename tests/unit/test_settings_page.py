@@ -17,7 +17,7 @@ ROWS = {
     for names, default in re.findall(r"^\| (`[^|]+`) \| ([^|]+) \|", PAGE, re.MULTILINE)
     for name in re.findall(r"`([\w.]+)`", names)
 }
-DERIVED = {"database_url", "secret_keys", "default_model", "public_url", "vector.kind"}
+DERIVED = {"database_url", "secret_keys", "default_model", "public_url", "vector.kind", "ingestion.in_server"}
 
 
 @pytest.mark.parametrize(("path", "default"), list(leaves(Settings(), ())))
