@@ -1,5 +1,6 @@
 """Work that is done later, by this process or another one, and by a new one when its worker dies."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -50,8 +51,11 @@ class JobQueue(Protocol):
         """The job will be done at least once. Raises Unavailable."""
         ...
 
-    async def work(self, handler: Handler, places: int) -> None:
+    async def work(self, handler: Handler, places: int, *, stop: asyncio.Event | None = None) -> None:
         """Do jobs, at most `places` at once, until cancelled; what was begun is then given back, and not lost.
+
+        Once `stop` is set it begins nothing new, and returns when the rest is done. One job, by kind, subject and
+        generation, is at work once at a time, unless its worker was cut off for longer than a lease.
 
         A handler's exception is reported, and the job tried again after a while. A worker's death frees its jobs
         within seconds. Outages of the queue are waited out.
