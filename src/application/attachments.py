@@ -9,6 +9,7 @@ from typing import Final
 
 from application.document_reading import ReadDocument, ReaderPlaces
 from application.files import LinkFile
+from application.own_files import file_of, own_files
 from application.ports.document_parser import DocumentParser, DocumentRefused
 from application.ports.file_storage import FileStorage
 from application.ports.persistence import Transactions
@@ -30,7 +31,6 @@ OpenAgain = Callable[[], Awaitable[ParsedDocument]]
 
 UNREAD: Final = ParsedDocument("…")
 """Stands for a document that has no room in the prompt."""
-NOT_YOURS: Final = "is not the address of one of your files: upload it, and send the address that comes back"
 
 
 @dataclass(slots=True)
@@ -70,7 +70,7 @@ class OpenAttachments:
         """
         if not addresses:
             return Attached()
-        files = await self._own(actor, [self._file_of(address) for address in addresses])
+        files = await self._own(actor, [file_of(self.storage, address) for address in addresses])
         if images := [file for file in files if file.kind.is_image]:
             _refuse_blind(spec, images)
         attached = Attached(tuple(file.attachment for file in files))
@@ -128,21 +128,11 @@ class OpenAttachments:
             except DocumentRefused as refusal:
                 raise InvalidValue("file_url", f"{file.name} {refusal.reason}", code=refusal.code) from refusal
 
-    def _file_of(self, address: str) -> FileId:
-        file_id = self.storage.file_of(address)
-        if file_id is None:
-            raise InvalidValue("file_url", NOT_YOURS, code="file_url_refused")
-        return file_id
-
     async def _own(self, actor: UserId, wanted: Sequence[FileId]) -> Sequence[StoredFile]:
         unique = list(dict.fromkeys(wanted))
         if len(unique) > MOST_IN_QUESTION:
             raise InvalidValue("file_url", f"at most {MOST_IN_QUESTION} files go with one question")
-        async with self.transactions.autocommit() as tx:
-            found = {file.file_id: file for file in await tx.files.these(unique, owner=actor)}
-        if len(found) < len(unique):
-            raise InvalidValue("file_url", NOT_YOURS, code="file_url_refused")
-        return [found[file_id] for file_id in unique]
+        return await own_files(self.transactions, actor, unique)
 
 
 @dataclass(frozen=True, slots=True)
