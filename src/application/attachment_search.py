@@ -7,14 +7,15 @@ from typing import Final
 from application.attachments import OpenAgain
 from application.ports.tool_runner import ToolFailed
 from domain.attachments import WARNING, plain_name, quoted
+from domain.chunking import Chunk, ChunkSize, chunks
 from domain.documents import Page, ParsedDocument
 from domain.errors import DomainError
 from domain.ids import ToolId
 from domain.lexical import best
-from domain.passages import passages
 from domain.tools import JsonValue, ToolSpec
 
 MOST_PASSAGES: Final = 8
+PASSAGE: Final = ChunkSize(most=200, overlap=0)
 LONGEST_PAGE: Final = 12_000
 LONGEST_QUERY: Final = 2_000
 NAME: Final = "search_attachment"
@@ -112,9 +113,14 @@ class SearchAttachment:
 
 def _best(name: str, document: ParsedDocument, query: str) -> Sequence[str]:
     """The best passages, each in its document's frame."""
-    found = passages(document)
-    texts = [document.text[one.start : one.end] for one in found]
-    return [quoted(name, found[number].label, texts[number]) for number in best(query, texts, MOST_PASSAGES)]
+    labels = {page.number: page.label for page in document.pages}
+    found = chunks(document, PASSAGE)
+    ranked = best(query, [one.text for one in found], MOST_PASSAGES)
+    return [quoted(name, _label(found[number], labels), found[number].text) for number in ranked]
+
+
+def _label(passage: Chunk, labels: Mapping[int, str]) -> str | None:
+    return None if passage.page is None else labels[passage.page]
 
 
 def _page_text(name: str, document: ParsedDocument, page: Page) -> str:

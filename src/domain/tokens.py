@@ -50,6 +50,29 @@ def beginning(text: str, tokens: int) -> str:
     return text[: bisect_right(ends, max(tokens, 0), key=lambda end: estimate(text[:end])) - 1]
 
 
+def quarters(text: str) -> int:
+    """The estimate in quarters of a token, not rounded: those of two texts add up to that of both together."""
+    return len(text) + (_CHARACTERS_A_TOKEN - 1) * _wide_characters(text)
+
+
+def reach(text: str, start: int, stop: int, tokens: int) -> int:
+    """The end, at most `stop`, of the longest piece from `start` that is at most so many tokens."""
+    left = _CHARACTERS_A_TOKEN * tokens
+    stop = min(stop, start + left)
+    if text.isascii():
+        return stop
+    for run in _WIDE.finditer(text, start, stop):
+        narrow = run.start() - start
+        if narrow >= left:
+            break
+        left -= narrow
+        wide = min(run.end() - run.start(), left // _CHARACTERS_A_TOKEN)
+        start, left = run.start() + wide, left - wide * _CHARACTERS_A_TOKEN
+        if start < run.end():
+            return start
+    return min(stop, start + left)
+
+
 def reported(value: object) -> int | None:
     """A count as somebody else gives it, brought into range; None where it is no count."""
     if not isinstance(value, int) or isinstance(value, bool):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from domain.conversation import AssistantTurn, ModelRequest, ToolTurn, Turn, UserTurn, request_tokens, tokens_of
 from domain.ids import ToolId
-from domain.tokens import MOST_TOKENS, RunningEstimate, beginning, estimate, reported
+from domain.tokens import MOST_TOKENS, RunningEstimate, beginning, estimate, quarters, reach, reported
 from domain.tools import ToolCall, ToolResult, ToolSpec
 
 texts = st.text() | st.text(alphabet="ab 中文かな한글！🙂é")
@@ -36,6 +36,22 @@ def test_wide_characters_are_a_token_each_and_four_others_one(text: str, tokens:
 @given(texts, texts)
 def test_joining_texts_costs_at_most_their_sum_and_at_least_each(left: str, right: str) -> None:
     assert max(estimate(left), estimate(right)) <= estimate(left + right) <= estimate(left) + estimate(right)
+
+
+@given(texts, st.integers(0, 40), st.integers(0, 60), st.integers(0, 30))
+def test_a_piece_reaches_as_far_as_its_tokens_allow(text: str, start: int, stop: int, tokens: int) -> None:
+    stop = min(stop, len(text))
+    start = min(start, stop)
+    end = reach(text, start, stop, tokens)
+    assert start <= end <= stop
+    assert estimate(text[start:end]) <= tokens
+    assert end == stop or estimate(text[start : end + 1]) > tokens
+
+
+@given(texts, texts)
+def test_quarters_of_tokens_add_up_and_are_the_estimate(left: str, right: str) -> None:
+    assert quarters(left + right) == quarters(left) + quarters(right)
+    assert estimate(left) == -(-quarters(left) // 4)
 
 
 @given(texts)
