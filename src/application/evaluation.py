@@ -1,0 +1,121 @@
+"""Measuring a knowledge base: how well its owner's questions find what they should, by each way of ranking."""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from application.rankings import checked
+from application.retrieval import RetrieveKnowledge, refuse_missing
+from domain.errors import InvalidValue, TooLarge
+from domain.evaluation import CaseScores, EvaluationCase, Measured, distinct, found_at, measured, scores_of
+from domain.fusion import depth_for, hybrid
+from domain.ids import ChunkId, UserId
+from domain.knowledge import KnowledgeBase
+from domain.retrieval import FoundChunk
+
+MOST_CASES: Final = 500
+MOST_EXPECTED: Final = 20
+LONGEST_EXPECTED: Final = 10_000
+MOST_K: Final = 50
+AT_ONCE: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What was measured. `dense` is None where no vectors are searched, for the reason `lexical_only`.
+
+    `hybrid` is what retrieval gives, before neighbours are joined and without a reranker.
+    """
+
+    cases: int
+    k: int
+    dense: Measured | None
+    lexical: Measured
+    hybrid: Measured
+    lexical_only: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateKnowledge:
+    retrieve: RetrieveKnowledge
+
+    async def __call__(
+        self, actor: UserId, knowledge_id: str, cases: Sequence[EvaluationCase], k: int = 5
+    ) -> Evaluation:
+        """Raises InvalidValue and TooLarge that name the case, NotFound `knowledge_not_found`."""
+        if not 1 <= k <= MOST_K:
+            raise InvalidValue("k", f"must be 1 to {MOST_K}")
+        clean = _checked(cases)
+        bases = await self.retrieve.bases(actor, [knowledge_id])
+        refuse_missing([knowledge_id], bases)
+        scored: list[_Scored] = []
+        for start in range(0, len(clean), AT_ONCE):
+            some = clean[start : start + AT_ONCE]
+            scored += await asyncio.gather(*(self._scored(actor, one, bases, k) for one in some))
+            if any(one.dense is None for one in scored):
+                # A model that failed once would be waited for again and again: words alone, for all that are left.
+                bases = [replace(base, model=None) for base in bases]
+        return _evaluated(scored, k)
+
+    async def _scored(self, actor: UserId, case: EvaluationCase, bases: Sequence[KnowledgeBase], k: int) -> "_Scored":
+        [ranking] = await self.retrieve.rank(case.query, bases, depth_for(k))
+        dense, lexical = ranking.dense, ranking.lexical
+        ways = [(dense or ())[:k], lexical[:k], hybrid(dense, lexical)[:k]]
+        chunks = await self._chunks(actor, {hit.chunk_id for way in ways for hit in way})
+        by_dense, by_words, by_both = (
+            _scores(case, [chunks[hit.chunk_id] for hit in way if hit.chunk_id in chunks], k) for way in ways
+        )
+        return _Scored(None if dense is None else by_dense, by_words, by_both, ranking.lacking)
+
+    async def _chunks(self, actor: UserId, chunk_ids: Collection[ChunkId]) -> Mapping[ChunkId, FoundChunk]:
+        if not chunk_ids:
+            return {}
+        async with self.retrieve.transactions.autocommit() as tx:
+            shown = await tx.chunks.shown(list(chunk_ids), owner=actor)
+        return {chunk.chunk_id: chunk for chunk in shown}
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """One case, by each way of ranking."""
+
+    dense: CaseScores | None
+    lexical: CaseScores
+    hybrid: CaseScores
+    lacking: str | None
+
+
+def _evaluated(scored: Sequence[_Scored], k: int) -> Evaluation:
+    dense = [one.dense for one in scored if one.dense is not None]
+    whole = len(dense) == len(scored)
+    lexical = measured([one.lexical for one in scored])
+    return Evaluation(
+        len(scored),
+        k,
+        measured(dense) if whole else None,
+        lexical,
+        measured([one.hybrid for one in scored]) if whole else lexical,
+        next((one.lacking for one in scored if one.lacking), None),
+    )
+
+
+def _scores(case: EvaluationCase, chunks: Sequence[FoundChunk], k: int) -> CaseScores:
+    return scores_of(found_at(chunks, case.expected), len(case.expected), k)
+
+
+def _checked(cases: Sequence[EvaluationCase]) -> list[EvaluationCase]:
+    if not 1 <= len(cases) <= MOST_CASES:
+        raise InvalidValue("cases", f"must be 1 to {MOST_CASES}, are {len(cases)}")
+    clean = []
+    for number, case in enumerate(cases):
+        field = f"cases[{number}]"
+        query = checked(case.query, field=f"{field}.query")
+        if len(case.expected) > MOST_EXPECTED or any(len(one) > LONGEST_EXPECTED for one in case.expected):
+            limits = f"at most {MOST_EXPECTED} texts of at most {LONGEST_EXPECTED:,} characters"
+            raise TooLarge(f"{field}.expected", limits)
+        expected = distinct(case.expected)
+        if not expected:
+            raise InvalidValue(f"{field}.expected", "must name a file or a text that is to be found")
+        clean.append(EvaluationCase(query, expected))
+    return clean

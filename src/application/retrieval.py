@@ -1,0 +1,141 @@
+"""Finding passages for a question: ranked by meaning and by words, fused, and joined where they are neighbours."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from application.ports.embedder import Embedders
+from application.ports.knowledge import LexicalIndex, VectorIndex
+from application.ports.persistence import Transactions
+from application.ports.reranker import Reranker
+from application.rankings import EMBEDDING_SECONDS, LOOKED_AT, OnTrouble, RankChunks, Rankings, checked, reason_of
+from domain.errors import InvalidValue, ModelError, NotFound
+from domain.fusion import depth_for, hybrid
+from domain.ids import KnowledgeId, UserId
+from domain.joining import passages_of
+from domain.knowledge import KnowledgeBase
+from domain.retrieval import FoundChunk, Hit, Passage
+
+MOST_PASSAGES: Final = 50
+MOST_BASES: Final = 128
+CHUNKS_A_PASSAGE: Final = 4
+"""How many chunks are looked at for each passage: neighbours make one."""
+MOST_RERANKED: Final = 30
+RERANKING_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """Best first. `lexical_only` says why some of it was found by words alone, None when nothing was."""
+
+    passages: tuple[Passage, ...]
+    lexical_only: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetrieveKnowledge:
+    """A passage's score is the reranker's, else how high its best chunk stands: 1 is first by meaning and by words.
+
+    In bases of several models each one's best come first.
+    """
+
+    transactions: Transactions
+    embedders: Embedders
+    vectors: VectorIndex
+    lexical: LexicalIndex
+    reranker: Reranker | None
+    on_trouble: OnTrouble
+    embedding_seconds: float = EMBEDDING_SECONDS
+    reranking_seconds: float = RERANKING_SECONDS
+
+    async def __call__(
+        self,
+        actor: UserId,
+        query: str,
+        knowledge_ids: Sequence[str],
+        top_k: int = 5,
+        min_score: float | None = None,
+    ) -> Retrieval:
+        """Raises InvalidValue, TooLarge, NotFound `knowledge_not_found` for the first base that is not the caller's."""
+        checked(query)
+        if not 1 <= top_k <= MOST_PASSAGES:
+            raise InvalidValue("top_k", f"must be 1 to {MOST_PASSAGES}")
+        if min_score is not None and not 0 <= min_score <= 1:
+            raise InvalidValue("min_score", "must be 0 to 1")
+        bases = await self.bases(actor, knowledge_ids)
+        refuse_missing(knowledge_ids, bases)
+        return await self.within(actor, query, bases, top_k, min_score)
+
+    async def bases(self, actor: UserId, knowledge_ids: Sequence[str]) -> Sequence[KnowledgeBase]:
+        """Those that are there and the caller's."""
+        unique = [KnowledgeId(one) for one in dict.fromkeys(knowledge_ids)]
+        if not 1 <= len(unique) <= MOST_BASES:
+            raise InvalidValue("knowledge_id", f"name 1 to {MOST_BASES}")
+        async with self.transactions.autocommit() as tx:
+            return await tx.knowledge.these(unique, owner=actor)
+
+    async def within(
+        self,
+        actor: UserId,
+        query: str,
+        bases: Sequence[KnowledgeBase],
+        top_k: int,
+        min_score: float | None = None,
+    ) -> Retrieval:
+        """In bases that the caller was found to own."""
+        query = checked(query)[:LOOKED_AT]
+        rankings = await self.rank(query, bases, depth_for(top_k))
+        best = _merged(rankings)[: max(MOST_RERANKED if self.reranker else 0, CHUNKS_A_PASSAGE * top_k)]
+        ranked = await self._hydrated(actor, best)
+        if self.reranker is not None and ranked:
+            ranked = await self._reranked(self.reranker, query, ranked)
+        passages = await _joined(ranked, top_k)
+        kept = (one for one in passages if min_score is None or one.score >= min_score)
+        return Retrieval(tuple(kept), reason_of(rankings))
+
+    @property
+    def rank(self) -> RankChunks:
+        return RankChunks(self.embedders, self.vectors, self.lexical, self.on_trouble, self.embedding_seconds)
+
+    async def _hydrated(self, actor: UserId, hits: Sequence[Hit]) -> list[tuple[FoundChunk, float]]:
+        if not hits:
+            return []
+        async with self.transactions.autocommit() as tx:
+            shown = await tx.chunks.shown([hit.chunk_id for hit in hits], owner=actor)
+        by_id = {chunk.chunk_id: chunk for chunk in shown}
+        return [(by_id[hit.chunk_id], hit.score) for hit in hits if hit.chunk_id in by_id]
+
+    async def _reranked(
+        self, reranker: Reranker, query: str, ranked: list[tuple[FoundChunk, float]]
+    ) -> list[tuple[FoundChunk, float]]:
+        """The best of them by what the reranker says; as they were when it says nothing."""
+        chunks = [chunk for chunk, _ in ranked[:MOST_RERANKED]]
+        try:
+            async with asyncio.timeout(self.reranking_seconds):
+                scores = await reranker.scores(query, [chunk.content for chunk in chunks])
+            scored = [(chunk, min(1.0, max(0.0, score))) for chunk, score in zip(chunks, scores, strict=True)]
+        except (ModelError, TimeoutError, ValueError) as trouble:
+            self.on_trouble(trouble)
+            return ranked
+        return sorted(scored, key=lambda one: -one[1])
+
+
+def refuse_missing(knowledge_ids: Sequence[str], bases: Sequence[KnowledgeBase]) -> None:
+    there = {base.knowledge_id for base in bases}
+    for one in knowledge_ids:
+        if one not in there:
+            raise NotFound("knowledge", one)
+
+
+def _merged(rankings: Sequence[Rankings]) -> list[Hit]:
+    """A chunk is in one base, and so in the rankings of one model."""
+    fused = (hit for one in rankings for hit in hybrid(one.dense, one.lexical))
+    return sorted(fused, key=lambda hit: -hit.score)
+
+
+async def _joined(ranked: list[tuple[FoundChunk, float]], top_k: int) -> Sequence[Passage]:
+    """Many passages take milliseconds to be joined: not on the event loop."""
+    if top_k <= 10:
+        return passages_of(ranked, top_k)
+    return await asyncio.to_thread(passages_of, ranked, top_k)
