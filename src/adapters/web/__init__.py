@@ -5,5 +5,6 @@ Importing this imports no HTTP library: those come with the first answer, or wit
 
 from adapters.web.chat import HttpChatModel
 from adapters.web.client import WebClient
+from adapters.web.posting import Posting
 
-__all__ = ["HttpChatModel", "WebClient"]
+__all__ = ["HttpChatModel", "Posting", "WebClient"]

