@@ -83,12 +83,18 @@ class IngestionError:
     message: str
 
 
+CRASHED: Final = IngestionError(
+    "ingestion_crashed", f"The work on this file broke off without a reason, and {MOST_ATTEMPTS} tries are enough."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class KnowledgeFile:
     """An uploaded file in a base. `chunks` counts those that are stored and found; `total` all, None until it is known.
 
     `plan` names what the chunks are cut by (parser, chunker, size): with another plan the work begins anew.
-    `attempts` counts the failures that were followed by another try, `generation` how often it was begun by a person.
+    `attempts` counts the tries since something was stored, the present one too; `generation` how often a person had it
+    begun anew.
     """
 
     knowledge_file_id: KnowledgeFileId
@@ -125,6 +131,51 @@ class KnowledgeFile:
         if not self.total:
             return {Stage.QUEUED: 0.0, Stage.PARSE: 0.02}.get(self.stage, 0.1)
         return min(0.99, round(0.1 + 0.9 * self.chunks / self.total, 4))
+
+    @property
+    def is_given_up(self) -> bool:
+        """It will fail; what is stored of it is still to be taken away."""
+        return not may_try_again(self.attempts)
+
+    def begun(self, now: datetime) -> "KnowledgeFile":
+        """A try is counted before it is made: it may be the last thing that its worker does.
+
+        It knows no error: where one breaks off without a word, that of the try before is not the reason.
+        """
+        stage = self.stage if self.plan else Stage.PARSE
+        return replace(self, stage=stage, attempts=self.attempts + 1, error=None, updated_at=now)
+
+    def not_tried(self, now: datetime) -> "KnowledgeFile":
+        """The try was called off through no fault of the file."""
+        return replace(self, attempts=max(0, self.attempts - 1), updated_at=now)
+
+    def advanced(self, now: datetime) -> "KnowledgeFile":
+        """Something was stored: failures before that count no more."""
+        return replace(self, attempts=0, error=None, updated_at=now)
+
+    def at(self, stage: Stage, now: datetime) -> "KnowledgeFile":
+        return replace(self, stage=stage, updated_at=now)
+
+    def without_plan(self, now: datetime) -> "KnowledgeFile":
+        """Nothing is stored for it, by anybody, until it has a plan."""
+        return replace(self, plan=None, total=None, updated_at=now)
+
+    def planned(self, plan: str, total: int, now: datetime) -> "KnowledgeFile":
+        return replace(self, stage=Stage.EMBED, plan=plan, total=total, chunks=0, updated_at=now)
+
+    def set_back(self, error: IngestionError, now: datetime) -> "KnowledgeFile":
+        return replace(self, error=error, attempts=max(1, self.attempts), updated_at=now)
+
+    def given_up(self, error: IngestionError, now: datetime) -> "KnowledgeFile":
+        return replace(self, error=error, attempts=MOST_ATTEMPTS, updated_at=now)
+
+    def failed(self, now: datetime) -> "KnowledgeFile":
+        """Without any chunk. Without an error, the last try broke off before it could tell of one."""
+        gone = self.without_plan(now)
+        return replace(gone, status=IngestionStatus.FAIL, chunks=0, error=self.error or CRASHED)
+
+    def succeeded(self, now: datetime) -> "KnowledgeFile":
+        return replace(self.advanced(now), status=IngestionStatus.SUCCESS, stage=Stage.DONE)
 
 
 def pause_before(attempt: int) -> timedelta:

@@ -1,0 +1,103 @@
+"""The job of a knowledge file: try after try, later and later, until it can be searched or has failed."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from application.ingestion_steps import IngestionSteps, Overtaken, Try, emptied
+from application.ports.clock import Clock
+from application.ports.job_queue import Again, Job
+from application.ports.persistence import Transactions
+from domain.errors import DomainError, ModelError, TooManyRequests, Unauthenticated, Unavailable
+from domain.ids import KnowledgeFileId
+from domain.knowledge import IngestionError, KnowledgeFile, pause_before
+
+SLICE_SECONDS: Final = 20.0
+LONGEST_RETRY_AFTER: Final = timedelta(hours=1)
+_JITTER: Final = 0.25
+_GONE_ON_SOON: Final = Again(pause_before(1))
+
+
+@dataclass(frozen=True, slots=True)
+class Ingest:
+    """Tries are counted in the file's row before they are made, so a file that kills its workers ends as failed too."""
+
+    transactions: Transactions
+    steps: IngestionSteps
+    clock: Clock
+    slice_seconds: float = SLICE_SECONDS
+    chance: Callable[[], float] = random.random
+
+    async def __call__(self, job: Job) -> Again | None:
+        file = await self._at_work(job)
+        if file is None:
+            return None
+        if file.is_given_up:
+            await self._fail(file)
+            return None
+        work = Try(file.begun(self.clock.now()), asyncio.get_running_loop().time() + self.slice_seconds)
+        if not await self._record(work.file):
+            return None
+        try:
+            return None if await self.steps(work) else Again()
+        except Overtaken:
+            return None if await self._at_work(job) is None else _GONE_ON_SOON
+        except Unauthenticated:
+            # The account was deleted, and its bases with it.
+            return None
+        except DomainError as trouble:
+            return await self._after(work.file, trouble)
+        except asyncio.CancelledError:
+            await self._call_off(work.file)
+            raise
+
+    async def _at_work(self, job: Job) -> KnowledgeFile | None:
+        async with self.transactions.autocommit() as tx:
+            file = await tx.knowledge_files.at_work(KnowledgeFileId(job.subject))
+        # A file that was begun anew has another job.
+        return file if file and file.generation == job.generation else None
+
+    async def _after(self, file: KnowledgeFile, trouble: DomainError) -> Again | None:
+        error, now = _told(trouble), self.clock.now()
+        set_back = file.set_back(error, now)
+        if not _may_pass(trouble) or set_back.is_given_up:
+            set_back = file.given_up(error, now)
+        if not await self._record(set_back):
+            return None
+        if set_back.is_given_up:
+            await self._fail(set_back)
+            return None
+        return Again(self._pause(set_back, trouble))
+
+    async def _fail(self, file: KnowledgeFile) -> None:
+        with suppress(Overtaken):
+            await emptied(self.transactions, file, file.failed(self.clock.now()))
+
+    async def _call_off(self, file: KnowledgeFile) -> None:
+        """The worker is to end. A count that stays is one try less, and no harm."""
+        if file.attempts:
+            with suppress(DomainError):
+                await self._record(file.not_tried(self.clock.now()))
+
+    async def _record(self, file: KnowledgeFile) -> bool:
+        async with self.transactions.autocommit() as tx:
+            return await tx.knowledge_files.record(file)
+
+    def _pause(self, file: KnowledgeFile, trouble: DomainError) -> timedelta:
+        asked = min(timedelta(seconds=trouble.retry_after or 0), LONGEST_RETRY_AFTER)
+        return max(pause_before(file.attempts), asked) * (1 + _JITTER * self.chance())
+
+
+def _may_pass(trouble: DomainError) -> bool:
+    if isinstance(trouble, ModelError):
+        return trouble.retryable
+    return isinstance(trouble, Unavailable | TooManyRequests)
+
+
+def _told(trouble: DomainError) -> IngestionError:
+    """Without the name of the field: nobody sent one."""
+    return IngestionError(trouble.code, trouble.fields[0].message if trouble.fields else trouble.message)

@@ -1,0 +1,165 @@
+"""One try at a file: read it, cut it, embed and store its chunks batch by batch, from the first that is not stored."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from application.document_reading import ReadDocument
+from application.ports.clock import Clock
+from application.ports.embedder import Embedder, Embedders
+from application.ports.knowledge import NewChunk
+from application.ports.persistence import Transactions
+from domain.chunking import Chunk, ChunkSize, chunks
+from domain.embedding_text import embedding_text, found_by
+from domain.errors import InvalidValue, NotFound, Unavailable
+from domain.files import StoredFile
+from domain.knowledge import KnowledgeFile, Stage
+
+STORED_AT_ONCE: Final = 64
+"""Chunks without vectors."""
+REMOVED_AT_ONCE: Final = 100
+
+
+class Overtaken(Exception):
+    """The file was removed, ended or begun anew by somebody else: what this try knows of it holds no more."""
+
+
+@dataclass(slots=True)
+class Try:
+    """`file` is what was recorded last, `until` the time of the event loop at which others get their turn."""
+
+    file: KnowledgeFile
+    until: float
+
+    @property
+    def time_is_up(self) -> bool:
+        return asyncio.get_running_loop().time() >= self.until
+
+
+@dataclass(frozen=True, slots=True)
+class IngestionSteps:
+    """Two may do this at once with one file: ordinals that are stored stay as they are, and the count is made sure of
+    at the end. No transaction is open while anything reads, cuts or embeds."""
+
+    transactions: Transactions
+    read: ReadDocument
+    embedders: Embedders
+    clock: Clock
+    size: ChunkSize = ChunkSize()
+
+    async def __call__(self, work: Try) -> bool:
+        """Whether the file is done; else the time is up. Raises Overtaken, and what reading and embedding raise."""
+        cut = await self._cut(work)
+        if not await self._store(work, cut):
+            return False
+        await self._finish(work)
+        return True
+
+    async def _cut(self, work: Try) -> Sequence[Chunk]:
+        plan = f"{self.read.parser.version}/{self.size.plan}"
+        document = await self.read(await self._upload(work.file))
+        if work.file.plan != plan:
+            await self._record(work, work.file.at(Stage.CHUNK, self.clock.now()))
+        cut = await asyncio.to_thread(chunks, document, self.size)
+        if not cut:
+            raise InvalidValue("file_url", f"{work.file.name} has no text", code="file_no_text")
+        if (work.file.plan, work.file.total) != (plan, len(cut)):
+            planned = work.file.planned(plan, len(cut), self.clock.now())
+            await emptied(self.transactions, work.file, planned)
+            work.file = planned
+        return cut
+
+    async def _upload(self, file: KnowledgeFile) -> StoredFile:
+        async with self.transactions.autocommit() as tx:
+            found = await tx.files.these([file.file_id], owner=file.user_id)
+        if not found:
+            raise NotFound("file", file.file_id)
+        return found[0]
+
+    async def _store(self, work: Try, cut: Sequence[Chunk]) -> bool:
+        embedder = self._embedder()
+        size = embedder.batch if embedder else STORED_AT_ONCE
+        for start in range(work.file.chunks, len(cut), size):
+            await self._store_batch(work, start, cut[start : start + size], embedder)
+            if work.file.chunks == len(cut):
+                break
+            if work.file.attempts:
+                await self._record(work, work.file.advanced(self.clock.now()))
+            if work.time_is_up:
+                return False
+        return True
+
+    async def _store_batch(self, work: Try, start: int, batch: Sequence[Chunk], embedder: Embedder | None) -> None:
+        name = work.file.name
+        new = await asyncio.to_thread(_new_chunks, start, batch)
+        if embedder:
+            texts = [embedding_text(name, chunk.headings, chunk.text) for chunk in batch]
+            vectors = await embedder.passages(texts)
+            new = [replace(chunk, vector=vector) for chunk, vector in zip(new, vectors, strict=True)]
+        now = self.clock.now()
+        model = embedder.model.name if embedder else None
+        async with self.transactions.autocommit() as tx:
+            if not await tx.chunks.add(work.file.at(Stage.EMBED, now), new, model, now):
+                raise Overtaken
+        work.file = replace(work.file, stage=Stage.EMBED, chunks=start + len(batch))
+
+    def _embedder(self) -> Embedder | None:
+        model = self.embedders.configured
+        if model is None:
+            return None
+        embedder = self.embedders.open(model.name)
+        if embedder is None:
+            raise Unavailable("embedding_unavailable", f"The embedding model {model.name} can't be reached now.")
+        return embedder
+
+    async def _finish(self, work: Try) -> None:
+        """Success is recorded where the stored chunks were counted: somebody may have taken some away to begin anew."""
+        now = self.clock.now()
+        async with self.transactions.begin() as tx:
+            # Recording first locks the row: who counts then counts what stays.
+            held = await tx.knowledge_files.record(work.file)
+            stored = await tx.knowledge_files.at_work(work.file.knowledge_file_id) if held else None
+            if stored is None:
+                raise Overtaken
+            complete = stored.chunks == stored.total
+            await tx.knowledge_files.record(stored.succeeded(now) if complete else stored.without_plan(now))
+        if not complete:
+            raise Overtaken
+
+    async def _record(self, work: Try, file: KnowledgeFile) -> None:
+        async with self.transactions.autocommit() as tx:
+            if not await tx.knowledge_files.record(file):
+                raise Overtaken
+        work.file = file
+
+
+async def emptied(transactions: Transactions, file: KnowledgeFile, then: KnowledgeFile) -> None:
+    """Take away the chunks of a file; `then` is recorded in the transaction that finds none. Raises Overtaken.
+
+    A file without a plan gets no chunk, so none comes in between, whoever works on it. Where this breaks off, the
+    next try goes on: the file is in PROCESS until the end.
+    """
+    left = True
+    while left:
+        async with transactions.begin() as tx:
+            if not await tx.knowledge_files.record(file.without_plan(then.updated_at)):
+                raise Overtaken
+            left = await tx.chunks.remove_of_file(file.knowledge_file_id, REMOVED_AT_ONCE) > 0
+            if not left:
+                await tx.knowledge_files.record(then)
+
+
+def _new_chunks(start: int, batch: Sequence[Chunk]) -> list[NewChunk]:
+    return [
+        NewChunk(
+            ordinal,
+            chunk.text,
+            found_by(chunk.headings, chunk.text),
+            chunk.page,
+            chunk.start,
+            chunk.end,
+            chunk.headings,
+        )
+        for ordinal, chunk in enumerate(batch, start)
+    ]

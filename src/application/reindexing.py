@@ -1,0 +1,80 @@
+"""Another embedding model: new vectors are made beside the old ones, which are searched until all are there."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from application.ingestion_steps import REMOVED_AT_ONCE
+from application.ports.embedder import Embedder, Embedders
+from application.ports.job_queue import Again, Job
+from application.ports.persistence import Transactions
+from domain.embedding_text import embedding_text
+from domain.errors import Unavailable
+from domain.ids import ChunkId, KnowledgeId
+
+SLICE_SECONDS: Final = 20.0
+PAUSE_SECONDS: Final = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Reindex:
+    """What fails is raised: the queue reports it and tries again, ever later, and for ever. What is made is kept."""
+
+    transactions: Transactions
+    embedders: Embedders
+    slice_seconds: float = SLICE_SECONDS
+
+    async def __call__(self, job: Job) -> Again | None:
+        embedder = self._embedder()
+        if embedder is None:
+            return None
+        knowledge_id = KnowledgeId(job.subject)
+        until = asyncio.get_running_loop().time() + self.slice_seconds
+        while not await self._switch(knowledge_id, embedder.model.name):
+            made, complete = await self._make_vectors(knowledge_id, embedder, until)
+            if not complete:
+                return Again()
+            if not made:
+                # No chunk lacks its vector, and yet there is nothing to switch: the base was removed.
+                return None
+        return await self._remove_others(knowledge_id, embedder.model.name, until)
+
+    def _embedder(self) -> Embedder | None:
+        model = self.embedders.configured
+        if model is None:
+            return None
+        embedder = self.embedders.open(model.name)
+        if embedder is None:
+            raise Unavailable("embedding_unavailable", f"The embedding model {model.name} can't be reached now.")
+        return embedder
+
+    async def _switch(self, knowledge_id: KnowledgeId, model: str) -> bool:
+        async with self.transactions.autocommit() as tx:
+            return await tx.knowledge.switch(knowledge_id, model)
+
+    async def _make_vectors(self, knowledge_id: KnowledgeId, embedder: Embedder, until: float) -> tuple[int, bool]:
+        """How many were made, and whether that was all; else the time is up."""
+        made, after, model = 0, None, embedder.model.name
+        while True:
+            async with self.transactions.autocommit() as tx:
+                lacking = await tx.chunks.without_vector(knowledge_id, model, embedder.batch, after)
+            if not lacking:
+                return made, True
+            texts = [embedding_text(chunk.file_name, chunk.headings, chunk.content) for chunk in lacking]
+            vectors = await embedder.passages(texts)
+            ids: list[ChunkId] = [chunk.chunk_id for chunk in lacking]
+            async with self.transactions.autocommit() as tx:
+                await tx.chunks.add_vectors(knowledge_id, model, list(zip(ids, vectors, strict=True)))
+            made, after = made + len(ids), ids[-1]
+            if asyncio.get_running_loop().time() >= until:
+                return made, False
+
+    async def _remove_others(self, knowledge_id: KnowledgeId, model: str, until: float) -> Again | None:
+        while True:
+            async with self.transactions.autocommit() as tx:
+                removed = await tx.chunks.remove_vectors(knowledge_id, but=model, limit=REMOVED_AT_ONCE)
+            if not removed:
+                return None
+            if asyncio.get_running_loop().time() >= until:
+                return Again()
+            await asyncio.sleep(PAUSE_SECONDS)
