@@ -26,6 +26,9 @@ from entrypoints.http.v1.chat import chat_handlers
 from entrypoints.http.v1.dialogs import dialog_handlers
 from entrypoints.http.v1.files import file_handlers
 from entrypoints.http.v1.history import history_handlers
+from entrypoints.http.v1.knowledge import knowledge_handlers
+from entrypoints.http.v1.knowledge_evaluation import knowledge_evaluation_handlers
+from entrypoints.http.v1.knowledge_files import knowledge_file_handlers
 from entrypoints.http.v1.models import model_handlers
 from entrypoints.http.v1.users import user_handlers
 
@@ -40,6 +43,9 @@ V1: Sequence[HTTPRouteHandler] = [
     *model_handlers,
     *chat_handlers,
     *file_handlers,
+    *knowledge_handlers,
+    *knowledge_file_handlers,
+    *knowledge_evaluation_handlers,
 ]
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
