@@ -9,9 +9,18 @@ from dataclasses import dataclass, replace
 
 from application.output_limit import LimitedOutput
 from application.ports.chat_model import ChatModel
-from application.ports.tool_runner import ToolFailed, ToolRunner
+from application.ports.tool_runner import ToolFailed, ToolOutput, ToolRunner
 from domain.assembly import AnswerAssembler
-from domain.chat_events import AnswerDelta, LoopEvent, ReasoningText, RoundFinished, ToolProgress, TurnFinished
+from domain.chat_events import (
+    AnswerDelta,
+    LoopEvent,
+    ReasoningText,
+    Retrieved,
+    RoundFinished,
+    ToolProgress,
+    TurnFinished,
+)
+from domain.citations import found_message
 from domain.conversation import (
     ModelFinished,
     ModelRequest,
@@ -24,7 +33,7 @@ from domain.conversation import (
     tokens_of,
 )
 from domain.errors import ModelError
-from domain.messages import StepStatus, ToolStep
+from domain.messages import Citation, StepStatus, ToolStep
 from domain.tools import JsonValue, ToolCall, ToolResult, ToolRound, ToolType
 
 MAX_CALLS_PER_TURN = 32
@@ -73,9 +82,9 @@ class AgentLoop:
             if not turn.tool_calls or (limited is not None and limited.left <= 0):
                 return
             results: dict[str, ToolResult] = {}
-            async with aclosing(self._call_all(turn.tool_calls, tools, results)) as steps:
-                async for step in steps:
-                    yield ToolProgress(step)
+            async with aclosing(self._call_all(turn.tool_calls, tools, results)) as events:
+                async for event in events:
+                    yield event
             ordered = tuple(results[call.call_id] for call in turn.tool_calls)
             yield RoundFinished(ToolRound(turn.text, turn.tool_calls, ordered))
             request = replace(request, turns=(*request.turns, turn, ToolTurn(ordered)))
@@ -83,34 +92,34 @@ class AgentLoop:
 
     async def _call_all(
         self, calls: Sequence[ToolCall], tools: Mapping[str, ToolRunner], results: dict[str, ToolResult]
-    ) -> AsyncGenerator[ToolStep, None]:
-        """Run all calls side by side; yield each start, then each end as it comes; fill `results`."""
-        running: set[asyncio.Task[tuple[ToolResult, ToolStep]]] = set()
+    ) -> AsyncGenerator[ToolProgress | Retrieved, None]:
+        """Run all calls side by side; yield each start, then each end and what it found as it comes; fill `results`."""
+        running: set[asyncio.Task[_Called]] = set()
         try:
             for call in calls:
-                yield _step(
-                    StepStatus.START,
-                    call,
-                    tools.get(call.name),
-                    "",
-                    arguments=_shorten(call.arguments, MAX_SHOWN_CHARS),
-                )
+                arguments = _shorten(call.arguments, MAX_SHOWN_CHARS)
+                yield ToolProgress(_step(StepStatus.START, call, tools.get(call.name), "", arguments=arguments))
                 running.add(asyncio.create_task(self._call(call, tools.get(call.name), sorted(tools))))
             while running:
                 done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
-                    result, step = task.result()
-                    results[result.call_id] = result
-                    yield step
+                    called = task.result()
+                    results[called.result.call_id] = called.result
+                    yield ToolProgress(called.step)
+                    if called.citations:
+                        yield Retrieved(found_message(len(called.citations)), called.citations)
         finally:
             for task in running:
                 task.cancel()
 
-    async def _call(self, call: ToolCall, tool: ToolRunner | None, known: Sequence[str]) -> tuple[ToolResult, ToolStep]:
+    async def _call(self, call: ToolCall, tool: ToolRunner | None, known: Sequence[str]) -> "_Called":
         began = time.monotonic()
+        citations: tuple[Citation, ...] = ()
         try:
             async with asyncio.timeout(self.tool_timeout):
-                content, failed = _shorten(await _result(call, tool, known), MAX_RESULT_CHARS), False
+                output = await _output(call, tool, known)
+            content, failed = _shorten(output.content, MAX_RESULT_CHARS), False
+            citations = output.citations
         except ToolFailed as failure:
             content, failed = str(failure), True
         except asyncio.CancelledError:
@@ -122,7 +131,16 @@ class AgentLoop:
         status = StepStatus.ERROR if failed else StepStatus.END
         spent = round((time.monotonic() - began) * 1000)
         step = _step(status, call, tool, _shorten(content, MAX_SHOWN_CHARS), duration_ms=spent)
-        return ToolResult(call.call_id, call.name, content, failed), step
+        return _Called(ToolResult(call.call_id, call.name, content, failed), step, citations)
+
+
+@dataclass(frozen=True, slots=True)
+class _Called:
+    """What came of a call."""
+
+    result: ToolResult
+    step: ToolStep
+    citations: tuple[Citation, ...]
 
 
 def _refuse_endless(assembler: AnswerAssembler) -> None:
@@ -132,7 +150,7 @@ def _refuse_endless(assembler: AnswerAssembler) -> None:
         raise ModelError("answer_too_long", "The model did not stop: its tool call was cut off.")
 
 
-async def _result(call: ToolCall, tool: ToolRunner | None, known: Sequence[str]) -> str:
+async def _output(call: ToolCall, tool: ToolRunner | None, known: Sequence[str]) -> ToolOutput:
     if tool is None:
         raise ToolFailed(f"There is no tool {call.name!r}. Tools: {', '.join(known) or 'none'}.")
     return await tool.run(_arguments(call))

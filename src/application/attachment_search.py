@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from application.attachments import OpenAgain
-from application.ports.tool_runner import ToolFailed
+from application.ports.tool_runner import ToolFailed, ToolOutput
 from domain.attachments import WARNING, plain_name, quoted
 from domain.chunking import Chunk, ChunkSize, chunks
 from domain.documents import Page, ParsedDocument
@@ -58,14 +58,14 @@ class SearchAttachment:
     def spec(self) -> ToolSpec:
         return self._spec
 
-    async def run(self, arguments: Mapping[str, JsonValue]) -> str:
+    async def run(self, arguments: Mapping[str, JsonValue]) -> ToolOutput:
         chosen = self._chosen(arguments.get("file"))
         page, query = arguments.get("page"), arguments.get("query")
         if isinstance(page, int) and not isinstance(page, bool):
-            return await self._read_page(chosen, page)
+            return ToolOutput(await self._read_page(chosen, page))
         if not isinstance(query, str) or not query.strip():
             raise ToolFailed("Give a query, a text of some words, or the number of a page.")
-        return await self._search(chosen, query[:LONGEST_QUERY])
+        return ToolOutput(await self._search(chosen, query[:LONGEST_QUERY]))
 
     def _chosen(self, name: JsonValue) -> Sequence[int]:
         everything = range(len(self._names))

@@ -6,7 +6,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from application.ports.clock import Clock
-from application.ports.tool_runner import ToolFailed, ToolRunner
+from application.ports.tool_runner import ToolFailed, ToolOutput, ToolRunner
 from domain.calculator import MAX_LENGTH, CalculationError, evaluate
 from domain.ids import ToolId
 from domain.tools import JsonValue, ToolSpec
@@ -61,7 +61,7 @@ class CurrentTime:
     def spec(self) -> ToolSpec:
         return _CURRENT_TIME
 
-    async def run(self, arguments: Mapping[str, JsonValue]) -> str:
+    async def run(self, arguments: Mapping[str, JsonValue]) -> ToolOutput:
         name = arguments.get("timezone") or "UTC"
         if not isinstance(name, str) or len(name) > _LONGEST_ZONE:
             raise ToolFailed("timezone must be an IANA name such as Asia/Shanghai.")
@@ -70,7 +70,7 @@ class CurrentTime:
         except (LookupError, ValueError, OSError) as problem:
             raise ToolFailed(f"{name!r} is no IANA time zone; write one such as Asia/Shanghai.") from problem
         now = self.clock.now().astimezone(zone)
-        return f"{now.isoformat(timespec='seconds')}, {_WEEKDAYS[now.weekday()]} ({name})"
+        return ToolOutput(f"{now.isoformat(timespec='seconds')}, {_WEEKDAYS[now.weekday()]} ({name})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +81,12 @@ class Calculator:
     def spec(self) -> ToolSpec:
         return _CALCULATOR
 
-    async def run(self, arguments: Mapping[str, JsonValue]) -> str:
+    async def run(self, arguments: Mapping[str, JsonValue]) -> ToolOutput:
         expression = arguments.get("expression")
         if not isinstance(expression, str):
             raise ToolFailed("expression must be a text such as (1 + 2) * 3.")
         try:
-            return evaluate(expression)
+            return ToolOutput(evaluate(expression))
         except CalculationError as problem:
             raise ToolFailed(str(problem)) from problem
 

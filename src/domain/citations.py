@@ -39,6 +39,11 @@ def numbered(passages: Sequence[Passage], first: int = 1) -> tuple[Citation, ...
     )
 
 
+def found_message(count: int) -> str:
+    """One sentence for a person."""
+    return f"找到 {count} 段资料 Found {count} passage{'' if count == 1 else 's'}"
+
+
 def cited(text: str, citations: Sequence[Citation]) -> tuple[Citation, ...]:
     """Those whose number the text names outside of code and links, each once, by number; numbers stay as they are."""
     if not citations:

@@ -19,6 +19,7 @@ from application import stored_tails
 from application.builtin_tools import Calculator
 from application.chat import ChatRequest
 from application.ports.run_signals import RunSignals
+from application.ports.tool_runner import ToolOutput
 from application.run_readers import LARGEST_BATCH, Follower
 from application.run_registry import RunRegistry
 from chat_desk import ChatDesk, read, text_of
@@ -43,13 +44,13 @@ class SlowTool:
     def spec(self) -> ToolSpec:
         return Calculator().spec
 
-    async def run(self, arguments: Mapping[str, JsonValue]) -> str:
+    async def run(self, arguments: Mapping[str, JsonValue]) -> ToolOutput:
         self.working.set()
         try:
             await asyncio.Event().wait()
         finally:
             self.cancelled.set()
-        return "never"
+        return ToolOutput("never")
 
 
 @pytest.fixture

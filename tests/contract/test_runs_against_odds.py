@@ -14,6 +14,7 @@ from application import live_runs
 from application.builtin_tools import Calculator
 from application.chat import ChatRequest
 from application.dialogs import DeleteDialog
+from application.ports.tool_runner import ToolOutput
 from application.run_upkeep import SweepRuns
 from chat_desk import ChatDesk, read, text_of
 from domain.chat_events import RunFailed, RunFinished, ToolProgress
@@ -39,7 +40,7 @@ class RenouncingTool:
     def spec(self) -> ToolSpec:
         return Calculator().spec
 
-    async def run(self, arguments: Mapping[str, JsonValue]) -> str:
+    async def run(self, arguments: Mapping[str, JsonValue]) -> ToolOutput:
         raise asyncio.CancelledError
 
 

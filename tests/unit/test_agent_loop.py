@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from adapters.scripted import ScriptedChatModel, call, call_piece, delta, finished
 from adapters.scripted.steps import Step
 from application.agent_loop import AgentLoop
-from application.ports.tool_runner import ToolFailed
+from application.ports.tool_runner import ToolFailed, ToolOutput
 from domain.chat_events import AnswerDelta, LoopEvent, RoundFinished, ToolProgress, TurnFinished
 from domain.conversation import AssistantTurn, ModelRequest, ToolTurn, UserTurn
 from domain.errors import ModelError
@@ -37,7 +37,7 @@ class Echo:
     def spec(self) -> ToolSpec:
         return ToolSpec(ToolId("echo"), "echo", "Echo", "Echoes.", {"type": "object"})
 
-    async def run(self, arguments: Mapping[str, JsonValue]) -> str:
+    async def run(self, arguments: Mapping[str, JsonValue]) -> ToolOutput:
         if "fail" in arguments:
             raise ToolFailed(str(arguments["fail"]))
         self.at_once += 1
@@ -48,7 +48,7 @@ class Echo:
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
-        return str(arguments.get("text"))
+        return ToolOutput(str(arguments.get("text")))
 
 
 async def events_of(model: ScriptedChatModel, tool: Echo, *, max_turns: int = 4, timeout: float = 5) -> list[LoopEvent]:

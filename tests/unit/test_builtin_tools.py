@@ -31,7 +31,7 @@ json_values: st.SearchStrategy[JsonValue] = st.recursive(
 
 
 def run(tool: ToolRunner, **arguments: JsonValue) -> str:
-    return asyncio.run(tool.run(arguments))
+    return asyncio.run(tool.run(arguments)).content
 
 
 @pytest.mark.parametrize("arguments", [{}, {"timezone": None}, {"timezone": ""}, {"timezone": "UTC"}])

@@ -14,7 +14,7 @@ from adapters.scripted import ScriptedChatModel, call, call_piece, delta, finish
 from adapters.scripted.steps import Step
 from application.agent_loop import AgentLoop
 from application.ports.chat_model import ChatModel
-from application.ports.tool_runner import ToolRunner
+from application.ports.tool_runner import ToolOutput, ToolRunner
 from domain.chat_events import AnswerDelta, LoopEvent, RoundFinished, ToolProgress, TurnFinished
 from domain.conversation import (
     FinishReason,
@@ -38,8 +38,8 @@ class Echo:
     def spec(self) -> ToolSpec:
         return ToolSpec(ToolId("echo"), "echo", "Echo", "Echoes.", {"type": "object"})
 
-    async def run(self, arguments: Mapping[str, JsonValue]) -> str:
-        return str(arguments.get("text"))
+    async def run(self, arguments: Mapping[str, JsonValue]) -> ToolOutput:
+        return ToolOutput(str(arguments.get("text")))
 
 
 def run(model: ChatModel, limit: int | None, request: ModelRequest = ASKED, turns: int = 9) -> list[LoopEvent]:

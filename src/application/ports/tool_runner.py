@@ -1,13 +1,23 @@
 """The conversation with a tool."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
+from domain.messages import Citation
 from domain.tools import JsonValue, ToolSpec
 
 
 class ToolFailed(Exception):
     """The tool could not do it. The message goes to the model, so that it can mend its call or tell the person."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolOutput:
+    """What a call gave: text for the model, and what the answer may cite of it that it could not before."""
+
+    content: str
+    citations: tuple[Citation, ...] = ()
 
 
 class ToolRunner(Protocol):
@@ -16,6 +26,6 @@ class ToolRunner(Protocol):
     @property
     def spec(self) -> ToolSpec: ...
 
-    async def run(self, arguments: Mapping[str, JsonValue]) -> str:
-        """The result as text for the model. Raises ToolFailed; `arguments` may hold anything that a model writes."""
+    async def run(self, arguments: Mapping[str, JsonValue]) -> ToolOutput:
+        """Raises ToolFailed; `arguments` may hold anything that a model writes."""
         ...
