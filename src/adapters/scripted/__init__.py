@@ -1,6 +1,7 @@
-"""A chat model that plays a script, for tests: a fake with behaviour, whose state is asserted."""
+"""Models that play a script, for tests: fakes with behaviour, whose state is asserted."""
 
 from adapters.scripted.chat_model import ScriptedChatModel, ScriptedChatModels
+from adapters.scripted.embedder import ScriptedEmbedder, ScriptedEmbedders, embedding_failure, vector_of
 from adapters.scripted.steps import Hold, Pause, Step, Turn, call, call_piece, delta, fail, finished, hold, pause, think
 
 __all__ = [
@@ -8,14 +9,18 @@ __all__ = [
     "Pause",
     "ScriptedChatModel",
     "ScriptedChatModels",
+    "ScriptedEmbedder",
+    "ScriptedEmbedders",
     "Step",
     "Turn",
     "call",
     "call_piece",
     "delta",
+    "embedding_failure",
     "fail",
     "finished",
     "hold",
     "pause",
     "think",
+    "vector_of",
 ]
