@@ -1,4 +1,4 @@
-"""What a model is asked: system prompt, history, attachments and question, within its context window."""
+"""What a model is asked: system prompt, history, knowledge, attachments and question, within its context window."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,12 +8,14 @@ from application.attachment_search import SearchAttachment
 from application.attachments import Attached
 from application.ports.tool_runner import ToolRunner
 from domain.agents import Agent
-from domain.attachments import attached_text
+from domain.attachments import AttachedDocument, attached_text
 from domain.conversation import IMAGE_TOKENS, ModelRequest, UserTurn, request_tokens
 from domain.errors import ModelError
 from domain.history import prompt_budget, window
 from domain.messages import Exchange
 from domain.models import ModelSpec
+from domain.retrieval import Passage
+from domain.shown_passages import Numbered, PassagesText, passages_before_question
 from domain.tokens import estimate
 
 _DOCUMENTS_SHARE: Final = (3, 4)
@@ -22,10 +24,11 @@ _DOCUMENTS_SHARE: Final = (3, 4)
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A request, and who runs the tools that it offers."""
+    """A request, who runs the tools that it offers, and the passages of knowledge that stand in it."""
 
     request: ModelRequest
     tools: Mapping[str, ToolRunner]
+    passages: tuple[Numbered, ...] = ()
 
 
 def compose(
@@ -36,23 +39,27 @@ def compose(
     runners: Sequence[ToolRunner],
     asked: Attached,
     earlier: Attached,
+    found: Sequence[Passage] | None = None,
 ) -> Prompt:
     """The question comes last, what it is asked of before it. Long documents take a while: not on the event loop.
 
-    Documents that don't go in whole can be searched by the model, if it uses tools.
+    Documents that don't go in whole can be searched by the model, if it uses tools. `found` is what the agent's
+    knowledge has for the question, None when it was not searched.
     """
     documents = (*asked.documents, *earlier.documents)
     searchable = [*runners, _search(asked, earlier)] if documents and spec.tools else runners
     room = _room(spec, _request(spec, agent, UserTurn(question, tuple(asked.images)), searchable))
+    knowledge = _knowledge(found, documents, room, searchable=spec.tools)
+    room -= estimate(knowledge.text)
     budget = room * _DOCUMENTS_SHARE[0] // _DOCUMENTS_SHARE[1]
     shown = attached_text(documents, budget, searchable=spec.tools)
     offered = runners if shown.whole else searchable
     left = room - estimate(shown.text)
     images = (*asked.images, *earlier.images[: max(0, left) // 2 // IMAGE_TOKENS])
-    turn = UserTurn(f"{shown.text}{question}", images)
+    turn = UserTurn(f"{knowledge.text}{shown.text}{question}", images)
     bare = _request(spec, agent, turn, offered)
     request = replace(bare, turns=(*window(exchanges, _room(spec, bare)), turn))
-    return Prompt(request, {runner.spec.name: runner for runner in offered})
+    return Prompt(request, {runner.spec.name: runner for runner in offered}, knowledge.shown)
 
 
 def refuse_too_much(spec: ModelSpec, agent: Agent, question: str, asked: Attached) -> None:
@@ -68,6 +75,16 @@ def refuse_too_much(spec: ModelSpec, agent: Agent, question: str, asked: Attache
                 f"{spec.context_window:,}: send fewer images, or ask a model with a larger window."
             )
             raise ModelError("context_too_long", message)
+
+
+def _knowledge(
+    found: Sequence[Passage] | None, documents: Sequence[AttachedDocument], room: int, *, searchable: bool
+) -> PassagesText:
+    """Half of the room at most, once the documents' names have theirs, which can't be left out."""
+    if found is None:
+        return PassagesText("")
+    names = estimate(attached_text(documents, 0, searchable=searchable).text)
+    return passages_before_question(found, (room - names) // 2)
 
 
 def _search(asked: Attached, earlier: Attached) -> SearchAttachment:

@@ -23,7 +23,9 @@ _SEARCHABLE: Final = "only the beginning; search_attachment finds the rest"
 _DOCUMENT_END: Final = "\n</document>\n"
 _GAP: Final = r"[^\S\n]{0,8}"
 # Also where the line ends: the rest of the tag may stand on the next one.
-_FENCE: Final = re.compile(rf"<(?={_GAP}/?{_GAP}(?:(?:attachments|document)\b|$))", re.IGNORECASE | re.MULTILINE)
+_FENCE: Final = re.compile(
+    rf"<(?={_GAP}/?{_GAP}(?:(?:attachments|document|knowledge|passage)\b|$))", re.IGNORECASE | re.MULTILINE
+)
 _PLAIN: Final = str.maketrans('"<>[]\n', "'()() ")
 _LONGEST_NAME: Final = 80
 _LEAST_SHOWN: Final = 50

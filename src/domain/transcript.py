@@ -14,6 +14,7 @@ from domain.chat_events import (
     ToolProgress,
     TurnFinished,
 )
+from domain.citations import cited
 from domain.conversation import FinishReason, Usage
 from domain.messages import Answer, AnswerStatus, Citation, ToolStep
 from domain.tokens import estimate
@@ -75,7 +76,9 @@ class Transcript:
     def close(
         self, opened: Answer, status: AnswerStatus, model: str, prompt_tokens: Callable[[], int], now: datetime
     ) -> Answer:
-        """The answer as it is kept. What a turn that was cut off used is estimated: its provider never told.
+        """The answer as it is kept, with the citations that it names.
+
+        What a turn that was cut off used is estimated: its provider never told.
 
         A round that was cut off left no results, so its calls are shown as steps and never repeated to a model.
         """
@@ -91,7 +94,7 @@ class Transcript:
             usage=usage,
             steps=tuple(self._steps),
             rounds=tuple(self._rounds),
-            citations=tuple(self._citations),
+            citations=cited(self.content, self._citations),
             finish_reason=self._finish_reason,
             failure=self._failure if status is AnswerStatus.FAILED else None,
             closed_at=now,

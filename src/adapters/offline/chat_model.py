@@ -7,7 +7,8 @@ from collections.abc import AsyncGenerator, Iterator
 
 from adapters.offline.drills import drill_in
 from adapters.offline.extract import best_sentences, first_sentences
-from adapters.offline.rules import calls_for
+from adapters.offline.passages import cited_sentences, numbered_in, parted, was_searched
+from adapters.offline.rules import asks_for_search, calls_for
 from adapters.offline.words import Wording, wording_for
 from domain.conversation import (
     AssistantTurn,
@@ -24,7 +25,7 @@ from domain.conversation import (
     tokens_of,
 )
 from domain.tokens import beginning
-from domain.tools import ToolCall, ToolResult
+from domain.tools import ToolCall, ToolResult, ToolSpec, ToolType
 
 _GREETING = re.compile(
     r"^\W*(你好|您好|嗨|哈喽|早上好|晚上好|hi|hello|hey|good (morning|evening|afternoon))(\W+\w{1,8})?\W*$", re.I
@@ -63,9 +64,18 @@ class OfflineChatModel:
 def _turn(request: ModelRequest) -> AssistantTurn:
     """Either calls or text."""
     last = request.turns[-1]
-    asked = calls_for(_question(last), request.tools, turn=len(request.turns)) if isinstance(last, UserTurn) else []
+    offered = _useful(request.tools, last) if isinstance(last, UserTurn) else ()
+    asked = calls_for(_question(last), offered, turn=len(request.turns)) if isinstance(last, UserTurn) else []
     calls = tuple(ToolCall(call.call_id, call.name, call.arguments) for call in asked)
     return AssistantTurn("" if calls else _answer(request), calls)
+
+
+def _useful(tools: tuple[ToolSpec, ...], asked: UserTurn) -> tuple[ToolSpec, ...]:
+    """Knowledge that was searched for the question already has no more to say to it, unless a person wants that."""
+    question = _question(asked)
+    if asks_for_search(question) or not (was_searched(asked.text) or _GREETING.match(question)):
+        return tools
+    return tuple(tool for tool in tools if tool.type is not ToolType.KNOWLEDGE)
 
 
 def _within(limit: int, turn: AssistantTurn) -> AssistantTurn:
@@ -87,6 +97,8 @@ def _answer(request: ModelRequest) -> str:
         return _answer_from_tools(question, last, _calls_before(request), wording)
     if _GREETING.match(question):
         return wording.greeting
+    if quoted := cited_sentences(question, numbered_in(parted(asked.text)[0])):
+        return f"{wording.found}\n\n" + "\n".join(quoted)
     if found := best_sentences(question, _sources(request, asked, question)):
         return f"{wording.found}\n\n" + "\n".join(found)
     if begun := first_sentences(_attached(asked)):
@@ -98,20 +110,20 @@ def _answer(request: ModelRequest) -> str:
 
 def _question(turn: UserTurn) -> str:
     """Attachments and passages may stand around it: it is the last line that asks, else the last line."""
-    lines = [line.strip() for line in turn.text.splitlines() if line.strip()]
+    lines = [line.strip() for line in parted(turn.text)[1].splitlines() if line.strip()]
     asking = [line for line in lines if line.endswith(("?", "\uff1f"))]
     return (asking or lines or [""])[-1]
 
 
 def _attached(turn: UserTurn) -> str:
     """The documents that stand before the question, without the sentence that announces them."""
-    text, closed, _ = turn.text.partition("</attachments>")
+    text, closed, _ = parted(turn.text)[1].partition("</attachments>")
     _, opened, documents = text.partition("<document ")
     return f"{opened}{documents}" if closed else ""
 
 
 def _sources(request: ModelRequest, asked: UserTurn, question: str) -> Iterator[str]:
-    yield asked.text.replace(question, "\n")
+    yield parted(asked.text)[1].replace(question, "\n")
     yield request.system
     for turn in reversed(request.turns[:-1]):
         match turn:
@@ -141,6 +153,13 @@ def _answer_from_tool(question: str, result: ToolResult, call: ToolCall | None, 
         return f"{_expression(call)} = {content}"
     if result.name == "current_time":
         return wording.time.format(content=content)
+    if passages := numbered_in(content):
+        quoted = cited_sentences(question, passages)
+        return (
+            f"{wording.found}\n\n" + "\n".join(quoted)
+            if quoted
+            else wording.lost.format(question=question[:LONGEST_ECHO])
+        )
     found = best_sentences(question, [content]) or [content[:1000]] if content else []
     if not found:
         return wording.lost.format(question=question[:LONGEST_ECHO])

@@ -27,6 +27,10 @@ _TIME = re.compile(
     r"|time is it|current (?:time|date)|today'?s date|what day",
     re.IGNORECASE,
 )
+_SEARCH = re.compile(
+    r"(?:search|look(?:\s+it)?\s+up|check)\b.{0,40}\bknowledge|(?:搜索|检索|查询|查找|查)(?:一下)?.{0,10}知识库",
+    re.IGNORECASE,
+)
 _ZONE = re.compile(r"\b(?:UTC|GMT|[A-Z][A-Za-z]+/[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z_]+)?)(?![\w/])")
 _CITIES = {
     "北京|上海|中国|beijing|shanghai|china": "Asia/Shanghai",
@@ -52,6 +56,10 @@ def calls_for(question: str, tools: tuple[ToolSpec, ...], *, turn: int) -> list[
             written = json.dumps(arguments, ensure_ascii=False)
             calls.append(ToolCallDelta(len(calls), f"offline_{turn}_{len(calls)}", tool.name, written))
     return calls
+
+
+def asks_for_search(question: str) -> bool:
+    return _SEARCH.search(question[:LONGEST_QUESTION]) is not None
 
 
 def expression_in(question: str) -> str | None:
