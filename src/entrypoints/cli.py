@@ -9,6 +9,7 @@ from typing import Final
 
 FAILED: Final = 1
 MISUSED: Final = 2
+MOST_PLACES: Final = 256
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -43,6 +44,8 @@ def parser() -> argparse.ArgumentParser:
     serve_options.add_argument("--host", help="address to listen on")
     serve_options.add_argument("--port", type=int, help="port to listen on")
     serve_options.add_argument("--workers", type=int, help="number of processes; more than one needs Postgres")
+    worker_options = commands.add_parser("worker", help="work on files of knowledge, beside servers on Postgres")
+    worker_options.add_argument("--places", type=places, metavar="N", help="jobs at once; default: ingestion.places")
     commands.add_parser("migrate", help="bring the database's tables up to date")
     admin = commands.add_parser("create-admin", help="make an account with the role admin")
     admin.add_argument("name", metavar="NAME")
@@ -82,14 +85,32 @@ def serve(given: argparse.Namespace) -> int:
         return complain(FAILED, str(error))
 
 
-def migrate(_given: argparse.Namespace) -> int:
-    from adapters.database import schema
+def worker(given: argparse.Namespace) -> int:
+    from msgspec import structs
+
     from entrypoints.logs import configure_logging
+    from entrypoints.settings import load_settings
+    from entrypoints.worker import refuse_embedded, work
+
+    settings = load_settings()
+    if given.places is not None:
+        settings = structs.replace(settings, ingestion=structs.replace(settings.ingestion, places=given.places))
+    configure_logging(settings.log_level, settings.log_format)
+    refuse_embedded(settings)
+
+    from entrypoints.container import make_container
+
+    return asyncio.run(work(settings, make_container))
+
+
+def migrate(_given: argparse.Namespace) -> int:
+    from entrypoints.logs import configure_logging
+    from entrypoints.schema_ready import bring_up_to_date
     from entrypoints.settings import load_settings
 
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format)
-    asyncio.run(schema.migrate(settings.database_url.reveal()))
+    asyncio.run(bring_up_to_date(settings))
     return say("The database is up to date.")
 
 
@@ -127,6 +148,12 @@ def doctor(given: argparse.Namespace) -> int:
     return diagnose(settings, given.url, as_json=given.json)
 
 
+def places(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST_PLACES:
+        raise argparse.ArgumentTypeError(f"must be a number from 1 to {MOST_PLACES}")
+    return int(text)
+
+
 def chosen(given: argparse.Namespace, *names: str) -> Mapping[str, object]:
     return {name: value for name in names if (value := getattr(given, name)) is not None}
 
@@ -157,6 +184,7 @@ def warn(text: str) -> None:
 
 COMMANDS: Final[Mapping[str, Command]] = {
     "serve": serve,
+    "worker": worker,
     "migrate": migrate,
     "create-admin": create_admin,
     "config": config,

@@ -1,7 +1,21 @@
 """The database's tables before anything serves: the embedded mode migrates itself, a server's database is asked."""
 
 from adapters.database import schema
+from adapters.database.engine import postgres_creator
 from entrypoints.settings import Settings
+
+
+async def bring_up_to_date(settings: Settings) -> None:
+    """What `agentchat migrate` does. Raises Unavailable."""
+    await schema.migrate(settings.database_url.reveal())
+    if not settings.embedded:
+        from adapters.jobs import PostgresJobs
+
+        table = PostgresJobs(postgres_creator(settings.database_url.reveal()))
+        try:
+            await table.prepare()
+        finally:
+            await table.aclose()
 
 
 async def prepare_database(settings: Settings) -> None:

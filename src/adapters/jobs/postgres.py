@@ -21,15 +21,16 @@ from pgqueuer.domain.models import Job as Row
 from pgqueuer.domain.types import QueueEntrypoint, QueueManagerId
 from pgqueuer.ports.repository import EntrypointExecutionParameter
 
-from adapters.jobs.connection import Connect, JobConnection
-from adapters.jobs.schema import CHANNEL, Connection, queries
+from adapters.jobs.connection import STATEMENT_SECONDS, Connect, JobConnection
+from adapters.jobs.schema import CHANNEL, Connection, install, queries
 from application.ports.job_queue import Job, JobKind
 from application.ports.job_table import TakenJob
 
-LEASE_SECONDS: Final = 12.0
+LEASE_SECONDS: Final = 8.0
 POLL_SECONDS: Final = 30.0
 """For what no word comes of. What is due, or held by somebody who died, is waited for to the moment."""
-LIKE_SECONDS: Final = 1.0
+LIKE_SECONDS: Final = 0.4
+"""How often a job looks whether its like is still at work."""
 SOON_SECONDS: Final = 0.1
 TIDY_SECONDS: Final = 600.0
 KEPT_LOG: Final = timedelta(days=1)
@@ -77,12 +78,18 @@ _FORGET: Final = "DELETE FROM agentchat_jobs.pgqueuer_log WHERE created < now() 
 class PostgresJobs:
     """Close it with `aclose`. `connect` opens a connection of asyncpg."""
 
-    def __init__(self, connect: Connect, *, lease_seconds: float = LEASE_SECONDS) -> None:
+    def __init__(
+        self, connect: Connect, *, lease_seconds: float = LEASE_SECONDS, statement_seconds: float = STATEMENT_SECONDS
+    ) -> None:
         self.lease_seconds = lease_seconds
         self._lease = timedelta(seconds=lease_seconds)
-        self._connection = JobConnection(connect)
+        self._connection = JobConnection(connect, statement_seconds=statement_seconds)
         self._owner = QueueManagerId(uuid.uuid4())
         self._tidied = -TIDY_SECONDS
+
+    async def prepare(self) -> None:
+        """Bring the tables up to the library's version. Where there are none, the first call makes them."""
+        await self._connection.run(install)
 
     async def put(self, job: Job) -> None:
         await self._connection.run(partial(_put, job, 0))

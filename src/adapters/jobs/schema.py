@@ -18,21 +18,26 @@ TABLE: Final = f"{SCHEMA}.pgqueuer"
 _LOCK: Final = 7_346_210_957_442
 """Of our own choosing: whoever holds this advisory lock of Postgres makes the tables."""
 
-# Each name is said, for the library would take what is left out from the environment.
-_SETTINGS: Final = DBSettings(
-    prefix="",
-    db_schema=SCHEMA,
-    channel=Channel(CHANNEL),
-    function="fn_pgqueuer_changed",
-    statistics_table="pgqueuer_statistics",
-    queue_status_type="pgqueuer_status",
-    queue_table="pgqueuer",
-    queue_table_log="pgqueuer_log",
-    trigger="tg_pgqueuer_changed",
-    schedules_table="pgqueuer_schedules",
-    durability=Durability.balanced,
-    widen_id=True,
-)
+
+def _settings() -> DBSettings:
+    """Each name is said, for the library takes what is left out from the environment."""
+    return DBSettings(
+        prefix="",
+        db_schema=SCHEMA,
+        channel=Channel(CHANNEL),
+        function="fn_pgqueuer_changed",
+        statistics_table="pgqueuer_statistics",
+        queue_status_type="pgqueuer_status",
+        queue_table="pgqueuer",
+        queue_table_log="pgqueuer_log",
+        trigger="tg_pgqueuer_changed",
+        schedules_table="pgqueuer_schedules",
+        durability=Durability.balanced,
+        widen_id=True,
+    )
+
+
+_SETTINGS: Final = _settings()
 
 
 def queries(connection: Connection) -> Queries:

@@ -1,0 +1,154 @@
+"""The embedded queue: jobs in a table of SQLite, worked by the one server of the data folder.
+
+A job is held by a process for as long as it lives: there is one server, so what another process held at the start is
+free. No lease is needed, nor a clock that several agree on.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Final
+
+from sqlalchemy import Integer, Text, and_, bindparam, delete, exists, func, select, text, update
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.engine import Connection
+
+from adapters.database.columns import Moment
+from adapters.database.jobs_table import WAITS, jobs
+from adapters.database.session import Session
+from application.ports.job_queue import Job, JobKind
+from application.ports.job_table import TakenJob
+
+LEASE_SECONDS: Final = 60.0
+"""How often the lease that is none is renewed: hardly ever."""
+POLL_SECONDS: Final = 10.0
+"""For what no word is sent of: another process that puts a job, a clock that was set."""
+
+_OWNER: Final = bindparam("owner_", type_=Text)
+_NUMBER: Final = jobs.c.number == bindparam("number_", type_=Integer)
+_OURS: Final = and_(_NUMBER, jobs.c.owner == _OWNER)
+_LIKE: Final = jobs.alias("other")
+_SAME: Final = and_(
+    _LIKE.c.kind == jobs.c.kind, _LIKE.c.subject == jobs.c.subject, _LIKE.c.generation == jobs.c.generation
+)
+_HELD: Final = exists(select(_LIKE.c.number).where(_SAME, _LIKE.c.owner.is_not(None)))
+_LIKE_WAITS: Final = exists(select(_LIKE.c.number).where(_SAME, _LIKE.c.owner.is_(None)))
+# A newer version may have left kinds that this one does not know.
+_FREE: Final = and_(jobs.c.owner.is_(None), jobs.c.kind.in_([kind.value for kind in JobKind]), ~_HELD)
+
+_NEW: Final = insert(jobs)
+_PUT: Final = _NEW.on_conflict_do_update(
+    index_elements=[jobs.c.kind, jobs.c.subject, jobs.c.generation],
+    index_where=text(WAITS),
+    set_={"rank": func.min(jobs.c.rank, _NEW.excluded.rank)},
+)
+_TURN: Final = (
+    select(jobs.c.number)
+    .where(_FREE, jobs.c.due <= bindparam("now", type_=Moment))
+    .order_by(jobs.c.rank, jobs.c.number)
+    .limit(bindparam("most", type_=Integer))
+    .correlate(None)
+)
+_TAKE: Final = update(jobs).where(jobs.c.number.in_(_TURN)).values(owner=_OWNER).returning(jobs)
+_NEXT: Final = select(func.min(jobs.c.due, type_=Moment)).where(_FREE)
+_COUNT: Final = select(func.count()).select_from(jobs)
+_REMOVE: Final = delete(jobs).where(_OURS)
+_REMOVE_IF_LIKE_WAITS: Final = delete(jobs).where(_OURS, _LIKE_WAITS)
+_RELEASE: Final = update(jobs).where(_OURS).values(owner=None)
+_STRANGE: Final = and_(jobs.c.owner.is_not(None), jobs.c.owner != _OWNER)
+_ADOPT: Final = (delete(jobs).where(_STRANGE, _LIKE_WAITS), update(jobs).where(_STRANGE).values(owner=None))
+
+
+class SqliteJobs:
+    """The JobTable port. Making another one on the same file takes over what this one holds."""
+
+    def __init__(self, session: Session) -> None:
+        self.lease_seconds = LEASE_SECONDS
+        self._session = session
+        self._owner = secrets.token_hex(8)
+        self._adopted = False
+        self._waiting: set[asyncio.Event] = set()
+
+    async def put(self, job: Job) -> None:
+        await self._session.written(_PUT, _values(job, 0))
+        self._tell()
+
+    async def take(self, most: int) -> Sequence[TakenJob]:
+        if not self._adopted:
+            await self._session.together(partial(_adopt, self._owner))
+            self._adopted = True
+        values = {"now": datetime.now(UTC), "most": most, "owner_": self._owner}
+        rows = await self._session.written(_TAKE, values)
+        return [_taken(row) for row in sorted(rows, key=lambda row: (row.rank, row.number))]
+
+    async def renew(self, numbers: Collection[int]) -> Collection[int]:
+        return numbers
+
+    async def finish(self, taken: TakenJob) -> None:
+        await self._session.written(_REMOVE, self._ours(taken))
+        self._tell()
+
+    async def put_back(self, taken: TakenJob, job: Job, failures: int) -> None:
+        await self._session.together(partial(_put_back, self._ours(taken), _values(job, failures)))
+        self._tell()
+
+    async def release(self, taken: TakenJob) -> None:
+        await self._session.together(partial(_release, self._ours(taken)))
+        self._tell()
+
+    async def news(self) -> None:
+        event = asyncio.Event()
+        # Before the look: what is put after it is told of.
+        self._waiting.add(event)
+        try:
+            rows = await self._session.rows(_NEXT, {})
+            seconds = POLL_SECONDS if rows[0][0] is None else (rows[0][0] - datetime.now(UTC)).total_seconds()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(max(seconds, 0.0), POLL_SECONDS)):
+                    await event.wait()
+        finally:
+            self._waiting.discard(event)
+
+    async def waiting(self) -> int:
+        count: int = (await self._session.rows(_COUNT, {}))[0][0]
+        return count
+
+    def _tell(self) -> None:
+        for event in self._waiting:
+            event.set()
+
+    def _ours(self, taken: TakenJob) -> dict[str, Any]:
+        return {"number_": taken.number, "owner_": self._owner}
+
+
+def _values(job: Job, failures: int) -> dict[str, Any]:
+    return {
+        "kind": job.kind.value,
+        "subject": job.subject,
+        "generation": job.generation,
+        "rank": job.rank,
+        "due": datetime.now(UTC) + max(job.delay, timedelta()),
+        "failures": failures,
+    }
+
+
+def _taken(row: Any) -> TakenJob:
+    return TakenJob(row.number, Job(JobKind(row.kind), row.subject, row.generation, row.rank), row.failures)
+
+
+def _adopt(owner: str, connection: Connection) -> None:
+    for statement in _ADOPT:
+        connection.execute(statement, {"owner_": owner})
+
+
+def _put_back(ours: dict[str, Any], values: dict[str, Any], connection: Connection) -> None:
+    if connection.execute(_REMOVE, ours).rowcount:
+        connection.execute(_PUT, values)
+
+
+def _release(ours: dict[str, Any], connection: Connection) -> None:
+    if not connection.execute(_REMOVE_IF_LIKE_WAITS, ours).rowcount:
+        connection.execute(_RELEASE, ours)

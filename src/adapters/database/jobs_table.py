@@ -1,0 +1,36 @@
+"""The table of the embedded queue; it stays empty on Postgres, where the jobs are kept by adapters/jobs."""
+
+from typing import Final
+
+from sqlalchemy import Column, Index, Integer, PrimaryKeyConstraint, Table, Text, text
+
+from adapters.database.columns import Moment
+from adapters.database.tables import metadata
+
+WAITS: Final = "owner IS NULL"
+
+# `number` orders the jobs of a rank. `owner` is the process that holds the job; of likes one may wait.
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("number", Integer, nullable=False, autoincrement=True),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("due", Moment, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("owner", Text),
+    PrimaryKeyConstraint("number", name="jobs_pk"),
+    Index(
+        "jobs_waiting",
+        "kind",
+        "subject",
+        "generation",
+        unique=True,
+        sqlite_where=text(WAITS),
+        postgresql_where=text(WAITS),
+    ),
+    Index("jobs_turn", "rank", "number", sqlite_where=text(WAITS), postgresql_where=text(WAITS)),
+    sqlite_autoincrement=True,
+)

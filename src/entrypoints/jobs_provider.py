@@ -1,0 +1,56 @@
+"""The part of the object graph that keeps jobs for later: the queue that fits the database."""
+
+import logging
+from collections.abc import AsyncIterator
+
+from dishka import Provider, Scope, provide
+
+from adapters.database.engine import postgres_creator
+from adapters.database.transactions import DatabaseTransactions
+from application.job_work import QueuedJobs
+from application.ports.job_queue import Job, JobQueue
+from domain.errors import DomainError
+from entrypoints.settings import Settings
+
+log = logging.getLogger("agentchat.jobs")
+
+STATEMENT_SECONDS = 10
+
+
+class Jobs(Provider):
+    """Needs the database, which another provider has."""
+
+    scope = Scope.APP
+
+    @provide
+    async def queue(self, settings: Settings, database: DatabaseTransactions) -> AsyncIterator[JobQueue]:
+        if settings.embedded:
+            yield QueuedJobs(database.jobs(), _failed, _away)
+            return
+        # Imported where it is chosen: the library takes a third of a second.
+        from adapters.jobs import PostgresJobs
+
+        connect = postgres_creator(
+            settings.database_url.reveal(),
+            application_name="agentchat jobs",
+            statement_timeout=str(STATEMENT_SECONDS * 1000),
+        )
+        table = PostgresJobs(connect)
+        yield QueuedJobs(table, _failed, _away)
+        await table.aclose()
+
+
+def _failed(job: Job, trouble: BaseException) -> None:
+    log.error(
+        "job_failed",
+        extra={"kind": job.kind.value, "subject": job.subject},
+        exc_info=None if isinstance(trouble, DomainError) else trouble,
+    )
+
+
+def _away(trouble: Exception | None) -> None:
+    if trouble is None:
+        log.info("jobs_back")
+        return
+    cause = trouble.__cause__ or trouble
+    log.warning("jobs_away", extra={"cause": type(cause).__name__})

@@ -1,0 +1,83 @@
+"""`agentchat worker`: a process without HTTP that takes jobs, on as many machines as wanted."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from dishka import AsyncContainer
+
+from application.ports.job_queue import Again, Job, JobQueue
+from domain.errors import Unavailable
+from entrypoints.schema_ready import prepare_database
+from entrypoints.settings import Settings
+
+OpenContainer = Callable[[Settings], AsyncContainer]
+
+
+class JobHandler(Protocol):
+    async def __call__(self, job: Job) -> Again | None: ...
+
+
+def refuse_embedded(settings: Settings) -> None:
+    """Raises Unavailable: two processes on one SQLite file would hold each other up."""
+    if settings.embedded:
+        raise Unavailable(
+            "needs_postgres",
+            "The server does this work itself on SQLite: run `agentchat serve`. Workers of their own need Postgres.",
+        )
+
+
+async def work(settings: Settings, open_container: OpenContainer) -> int:
+    """Until a signal; the exit code. Raises Unavailable on SQLite and on another schema."""
+    refuse_embedded(settings)
+    await prepare_database(settings)
+    stop = asyncio.Event()
+    container = open_container(settings)
+    beside: set[asyncio.Task[None]] = set()
+    try:
+        queue, handler = await container.get(JobQueue), await container.get(JobHandler)
+        places = settings.ingestion.places
+        working = asyncio.create_task(queue.work(handler, places, stop=stop))
+        beside = {asyncio.create_task(one) for one in await upkeep(container)}
+        _on_signals(stop, working)
+        sys.stdout.write(f"agentchat works on jobs, {places} at once\n")
+        sys.stdout.flush()
+        await _until_stopped(working, stop, settings.shutdown_grace_seconds)
+    finally:
+        for task in beside:
+            task.cancel()
+        if beside:
+            await asyncio.wait(beside)
+        await container.close()
+    return 0
+
+
+async def upkeep(container: AsyncContainer) -> tuple[Coroutine[Any, Any, None], ...]:
+    """What goes on beside jobs wherever they are worked."""
+    del container
+    return ()
+
+
+def _on_signals(stop: asyncio.Event, working: "asyncio.Task[None]") -> None:
+    """The first lets what was begun end, for a while; a second gives it back at once."""
+
+    def heard() -> None:
+        if stop.is_set():
+            working.cancel()
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, heard)
+
+
+async def _until_stopped(working: "asyncio.Task[None]", stop: asyncio.Event, grace: float) -> None:
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait([working, stopped], return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    await asyncio.wait([working], timeout=grace)
+    working.cancel()
+    await asyncio.wait([working])
+    if not working.cancelled() and (trouble := working.exception()):
+        raise trouble
