@@ -18,6 +18,7 @@ from application.builtin_tools import builtin_tools
 from application.password_check import CheckPassword
 from application.ports.chat_model import ChatModels
 from application.ports.clock import Clock, SharedClock
+from application.ports.embedder import Embedders
 from application.ports.file_storage import FileStorage
 from application.ports.persistence import Transactions
 from application.ports.run_signals import RunSignals
@@ -27,6 +28,7 @@ from domain.ids import ModelId
 from entrypoints.chat_models import ConfiguredModels
 from entrypoints.chat_provider import Chat, Tools
 from entrypoints.documents_provider import Documents
+from entrypoints.embedding_provider import Embedding, EmbeddingHealth
 from entrypoints.files_provider import Files, StorageHealth
 from entrypoints.http.auth import CallerProvider
 from entrypoints.http.http_config import HttpConfig
@@ -191,8 +193,9 @@ class Web(Provider):
         return http_config(settings)
 
     @provide
-    def health(self, transactions: Transactions, storage: FileStorage) -> health.CheckHealth:
-        return health.CheckHealth((DatabaseHealth(transactions), StorageHealth(storage)))
+    def health(self, transactions: Transactions, storage: FileStorage, embedders: Embedders) -> health.CheckHealth:
+        needed = (DatabaseHealth(transactions), StorageHealth(storage))
+        return health.CheckHealth(needed, dispensable=(EmbeddingHealth(embedders),))
 
 
 def http_config(settings: Settings) -> HttpConfig:
@@ -223,6 +226,7 @@ def make_container(
         Chat(),
         Files(secrets_of),
         Documents(),
+        Embedding(),
         Web(),
         Numbers(),
         CallerProvider(),

@@ -48,6 +48,29 @@ def test_one_part_down_is_503_and_says_which() -> None:
     assert body["data"]["parts"][1]["problem"] == "no answer within 0.05 seconds"
 
 
+def test_what_the_server_can_do_without_is_degraded_and_no_503() -> None:
+    lacking = Part("embedding", Unavailable("embedding_lacking", "The embedding model has no API key."))
+    with http_alone(CheckHealth((Part("database"),), dispensable=(lacking, Part("index")))) as client:
+        response = client.get("/health/ready")
+    assert response.status_code == 200
+    ready = data_of(response)
+    assert ready["status"] == "ready"
+    assert [(one["name"], one["status"]) for one in ready["parts"]] == [
+        ("database", "up"),
+        ("embedding", "degraded"),
+        ("index", "up"),
+    ]
+    assert ready["parts"][1]["problem"] == "The embedding model has no API key."
+
+
+def test_a_part_that_is_needed_is_down_beside_one_that_is_not() -> None:
+    lacking = Part("embedding", Unavailable("embedding_lacking", "none"))
+    broken = Part("database", Unavailable("database_unavailable", "none"))
+    with http_alone(CheckHealth((broken,), dispensable=(lacking,))) as client:
+        body = client.get("/health/ready").json()
+    assert body["status_message"] == "Not ready: database can't be reached."
+
+
 def test_the_whole_application_is_ready_without_a_token(client: Client) -> None:
     ready = data_of(client.get("/health/ready"))
     assert ready["status"] == "ready"

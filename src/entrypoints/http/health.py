@@ -17,7 +17,10 @@ class Alive(Struct):
 
 
 class PartView(Struct):
-    """One part that the server needs. `problem` says why it is down."""
+    """One part. Without one that is `down` the server can't work, without one that is `degraded` it does less:
+
+    `problem` says why.
+    """
 
     name: str
     status: str
@@ -26,7 +29,8 @@ class PartView(Struct):
 
     @classmethod
     def of(cls, part: PartHealth) -> "PartView":
-        return cls(part.name, "down" if part.problem else "up", part.latency_ms, part.problem or UNSET)
+        troubled = "down" if part.required else "degraded"
+        return cls(part.name, troubled if part.problem else "up", part.latency_ms, part.problem or UNSET)
 
 
 class Readiness(Struct):
