@@ -20,6 +20,7 @@ from application.ports.chat_model import ChatModels
 from application.ports.clock import Clock, SharedClock
 from application.ports.embedder import Embedders
 from application.ports.file_storage import FileStorage
+from application.ports.knowledge import VectorIndex
 from application.ports.persistence import Transactions
 from application.ports.run_signals import RunSignals
 from application.ports.security import OpaqueTokens, PasswordHasher, TokenIssuer
@@ -33,6 +34,8 @@ from entrypoints.files_provider import Files, StorageHealth
 from entrypoints.http.auth import CallerProvider
 from entrypoints.http.http_config import HttpConfig
 from entrypoints.http.http_statistics import HttpStatistics
+from entrypoints.jobs_provider import Jobs
+from entrypoints.knowledge_provider import Knowledge, VectorHealth
 from entrypoints.metrics_provider import Numbers
 from entrypoints.metrics_workers import WorkerPlace
 from entrypoints.settings import Settings, model_specs
@@ -193,8 +196,10 @@ class Web(Provider):
         return http_config(settings)
 
     @provide
-    def health(self, transactions: Transactions, storage: FileStorage, embedders: Embedders) -> health.CheckHealth:
-        needed = (DatabaseHealth(transactions), StorageHealth(storage))
+    def health(
+        self, transactions: Transactions, storage: FileStorage, vectors: VectorIndex, embedders: Embedders
+    ) -> health.CheckHealth:
+        needed = (DatabaseHealth(transactions), StorageHealth(storage), VectorHealth(vectors))
         return health.CheckHealth(needed, dispensable=(EmbeddingHealth(embedders),))
 
 
@@ -227,6 +232,8 @@ def make_container(
         Files(secrets_of),
         Documents(),
         Embedding(),
+        Jobs(),
+        Knowledge(),
         Web(),
         Numbers(),
         CallerProvider(),

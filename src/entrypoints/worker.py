@@ -3,11 +3,12 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 from dishka import AsyncContainer
 
+from application.knowledge_upkeep import KeepKnowledge
 from application.ports.job_queue import Again, Job, JobQueue
 from domain.errors import Unavailable
 from entrypoints.schema_ready import prepare_database
@@ -35,29 +36,23 @@ async def work(settings: Settings, open_container: OpenContainer) -> int:
     await prepare_database(settings)
     stop = asyncio.Event()
     container = open_container(settings)
-    beside: set[asyncio.Task[None]] = set()
+    keeping: asyncio.Task[None] | None = None
     try:
         queue, handler = await container.get(JobQueue), await container.get(JobHandler)
         places = settings.ingestion.places
         working = asyncio.create_task(queue.work(handler, places, stop=stop))
-        beside = {asyncio.create_task(one) for one in await upkeep(container)}
+        upkeep = await container.get(KeepKnowledge)
+        keeping = asyncio.create_task(upkeep.forever())
         _on_signals(stop, working)
         sys.stdout.write(f"agentchat works on jobs, {places} at once\n")
         sys.stdout.flush()
         await _until_stopped(working, stop, settings.shutdown_grace_seconds)
     finally:
-        for task in beside:
-            task.cancel()
-        if beside:
-            await asyncio.wait(beside)
+        if keeping is not None:
+            keeping.cancel()
+            await asyncio.wait([keeping])
         await container.close()
     return 0
-
-
-async def upkeep(container: AsyncContainer) -> tuple[Coroutine[Any, Any, None], ...]:
-    """What goes on beside jobs wherever they are worked."""
-    del container
-    return ()
 
 
 def _on_signals(stop: asyncio.Event, working: "asyncio.Task[None]") -> None:
