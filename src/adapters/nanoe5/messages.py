@@ -8,10 +8,10 @@ HEAD: Final = 4
 
 
 class Question(msgspec.Struct, array_like=True):
-    """`texts` are `legible`."""
+    """`text` is `legible`."""
 
     is_query: bool
-    texts: list[str]
+    text: str
 
 
 encode = msgspec.msgpack.Encoder().encode
