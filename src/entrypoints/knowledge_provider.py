@@ -1,0 +1,140 @@
+"""The part of the object graph that keeps knowledge: bases, the work on their files, and the search in them."""
+
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from dishka import Provider, Scope, provide, provide_all
+
+from adapters.database.transactions import DatabaseTransactions
+from application import knowledge, knowledge_files
+from application.asked_work import AskForWork
+from application.document_reading import ReadDocument
+from application.evaluation import EvaluateKnowledge
+from application.ingestion import Ingest
+from application.ingestion_jobs import DoJob
+from application.ingestion_steps import IngestionSteps
+from application.knowledge_upkeep import KeepKnowledge
+from application.ports.clock import Clock
+from application.ports.embedder import Embedders
+from application.ports.job_queue import JobQueue
+from application.ports.knowledge import LexicalIndex, VectorIndex
+from application.ports.persistence import Transactions
+from application.purging import Purge
+from application.reindexing import Reindex
+from application.retrieval import RetrieveKnowledge
+from domain.chunking import ChunkSize
+from domain.errors import DomainError
+from entrypoints.embedding_provider import Reranking
+from entrypoints.settings import Settings
+from entrypoints.worker import JobHandler
+
+log = logging.getLogger("agentchat.knowledge")
+
+
+class OpenIndex(VectorIndex, Protocol):
+    """One that the container closes."""
+
+    async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class VectorHealth:
+    index: VectorIndex
+    name: str = "vector_index"
+
+    async def check(self) -> None:
+        await self.index.check()
+
+
+class Knowledge(Provider):
+    """Needs the database, storage, parsers, embedders and the queue, which other providers have."""
+
+    scope = Scope.APP
+    use_cases = provide_all(
+        knowledge.ChangeKnowledge,
+        knowledge.CreateKnowledge,
+        knowledge.DeleteKnowledge,
+        knowledge.ListKnowledge,
+        knowledge.ShowKnowledge,
+        knowledge_files.AddKnowledgeFile,
+        knowledge_files.DeleteKnowledgeFile,
+        knowledge_files.ListKnowledgeFiles,
+        knowledge_files.RetryKnowledgeFile,
+        knowledge_files.ShowKnowledgeFile,
+        EvaluateKnowledge,
+    )
+
+    @provide
+    async def vectors(self, settings: Settings) -> AsyncIterator[VectorIndex]:
+        opened = VECTOR_INDEXES[settings.vector.kind or "embedded"](settings)
+        yield opened
+        await opened.aclose()
+
+    @provide
+    def lexical(self, database: DatabaseTransactions) -> LexicalIndex:
+        return database.lexical()
+
+    @provide
+    def ask_for_work(self, queue: JobQueue) -> AskForWork:
+        return AskForWork(queue, on_trouble=_not_asked)
+
+    @provide
+    def retrieve(
+        self,
+        transactions: Transactions,
+        embedders: Embedders,
+        vectors: VectorIndex,
+        lexical: LexicalIndex,
+        reranking: Reranking,
+    ) -> RetrieveKnowledge:
+        return RetrieveKnowledge(transactions, embedders, vectors, lexical, reranking.reranker, on_trouble=_troubled)
+
+    @provide
+    def steps(
+        self, transactions: Transactions, read: ReadDocument, embedders: Embedders, clock: Clock, settings: Settings
+    ) -> IngestionSteps:
+        size = ChunkSize(settings.knowledge.chunk_tokens, settings.knowledge.chunk_overlap)
+        return IngestionSteps(transactions, read, embedders, clock, size)
+
+    @provide
+    def jobs(self, transactions: Transactions, steps: IngestionSteps, embedders: Embedders, clock: Clock) -> JobHandler:
+        ingest = Ingest(transactions, steps, clock)
+        return DoJob(ingest, Reindex(transactions, embedders), Purge(transactions))
+
+    @provide
+    def keep(self, transactions: Transactions, queue: JobQueue, embedders: Embedders, clock: Clock) -> KeepKnowledge:
+        return KeepKnowledge(transactions, queue, embedders, clock, on_trouble=_not_kept)
+
+
+def _embedded(settings: Settings) -> OpenIndex:
+    from adapters.database.vectors_embedded import EmbeddedVectorIndex
+
+    return EmbeddedVectorIndex(settings.database_url.reveal(), most_bytes=settings.vector.cache_bytes)
+
+
+def _pgvector(settings: Settings) -> OpenIndex:
+    from adapters.database.pgvector_index import PgVectorIndex
+
+    return PgVectorIndex(settings.database_url.reveal())
+
+
+VECTOR_INDEXES: Final[Mapping[str, Callable[[Settings], OpenIndex]]] = {"embedded": _embedded, "pgvector": _pgvector}
+
+
+def _not_asked(trouble: Exception) -> None:
+    log.warning("work_not_asked_for_yet", exc_info=_defect(trouble))
+
+
+def _troubled(trouble: Exception) -> None:
+    log.warning("retrieval_with_less", extra={"cause": str(trouble) or type(trouble).__name__})
+
+
+def _not_kept(trouble: Exception) -> None:
+    log.warning("knowledge_not_kept_up_yet", exc_info=_defect(trouble))
+
+
+def _defect(trouble: Exception) -> Exception | None:
+    """An outage needs no traceback."""
+    return None if isinstance(trouble, DomainError | TimeoutError) else trouble
