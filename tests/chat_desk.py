@@ -22,6 +22,7 @@ from application.model_places import ModelPlaces
 from application.models import ModelCatalogue
 from application.paging import Window
 from application.ports.run_signals import RunSignals
+from application.retrieval import RetrieveKnowledge
 from application.run_closing import CloseAbandoned, KeepAnswer
 from application.run_control import FollowRun, ShowRun, StopRun
 from application.run_readers import Followed
@@ -61,6 +62,7 @@ class ChatDesk:
     crashes: list[BaseException] = field(default_factory=list)
     troubles: list[Exception] = field(default_factory=list)
     spec: ModelSpec = ModelSpec(ModelId("scripted"), Provider.OFFLINE, "scripted")
+    knowledge: RetrieveKnowledge | None = None
 
     def __post_init__(self) -> None:
         transactions, clock, registry = self.transactions, self.clock, self.registry
@@ -83,6 +85,7 @@ class ChatDesk:
                 self.attachments,
                 AgentLoop(4, 5),
                 self.places,
+                self.knowledge,
             ),
             registry,
             self.keep,
