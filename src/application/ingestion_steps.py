@@ -140,14 +140,25 @@ async def emptied(transactions: Transactions, file: KnowledgeFile, then: Knowled
     A file without a plan gets no chunk, so none comes in between, whoever works on it. Where this breaks off, the
     next try goes on: the file is in PROCESS until the end.
     """
-    left = True
+    file_id, left = file.knowledge_file_id, True
+    async with transactions.begin() as tx:
+        # Recording locks the row: who looks then sees what stays.
+        held = await tx.knowledge_files.record(file.without_plan(then.updated_at))
+        stored = await tx.knowledge_files.at_work(file_id) if held else None
+        if stored is None:
+            raise Overtaken
+        if not stored.chunks:
+            await tx.knowledge_files.record(then)
+            return
     while left:
         async with transactions.begin() as tx:
-            if not await tx.knowledge_files.record(file.without_plan(then.updated_at)):
+            # The removal comes first: it locks the base, as storing does, and only then the file's row is touched.
+            left = await tx.chunks.remove_of_file(file_id, REMOVED_AT_ONCE) > 0
+            stored = await tx.knowledge_files.at_work(file_id)
+            if stored is None or stored.plan is not None:
                 raise Overtaken
-            left = await tx.chunks.remove_of_file(file.knowledge_file_id, REMOVED_AT_ONCE) > 0
-            if not left:
-                await tx.knowledge_files.record(then)
+            if not left and not await tx.knowledge_files.record(then):
+                raise Overtaken
 
 
 def _new_chunks(start: int, batch: Sequence[Chunk]) -> list[NewChunk]:
