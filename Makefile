@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet $(UPGRADE)
 
-.PHONY: serve install dev ocr test check format bench soak fuzz lock clean help
+.PHONY: serve install dev ocr test check format bench evaluate soak fuzz lock clean help
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -44,6 +44,9 @@ format: dev ## put code into the house format
 
 bench: dev ## measure: CPU a token, first token, requests a second
 	@$(BIN)/python bench/run.py $(ARGS)
+
+evaluate: dev ## measure retrieval: do questions find their answers in Debian's manuals?
+	@$(BIN)/python bench/retrieval.py $(ARGS)
 
 soak: dev ## cut, kill and restart for minutes: does every client get its whole answer?
 	@$(BIN)/python bench/cuts.py $(ARGS)
