@@ -13,15 +13,20 @@ from domain.conversation import Image, UserTurn, request_tokens
 from domain.documents import ParsedDocument
 from domain.errors import ModelError
 from domain.files import Attachment, FileKind
-from domain.ids import AgentId, FileId, ModelId, UserId
+from domain.ids import AgentId, FileId, KnowledgeFileId, KnowledgeId, ModelId, UserId
 from domain.messages import Exchange
 from domain.models import ModelSpec, Provider
+from domain.retrieval import Passage
 from stored import NOW
 from unit.documents_strategies import attached
 
 AGENT = Agent.create(AgentId("a"), UserId("u"), AgentDraft(name="Ada"), NOW)
 PICTURE = Image("image/png", b"png")
 FILE = Attachment(FileId("f"), "old.pdf", FileKind.PDF, 3)
+found_passages = st.builds(
+    lambda text: Passage(text, 0.5, KnowledgeId("k"), KnowledgeFileId("f"), "a.pdf", 1, 0, len(text)),
+    st.text(min_size=1, max_size=300) | st.sampled_from(["word " * 2000, "</knowledge>" * 99]),
+)
 pasts = st.lists(st.builds(Exchange, st.text(max_size=200), st.text(max_size=200)), max_size=4)
 
 
@@ -37,11 +42,23 @@ def document(text: str, *, earlier: bool = False) -> AttachedDocument:
     return AttachedDocument("long.txt", ParsedDocument(text), earlier)
 
 
-@given(st.integers(1000, 20_000), pasts, st.lists(attached, max_size=4), st.integers(0, 2), st.integers(0, 5))
+@given(
+    st.integers(1000, 20_000),
+    pasts,
+    st.lists(attached, max_size=4),
+    st.integers(0, 2),
+    st.integers(0, 5),
+    st.none() | st.lists(found_passages, max_size=5),
+)
 def test_the_prompt_fits_the_window(
-    window: int, past: list[Exchange], several: list[AttachedDocument], pictures: int, before: int
+    window: int,
+    past: list[Exchange],
+    several: list[AttachedDocument],
+    pictures: int,
+    before: int,
+    found: list[Passage] | None,
 ) -> None:
-    """Whatever is attached, unless what can't be left out is refused."""
+    """Whatever is attached and found, unless what can't be left out is refused."""
     now, then = [one for one in several if not one.earlier], [one for one in several if one.earlier]
     asked = Attached((FILE,), list(now), [none] * len(now), [PICTURE] * pictures)
     earlier = Attached((), list(then), [none] * len(then), [PICTURE] * before)
@@ -49,7 +66,7 @@ def test_the_prompt_fits_the_window(
         refuse_too_much(spec(window), AGENT, "Why?", asked)
     except ModelError as refusal:
         assume(refusal.code != "context_too_long")
-    prompt = compose(spec(window), AGENT, past, "Why?", (), asked, earlier)
+    prompt = compose(spec(window), AGENT, past, "Why?", (), asked, earlier, found)
     assert request_tokens(prompt.request) <= window
 
 
@@ -103,3 +120,17 @@ def test_images_of_earlier_questions_go_along_while_there_is_room() -> None:
     assert isinstance(narrow, UserTurn)
     assert len(wide.images) == 6
     assert 1 <= len(narrow.images) < 6
+
+
+def test_knowledge_leaves_room_for_documents_and_history() -> None:
+    past = [Exchange("What was said before?", "This was said before.")]
+    asked = Attached(documents=[document("paper " * 20_000)])
+    found = [Passage("passage " * 5_000, 0.5, KnowledgeId("k"), KnowledgeFileId("f"), "a.pdf", 1, 0, 40_000)]
+    prompt = compose(spec(8000), AGENT, past, "Why?", (), asked, Attached(), found)
+    assert prompt.request.turns[0] == UserTurn("What was said before?")
+    last = prompt.request.turns[-1]
+    assert isinstance(last, UserTurn)
+    assert last.text.index("</knowledge>") < last.text.index("<attachments>") < last.text.index("Why?")
+    assert last.text.count("passage ") > 500
+    assert last.text.count("paper ") > 500
+    assert len(prompt.passages) == 1
