@@ -37,8 +37,13 @@ async def looked_at(url: str, look: Callable[[Connection], Any]) -> Any:
     return found
 
 
+TERMS = re.compile("chunk_terms(_[a-z]+)?")
+"""Made in the dialect's own words, on SQLite with tables behind it."""
+
+
 def table_names(connection: Connection) -> set[str]:
-    return set(inspect(connection).get_table_names()) - {"alembic_version"}
+    names = set(inspect(connection).get_table_names()) - {"alembic_version"}
+    return {name for name in names if not TERMS.fullmatch(name)}
 
 
 async def test_up_down_and_up_again(empty_database_url: str) -> None:
@@ -66,7 +71,8 @@ def test_the_newest_schema_is_the_last_migration() -> None:
 
 async def test_the_migrated_schema_is_that_of_the_tables(database_url: str) -> None:
     def differences(connection: Connection) -> list[Any]:
-        return compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata)
+        ours = {"compare_type": True, "include_name": lambda name, kind, _: kind != "table" or name in metadata.tables}
+        return compare_metadata(MigrationContext.configure(connection, opts=ours), metadata)
 
     assert await looked_at(database_url, differences) == []
 

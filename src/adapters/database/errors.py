@@ -21,6 +21,11 @@ _CONFLICTS: Final[dict[str, tuple[str, str, str | None]]] = {
     "dialogs_pk": ("dialog_exists", "You have a dialog of this id: choose another.", "dialog_id"),
     "runs_open": ("dialog_busy", "An answer is being written in this dialog: wait for its end or stop it.", None),
     "messages_order": ("dialog_busy", "An answer is being written in this dialog: wait for its end or stop it.", None),
+    "knowledge_bases_name": (
+        "knowledge_name_taken",
+        "You have a knowledge base of this name: choose another.",
+        "knowledge_name",
+    ),
     "runs_key": ("idempotency_key_taken", "A request with this Idempotency-Key is under way.", None),
 }
 

@@ -4,16 +4,24 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Final
+from pathlib import Path
+from typing import Final, Literal
 
 from sqlalchemy import Integer, func, literal_column, select
 
 from adapters.database.agents import AgentRows
 from adapters.database.api_keys import ApiKeyRows
+from adapters.database.chunk_statements import VectorStatements
+from adapters.database.chunk_tables import chunk_vectors
+from adapters.database.chunks import ChunkRows
 from adapters.database.columns import Moment
 from adapters.database.dialogs import DialogRows
-from adapters.database.engine import Database, Gate, open_database
+from adapters.database.engine import Database, Gate, open_database, sqlite_file
 from adapters.database.files import FileRows
+from adapters.database.knowledge_bases import KnowledgeBaseRows
+from adapters.database.knowledge_files import KnowledgeFileRows
+from adapters.database.lexical_on_postgres import PostgresLexicalIndex
+from adapters.database.lexical_on_sqlite import SqliteLexicalIndex
 from adapters.database.login_failures import LoginFailureRows
 from adapters.database.messages import MessageRows
 from adapters.database.readings import ReadingRows
@@ -22,6 +30,7 @@ from adapters.database.runs import RunRows
 from adapters.database.session import Lane, OpenTransaction, Session, SingleStatements
 from adapters.database.users import UserRows
 from application.ports.files import Files, Readings
+from application.ports.knowledge import Chunks, KnowledgeBases, KnowledgeFiles
 from application.ports.persistence import (
     Agents,
     ApiKeys,
@@ -37,6 +46,7 @@ from application.ports.runs import Runs
 _PING: Final = select(literal_column("1", Integer))
 _NOW: Final = select(func.clock_timestamp(type_=Moment))
 PATIENCE_SECONDS: Final = 10.0
+EMBEDDED_VECTORS: Final = VectorStatements.of(chunk_vectors)
 
 
 class Repositories:
@@ -45,8 +55,11 @@ class Repositories:
     __slots__ = (
         "agents",
         "api_keys",
+        "chunks",
         "dialogs",
         "files",
+        "knowledge",
+        "knowledge_files",
         "login_failures",
         "messages",
         "readings",
@@ -55,7 +68,7 @@ class Repositories:
         "users",
     )
 
-    def __init__(self, session: Session, dialect: str) -> None:
+    def __init__(self, session: Session, dialect: str, vectors: VectorStatements) -> None:
         self.users: Users = UserRows(session)
         self.refresh_tokens: RefreshTokens = RefreshTokenRows(session)
         self.api_keys: ApiKeys = ApiKeyRows(session)
@@ -66,28 +79,46 @@ class Repositories:
         self.runs: Runs = RunRows(session, dialect)
         self.files: Files = FileRows(session, dialect)
         self.readings: Readings = ReadingRows(session, dialect)
+        self.knowledge: KnowledgeBases = KnowledgeBaseRows(session, vectors.switch)
+        self.knowledge_files: KnowledgeFiles = KnowledgeFileRows(session, dialect)
+        self.chunks: Chunks = ChunkRows(session, dialect, vectors)
 
 
 class DatabaseTransactions:
     """The Transactions port. Close it with `aclose`."""
 
-    def __init__(self, database: Database, *, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        patience: float = PATIENCE_SECONDS,
+        vectors: VectorStatements = EMBEDDED_VECTORS,
+        sqlite: Path | None = None,
+    ) -> None:
         self.database = database
+        self._vectors = vectors
+        self._sqlite = sqlite
+        self._lexical: SqliteLexicalIndex | PostgresLexicalIndex | None = None
         self._writers = Gate(database.writers, patience)
         self._single_statements = single_statements(database, self._writers, patience)
-        self._singles = Repositories(self._single_statements, database.dialect)
+        self._singles = Repositories(self._single_statements, database.dialect, vectors)
         self._ending: set[asyncio.Task[None]] = set()
 
     @classmethod
-    def open(cls, url: str, *, pool_size: int = 10) -> "DatabaseTransactions":
-        return cls(open_database(url, pool_size=pool_size))
+    def open(
+        cls, url: str, *, pool_size: int = 10, vectors: Literal["embedded", "pgvector"] = "embedded"
+    ) -> "DatabaseTransactions":
+        """`vectors` says in which table the vectors of chunks are kept; that of pgvector must have been made."""
+        database = open_database(url, pool_size=pool_size)
+        file = sqlite_file(url) if database.dialect == "sqlite" else None
+        return cls(database, vectors=_vectors_in(vectors), sqlite=file)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Transaction]:
         await self._writers.enter()
         session = OpenTransaction(self.database.writer, self.database.run)
         try:
-            yield Repositories(session, self.database.dialect)
+            yield Repositories(session, self.database.dialect, self._vectors)
             await session.commit()
         except BaseException:
             # A task of its own: the caller may be cancelled, even again and again, and the connection must come back.
@@ -108,6 +139,16 @@ class DatabaseTransactions:
     async def autocommit(self) -> AsyncIterator[Transaction]:
         yield self._singles
 
+    def lexical(self) -> SqliteLexicalIndex | PostgresLexicalIndex:
+        """The LexicalIndex port; it is closed with the transactions."""
+        if self._lexical is None:
+            self._lexical = (
+                PostgresLexicalIndex(self._single_statements)
+                if self._sqlite is None
+                else SqliteLexicalIndex(self._sqlite)
+            )
+        return self._lexical
+
     async def now(self) -> datetime:
         """The SharedClock port. With SQLite there is one machine, and its clock."""
         if self.database.dialect == "sqlite":
@@ -121,6 +162,8 @@ class DatabaseTransactions:
 
     async def aclose(self) -> None:
         await asyncio.gather(*self._ending, return_exceptions=True)
+        if self._lexical is not None:
+            await self._lexical.aclose()
         await self.database.aclose()
 
 
@@ -129,3 +172,12 @@ def single_statements(database: Database, writers: Gate, patience: float) -> Sin
     shared = database.reader is database.writer
     reads = writes if shared else Lane(database.reader, Gate(database.readers, patience))
     return SingleStatements(reads, writes, database.run)
+
+
+def _vectors_in(kind: Literal["embedded", "pgvector"]) -> VectorStatements:
+    if kind == "embedded":
+        return EMBEDDED_VECTORS
+    # Loaded by those alone who use it.
+    from adapters.database.pgvector_table import chunk_embeddings
+
+    return VectorStatements.of(chunk_embeddings)

@@ -1,0 +1,159 @@
+"""What is said to the database about chunks.
+
+On Postgres whoever writes holds the base first, then the file: so nobody waits in a circle, and the chunks of a base
+are numbered in the order in which they can be seen.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Delete,
+    Integer,
+    Select,
+    Table,
+    Text,
+    Update,
+    and_,
+    bindparam,
+    cast,
+    delete,
+    exists,
+    func,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from adapters.database.chunk_tables import CHUNK_ID, chunks
+from adapters.database.columns import Moment
+from adapters.database.knowledge_bases import BASE_IS_MINE, BASE_IS_THERE
+from adapters.database.knowledge_files import AT_WORK, FILE_IS
+from adapters.database.owners import LIMIT, beside_owner
+from adapters.database.tables import knowledge_bases, knowledge_files
+
+_FILE: Final = bindparam("file", type_=Text)
+_BASE: Final = bindparam("id", type_=Text)
+_MODEL: Final = bindparam("of_model", type_=Text)
+_AMONG: Final = chunks.c.chunk_id.in_(bindparam("ids", type_=CHUNK_ID, expanding=True))
+_BASE_IS: Final = knowledge_bases.c.knowledge_id == _BASE
+
+HOLD_BASE: Final = select(knowledge_bases.c.knowledge_id).where(_BASE_IS, BASE_IS_THERE).with_for_update()
+HOLD_FILE: Final = (
+    select(knowledge_files.c.knowledge_file_id)
+    .where(
+        FILE_IS,
+        AT_WORK,
+        _BASE_IS,
+        knowledge_files.c.generation == bindparam("begun", type_=Integer),
+        knowledge_files.c.plan.is_not_distinct_from(bindparam("cut_by", type_=Text)),
+    )
+    .with_for_update(of=knowledge_files)
+)
+ORDINALS: Final = select(chunks.c.ordinal).where(
+    chunks.c.knowledge_file_id == _FILE,
+    chunks.c.ordinal >= bindparam("first", type_=Integer),
+    chunks.c.ordinal <= bindparam("last", type_=Integer),
+)
+ADD: Final = {
+    "sqlite": sqlite.insert(chunks).on_conflict_do_nothing().returning(chunks.c.chunk_id, chunks.c.ordinal),
+    "postgresql": postgresql.insert(chunks).on_conflict_do_nothing().returning(chunks.c.chunk_id, chunks.c.ordinal),
+}
+GROW: Final = update(knowledge_bases).where(_BASE_IS).values(grown=knowledge_bases.c.grown + 1)
+
+_stored: Final = select(func.count()).where(chunks.c.knowledge_file_id == _FILE).scalar_subquery()
+ADVANCE: Final = (
+    update(knowledge_files)
+    .where(FILE_IS)
+    .values(
+        chunks=_stored,
+        stage=bindparam("new_stage", type_=Text),
+        updated_at=bindparam("now", type_=Moment),
+    )
+)
+COUNT_OF_FILE: Final = update(knowledge_files).where(FILE_IS).values(chunks=_stored)
+
+_SHRINK: Final = update(knowledge_bases).values(shrunk=knowledge_bases.c.shrunk + 1)
+SHRINK: Final = _SHRINK.where(_BASE_IS)
+SHRINK_BASE: Final = _SHRINK.where(_BASE_IS, exists().where(chunks.c.knowledge_id == _BASE))
+SHRINK_BASE_OF_FILE: Final = _SHRINK.where(
+    knowledge_bases.c.knowledge_id
+    == select(chunks.c.knowledge_id).where(chunks.c.knowledge_file_id == _FILE).limit(1).scalar_subquery()
+)
+_portion: Final = select(chunks.c.chunk_id).limit(LIMIT)
+REMOVE_OF_FILE: Final = delete(chunks).where(
+    chunks.c.chunk_id.in_(_portion.where(chunks.c.knowledge_file_id == _FILE).order_by(chunks.c.ordinal.desc()))
+)
+REMOVE_OF_BASE: Final = delete(chunks).where(
+    chunks.c.chunk_id.in_(_portion.where(chunks.c.knowledge_id == _BASE).order_by(chunks.c.chunk_id))
+)
+
+_file_is: Final = knowledge_files.c.knowledge_file_id == chunks.c.knowledge_file_id
+SHOWN: Final = beside_owner(
+    select(
+        chunks.c.chunk_id,
+        chunks.c.knowledge_id,
+        chunks.c.knowledge_file_id,
+        chunks.c.ordinal,
+        knowledge_files.c.name,
+        chunks.c.content,
+        chunks.c.page,
+        chunks.c.begins,
+        chunks.c.ends,
+    )
+    .where(
+        _AMONG,
+        _file_is,
+        knowledge_files.c.knowledge_id == knowledge_bases.c.knowledge_id,
+        knowledge_files.c.removed_at.is_(None),
+        BASE_IS_MINE,
+    )
+    .subquery()
+)
+COUNT: Final = select(cast(func.coalesce(func.sum(knowledge_files.c.chunks), 0), BigInteger)).where(
+    knowledge_files.c.knowledge_id.in_(bindparam("ids", type_=Text, expanding=True))
+)
+STILL_THERE: Final = (
+    select(chunks.c.chunk_id)
+    .where(_AMONG, chunks.c.knowledge_id == _BASE)
+    .order_by(chunks.c.chunk_id)
+    .with_for_update(key_share=True, read=True)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class VectorStatements:
+    """Those that name the table of the vectors."""
+
+    add: dict[str, Any]
+    lacking: Select[Any]
+    remove: Delete
+    switch: Update
+
+    @classmethod
+    def of(cls, table: Table) -> "VectorStatements":
+        mine = and_(table.c.chunk_id == chunks.c.chunk_id, table.c.model == _MODEL)
+        lacking = (
+            select(chunks.c.chunk_id, chunks.c.content, chunks.c.headings, knowledge_files.c.name)
+            .where(_file_is, chunks.c.knowledge_id == _BASE, ~exists().where(mine))
+            .where(chunks.c.chunk_id > bindparam("after", type_=CHUNK_ID))
+            .order_by(chunks.c.chunk_id)
+            .limit(LIMIT)
+        )
+        others = (
+            select(table.c.chunk_id, table.c.model)
+            .where(table.c.knowledge_id == _BASE, table.c.model != _MODEL)
+            .limit(LIMIT)
+        )
+        lacks_one = exists().where(chunks.c.knowledge_id == knowledge_bases.c.knowledge_id, ~exists().where(mine))
+        return cls(
+            {
+                "sqlite": sqlite.insert(table).on_conflict_do_nothing(),
+                "postgresql": postgresql.insert(table).on_conflict_do_nothing(),
+            },
+            lacking,
+            delete(table).where(tuple_(table.c.chunk_id, table.c.model).in_(others)),
+            update(knowledge_bases).where(_BASE_IS, BASE_IS_THERE, ~lacks_one).values(model=_MODEL),
+        )

@@ -1,0 +1,214 @@
+"""Knowledge bases: their owner's, and those that are gone, until what was in them has gone too."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Integer,
+    Text,
+    Update,
+    and_,
+    bindparam,
+    cast,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    null,
+    or_,
+    select,
+    text,
+    update,
+)
+
+from adapters.database.chunk_tables import chunks
+from adapters.database.columns import Moment
+from adapters.database.owners import (
+    LIMIT,
+    OWNER,
+    beside_owner,
+    newest_first,
+    owned_row,
+    owned_rows,
+    refuse_missing,
+    window_values,
+)
+from adapters.database.session import Rows, Session
+from adapters.database.tables import GONE, agents, knowledge_bases, knowledge_files
+from application.paging import Window
+from domain.ids import KnowledgeId, UserId
+from domain.knowledge import KnowledgeBase
+from domain.text import search_key
+
+BASE_IS: Final = knowledge_bases.c.knowledge_id == bindparam("id", type_=Text)
+BASE_IS_THERE: Final = and_(knowledge_bases.c.user_id.is_not(None), knowledge_bases.c.removed_at.is_(None))
+BASE_IS_MINE: Final = and_(knowledge_bases.c.user_id == OWNER, knowledge_bases.c.removed_at.is_(None))
+NOW: Final = bindparam("now", type_=Moment)
+_AMONG: Final = knowledge_bases.c.knowledge_id.in_(bindparam("ids", type_=Text, expanding=True))
+
+_NAMES: Final = ("knowledge_id", "user_id", "name", "description", "created_at", "updated_at", "model")
+_COLUMNS: Final = [knowledge_bases.c[name] for name in _NAMES]
+_live_files: Final = (
+    knowledge_files.c.knowledge_id == knowledge_bases.c.knowledge_id,
+    knowledge_files.c.removed_at.is_(None),
+)
+_NUMBER: Final = select(func.count()).where(*_live_files).scalar_subquery().label("files")
+_SIZE: Final = (
+    select(cast(func.coalesce(func.sum(knowledge_files.c.size), 0), BigInteger))
+    .where(*_live_files)
+    .scalar_subquery()
+    .label("size")
+)
+_SHOWN: Final = select(*_COLUMNS, _NUMBER, _SIZE)
+_BARE: Final = select(
+    *_COLUMNS, literal_column("0", Integer).label("files"), literal_column("0", Integer).label("size")
+)
+
+_ADD: Final = insert(knowledge_bases)
+_GET: Final = beside_owner(_SHOWN.where(BASE_IS_MINE, BASE_IS).subquery())
+_LIST: Final = newest_first(_SHOWN.where(BASE_IS_MINE), knowledge_bases, "knowledge_id")
+_THESE: Final = beside_owner(_BARE.where(BASE_IS_MINE, _AMONG).subquery())
+# In a transaction they stay until its end: whoever links them to an agent and whoever removes them take turns.
+_HELD: Final = (
+    _BARE.where(BASE_IS_MINE, _AMONG)
+    .order_by(knowledge_bases.c.knowledge_id)
+    .with_for_update(read=True, of=knowledge_bases)
+)
+_SAVE: Final = (
+    update(knowledge_bases)
+    .where(BASE_IS_MINE, BASE_IS)
+    .values(
+        {
+            column: bindparam(f"new_{column}", type_=knowledge_bases.c[column].type)
+            for column in ("name", "name_key", "description", "updated_at")
+        }
+    )
+)
+# Its name is free again: a key of NULL is like no other.
+_REMOVE: Final = (
+    update(knowledge_bases)
+    .where(BASE_IS_MINE, BASE_IS)
+    .values(removed_at=NOW, name_key=null(), shrunk=knowledge_bases.c.shrunk + 1)
+)
+_LINKED: Final = (
+    select(agents.c.agent_id, agents.c.knowledge_ids)
+    .where(agents.c.user_id == OWNER, agents.c.knowledge_ids != "[]")
+    .order_by(agents.c.agent_id)
+    .with_for_update(key_share=True)
+)
+# Another version, so that nobody who read the agent before can write the reference again.
+_UNLINK: Final = (
+    update(agents)
+    .where(agents.c.agent_id == bindparam("agent", type_=Text))
+    .values(knowledge_ids=bindparam("left", type_=Text), version=agents.c.version + 1, updated_at=NOW)
+)
+_REMOVED: Final = (
+    select(knowledge_bases.c.knowledge_id).where(text(GONE)).order_by(knowledge_bases.c.knowledge_id).limit(LIMIT)
+)
+_IS_GONE: Final = or_(knowledge_bases.c.user_id.is_(None), knowledge_bases.c.removed_at.is_not(None))
+_FORGETTABLE: Final = (
+    select(knowledge_bases.c.knowledge_id)
+    .where(BASE_IS, _IS_GONE, ~exists().where(chunks.c.knowledge_id == knowledge_bases.c.knowledge_id))
+    .with_for_update(of=knowledge_bases)
+)
+_FORGET_FILES: Final = delete(knowledge_files).where(knowledge_files.c.knowledge_id == bindparam("id", type_=Text))
+_FORGET: Final = delete(knowledge_bases).where(BASE_IS)
+_MODEL: Final = bindparam("other", type_=Text)
+_OF_OTHER_MODELS: Final = (
+    select(knowledge_bases.c.knowledge_id)
+    .where(
+        BASE_IS_THERE,
+        or_(knowledge_bases.c.model.is_(None), knowledge_bases.c.model != _MODEL),
+        knowledge_bases.c.knowledge_id > bindparam("after", type_=Text),
+    )
+    .order_by(knowledge_bases.c.knowledge_id)
+    .limit(LIMIT)
+)
+
+_ids_of: Final = msgspec.json.Decoder(tuple[str, ...]).decode
+
+
+class KnowledgeBaseRows:
+    __slots__ = ("_session", "_switching")
+
+    def __init__(self, session: Session, switching: Update) -> None:
+        self._session = session
+        self._switching = switching
+
+    async def add(self, base: KnowledgeBase) -> None:
+        await self._session.affected(_ADD, _from_base(base))
+
+    async def get(self, knowledge_id: KnowledgeId, *, owner: UserId) -> KnowledgeBase:
+        values = {"owner": owner, "id": knowledge_id}
+        return _to_base(await owned_row(self._session, _GET, values, "knowledge", knowledge_id))
+
+    async def list(self, window: Window, *, owner: UserId) -> Sequence[KnowledgeBase]:
+        return [_to_base(row) for row in await owned_rows(self._session, _LIST, window_values(window, owner))]
+
+    async def these(self, knowledge_ids: Sequence[KnowledgeId], *, owner: UserId) -> Sequence[KnowledgeBase]:
+        values = {"owner": owner, "ids": [*knowledge_ids]}
+        rows: Rows = () if self._session.alone else await self._session.rows(_HELD, values)
+        return [_to_base(row) for row in rows or await owned_rows(self._session, _THESE, values)]
+
+    async def save(self, base: KnowledgeBase) -> None:
+        values = {
+            "owner": base.user_id,
+            "id": base.knowledge_id,
+            "new_name": base.name,
+            "new_name_key": search_key(base.name),
+            "new_description": base.description,
+            "new_updated_at": base.updated_at,
+        }
+        if not await self._session.affected(_SAVE, values):
+            await refuse_missing(self._session, base.user_id, "knowledge", base.knowledge_id)
+
+    async def remove(self, knowledge_id: KnowledgeId, now: datetime, *, owner: UserId) -> None:
+        if not await self._session.together(partial(_remove, id=knowledge_id, now=now, owner=owner)):
+            await refuse_missing(self._session, owner, "knowledge", knowledge_id)
+
+    async def removed(self, limit: int) -> Sequence[KnowledgeId]:
+        return [row[0] for row in await self._session.rows(_REMOVED, {"row_limit": limit})]
+
+    async def forget(self, knowledge_id: KnowledgeId) -> bool:
+        return await self._session.together(partial(_forget, id=knowledge_id))
+
+    async def of_other_models(self, model: str, limit: int, after: KnowledgeId | None = None) -> Sequence[KnowledgeId]:
+        values = {"other": model, "row_limit": limit, "after": after or ""}
+        return [row[0] for row in await self._session.rows(_OF_OTHER_MODELS, values)]
+
+    async def switch(self, knowledge_id: KnowledgeId, model: str) -> bool:
+        return bool(await self._session.affected(self._switching, {"id": knowledge_id, "of_model": model}))
+
+
+def _remove(connection: Connection, **values: Any) -> bool:
+    """Statement after statement: only so the second sees the links of whoever held the base until now."""
+    if not connection.execute(_REMOVE, values).rowcount:
+        return False
+    for agent_id, stored in connection.execute(_LINKED, values).fetchall():
+        links = _ids_of(stored)
+        if values["id"] in links:
+            left = msgspec.json.encode([link for link in links if link != values["id"]]).decode()
+            connection.execute(_UNLINK, {"agent": agent_id, "left": left, "now": values["now"]})
+    return True
+
+
+def _forget(connection: Connection, **values: Any) -> bool:
+    if not connection.execute(_FORGETTABLE, values).fetchall():
+        return False
+    connection.execute(_FORGET_FILES, values)
+    return bool(connection.execute(_FORGET, values).rowcount)
+
+
+def _to_base(row: Any) -> KnowledgeBase:
+    return KnowledgeBase(*row)
+
+
+def _from_base(base: KnowledgeBase) -> dict[str, Any]:
+    fields = {name: getattr(base, name) for name in _NAMES}
+    return {**fields, "name_key": search_key(base.name), "removed_at": None, "grown": 0, "shrunk": 0}

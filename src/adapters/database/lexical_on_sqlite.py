@@ -1,0 +1,116 @@
+"""The LexicalIndex on SQLite: FTS5 over our own terms, asked in threads, so that the event loop goes on."""
+
+import asyncio
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Engine, text
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+
+from adapters.database.engine import sqlite_engine
+from adapters.database.errors import FAILURES
+from adapters.database.lexemes import ENOUGH, asked, lexeme
+from adapters.database.session import Attempts, refuse
+from domain.ids import ChunkId, KnowledgeId
+from domain.retrieval import Hit
+
+_AT_ONCE: Final = 2
+_REPEATED: Final = 50
+"""More often than this a term counts no more."""
+
+_ADD: Final = text("INSERT INTO chunk_terms (rowid, terms, scope) VALUES (:chunk, :terms, :scope)")
+_HELD: Final = text("SELECT count(*) FROM (SELECT 1 FROM chunk_terms WHERE chunk_terms MATCH :query LIMIT :enough)")
+# The scope weighs nothing: it is the same for all.
+_BEST: Final = text(
+    "SELECT chunk, score FROM (SELECT rowid AS chunk, -bm25(chunk_terms, 1.0, 0.0) AS score FROM chunk_terms "
+    "WHERE chunk_terms MATCH :query LIMIT :most) ORDER BY score DESC, chunk LIMIT :row_limit"
+)
+
+
+def add_terms(connection: Connection, knowledge_id: str, terms: Mapping[ChunkId, Mapping[str, int]]) -> None:
+    rows = [
+        {
+            "chunk": chunk_id,
+            "terms": " ".join(" ".join([one] * min(count, _REPEATED)) for one, count in found.items()),
+            "scope": lexeme(knowledge_id),
+        }
+        for chunk_id, found in terms.items()
+    ]
+    connection.execute(_ADD, rows)
+
+
+class SqliteLexicalIndex:
+    """Each thread has a connection of its own, which only reads. Close it with `aclose`."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="lexical")
+        self._own = threading.local()
+        self._engines: list[Engine] = []
+
+    async def search(self, terms: Sequence[str], knowledge_ids: Sequence[KnowledgeId], limit: int) -> Sequence[Hit]:
+        wanted = asked(terms)
+        if not wanted or not knowledge_ids or limit < 1:
+            return ()
+        scope = " OR ".join(f'"{lexeme(one)}"' for one in dict.fromkeys(knowledge_ids))
+        attempts: Attempts | None = None
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                try:
+                    return await loop.run_in_executor(self._threads, self._search, wanted, scope, limit)
+                except DBAPIError as error:
+                    attempts = attempts or Attempts()
+                    if not await attempts.again(error):
+                        raise
+        except FAILURES as error:
+            refuse(error)
+
+    async def aclose(self) -> None:
+        await asyncio.to_thread(self._threads.shutdown)
+        for engine in self._engines:
+            engine.dispose()
+
+    def _search(self, wanted: Sequence[str], scope: str, limit: int) -> Sequence[Hit]:
+        with self._engine().connect() as connection:
+            kept = _rarest(connection, wanted, scope)
+            if not kept:
+                return ()
+            most = max(2 * ENOUGH, limit)
+            query = _holding(kept, scope)
+            rows = connection.execute(_BEST, {"query": query, "most": most, "row_limit": limit})
+            return [Hit(ChunkId(chunk), score) for chunk, score in rows]
+
+    def _engine(self) -> Engine:
+        engine: Engine | None = getattr(self._own, "engine", None)
+        if engine is None:
+            engine = self._own.engine = sqlite_engine(self._file, autocommit=True)
+            self._engines.append(engine)
+        return engine
+
+
+def _rarest(connection: Connection, wanted: Sequence[str], scope: str) -> list[str]:
+    """Those that are there, beginning with the rarest, while few chunks hold them: at least one."""
+    counts: dict[str, int] = {}
+    for one in wanted:
+        asking = {"query": _holding([one], scope), "enough": ENOUGH}
+        if found := connection.execute(_HELD, asking).scalar_one():
+            counts[one] = found
+    kept: list[str] = []
+    room = 2 * ENOUGH
+    for one in sorted(counts, key=lambda term: counts[term]):
+        room -= counts[one]
+        if kept and (room < 0 or (counts[one] >= ENOUGH and counts[kept[0]] < ENOUGH)):
+            break
+        kept.append(one)
+    return kept
+
+
+def _holding(wanted: Sequence[str], scope: str) -> str:
+    # Lexemes hold no quotes: nothing in them can end a string, or be an operator.
+    either = " OR ".join(f'"{one}"' for one in wanted)
+    return f"terms : ({either}) AND scope : ({scope})"
