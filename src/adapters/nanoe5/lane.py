@@ -59,6 +59,8 @@ class Lane:
             try:
                 return await self._ask(question)
             except (ChildFailed, OSError) as error:
+                if self._is_closed:
+                    raise _stopping() from None
                 log.warning("embedding_child_failed", extra={"reason": str(error), "child": self.pid})
                 await self._end()
                 if is_last:
