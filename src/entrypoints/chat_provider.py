@@ -21,6 +21,7 @@ from application.ports.clock import Clock, SharedClock
 from application.ports.persistence import Transactions
 from application.ports.run_signals import RunSignals
 from application.ports.tool_runner import ToolRunner
+from application.retrieval import RetrieveKnowledge
 from application.run_closing import CloseAbandoned, KeepAnswer
 from application.run_registry import RunRegistry
 from application.run_statistics import RunStatistics
@@ -112,10 +113,11 @@ class Chat(Provider):
         tools: Tools,
         attachments: OpenAttachments,
         places: ModelPlaces,
+        knowledge: RetrieveKnowledge,
         settings: Settings,
     ) -> Answering:
         loop = AgentLoop(settings.max_agent_turns, settings.tool_timeout_seconds)
-        return Answering(providers, tools, attachments, loop, places)
+        return Answering(providers, tools, attachments, loop, places, knowledge)
 
     @provide
     def start(
