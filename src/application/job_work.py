@@ -120,8 +120,6 @@ class _Shift:
 
     async def finish_rest(self) -> None:
         """What was taken before the stop, and nothing new."""
-        if self._taking is not None:
-            await asyncio.wait([self._taking], timeout=GIVING_BACK_SECONDS)
         while self._at_work:
             await _first(self._tasks)
 

@@ -18,6 +18,7 @@ from adapters.database.columns import Moment
 from adapters.database.dialogs import DialogRows
 from adapters.database.engine import Database, Gate, open_database, sqlite_file
 from adapters.database.files import FileRows
+from adapters.database.jobs import SqliteJobs
 from adapters.database.knowledge_bases import KnowledgeBaseRows
 from adapters.database.knowledge_files import KnowledgeFileRows
 from adapters.database.lexical_on_postgres import PostgresLexicalIndex
@@ -138,6 +139,10 @@ class DatabaseTransactions:
     @asynccontextmanager
     async def autocommit(self) -> AsyncIterator[Transaction]:
         yield self._singles
+
+    def jobs(self) -> SqliteJobs:
+        """The embedded queue, which takes over the jobs of an earlier process."""
+        return SqliteJobs(self._single_statements)
 
     def lexical(self) -> SqliteLexicalIndex | PostgresLexicalIndex:
         """The LexicalIndex port; it is closed with the transactions."""

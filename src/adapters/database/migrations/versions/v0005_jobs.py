@@ -1,0 +1,38 @@
+"""Jobs of the embedded queue."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from adapters.database.columns import Moment
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "jobs",
+        sa.Column("number", sa.Integer(), nullable=False, autoincrement=True),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("rank", sa.Integer(), nullable=False),
+        sa.Column("due", Moment(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("owner", sa.Text()),
+        sa.PrimaryKeyConstraint("number", name="jobs_pk"),
+        sqlite_autoincrement=True,
+    )
+    _create_index("jobs_waiting", ["kind", "subject", "generation"], unique=True)
+    _create_index("jobs_turn", ["rank", "number"], unique=False)
+
+
+def downgrade() -> None:
+    op.drop_table("jobs")
+
+
+def _create_index(name: str, columns: list[str], *, unique: bool) -> None:
+    waits = sa.text("owner IS NULL")
+    op.create_index(name, "jobs", columns, unique=unique, sqlite_where=waits, postgresql_where=waits)
