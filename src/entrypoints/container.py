@@ -65,7 +65,9 @@ class Adapters(Provider):
 
     @provide
     async def database(self, settings: Settings) -> AsyncIterator[DatabaseTransactions]:
-        transactions = DatabaseTransactions.open(settings.database_url.reveal(), pool_size=settings.pool_size)
+        transactions = DatabaseTransactions.open(
+            settings.database_url.reveal(), pool_size=settings.pool_size, vectors=settings.vector.kind or "embedded"
+        )
         yield transactions
         await transactions.aclose()
 

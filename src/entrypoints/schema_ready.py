@@ -16,6 +16,17 @@ async def bring_up_to_date(settings: Settings) -> None:
             await table.prepare()
         finally:
             await table.aclose()
+        await prepare_vectors(settings)
+
+
+async def prepare_vectors(settings: Settings) -> None:
+    """The extension, table and index that pgvector needs for the configured model. Raises Unavailable."""
+    if settings.vector.kind != "pgvector":
+        return
+    from adapters.database.pgvector_table import ensure_pgvector
+    from entrypoints.embedders import model_of
+
+    await ensure_pgvector(settings.database_url.reveal(), model_of(settings.embedding))
 
 
 async def prepare_database(settings: Settings) -> None:
@@ -26,3 +37,4 @@ async def prepare_database(settings: Settings) -> None:
         await schema.migrate(url)
     else:
         await schema.require_current(url)
+        await prepare_vectors(settings)

@@ -1,5 +1,6 @@
 """The whole application, with a client, on the database of the test: what asks for it runs on every database."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -10,11 +11,29 @@ from litestar import Litestar
 from litestar.testing import TestClient
 from sqlalchemy import Engine, event
 
+from adapters.database.engine import postgres_creator
+from adapters.jobs import PostgresJobs
 from entrypoints.main import create_app
 from entrypoints.settings import load_settings
 from http_answers import Client, Headers, Register
+from servers.postgres import Postgres
 
 PASSWORD = "test"
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: Postgres, postgres_template: str) -> str:
+    """With the tables of the queue."""
+    name = "template_http"
+    postgres.execute(f"CREATE DATABASE {name} TEMPLATE {postgres_template} STRATEGY file_copy")
+    asyncio.run(_prepare_jobs(postgres.url(name)))
+    return name
+
+
+async def _prepare_jobs(url: str) -> None:
+    jobs = PostgresJobs(postgres_creator(url))
+    await jobs.prepare()
+    await jobs.aclose()
 
 
 @pytest.fixture
@@ -34,6 +53,9 @@ def _server(database_url: str, tmp_path: Path) -> Litestar:
         "AGENTCHAT_DATABASE_URL": database_url,
         "AGENTCHAT_DATA_DIR": str(tmp_path / "data"),
         "AGENTCHAT_SECRET_KEYS": '["a-secret-of-the-tests-that-is-long-enough-0123456789"]',
+        "AGENTCHAT_EMBEDDING__KIND": "none",
+        "AGENTCHAT_VECTOR__KIND": "embedded",
+        "AGENTCHAT_INGESTION__IN_SERVER": "true",
     }
     return create_app(load_settings(variables, tmp_path))
 

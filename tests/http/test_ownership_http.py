@@ -13,24 +13,29 @@ USERS = st.sampled_from(["ann", "bob", "cho"])
 NAMES = st.sampled_from(["a", "A", "b", "ß", "SS", "100%", "_", "名字"])
 
 
+def holds(names: dict[str, str], name: str, but: str = "") -> bool:
+    return any(search_key(other) == search_key(name) for one, other in names.items() if one != but)
+
+
 def machine_of(client: Client, headers: dict[str, Headers]) -> type[RuleBasedStateMachine]:
     class Users(RuleBasedStateMachine):
-        """`agents` and `dialogs` are what the server must answer from."""
+        """`agents`, `dialogs` and `bases` are what the server must answer from."""
 
         agent_ids: Bundle[str] = Bundle("agent_ids")
         dialog_ids: Bundle[str] = Bundle("dialog_ids")
+        base_ids: Bundle[str] = Bundle("base_ids")
 
         def __init__(self) -> None:
             super().__init__()
             self.agents: dict[str, dict[str, str]] = {user: {} for user in headers}
             self.dialogs: dict[str, dict[str, str]] = {user: {} for user in headers}
+            self.bases: dict[str, dict[str, str]] = {user: {} for user in headers}
 
         def call(self, user: str, method: str, path: str, **body: Any) -> Any:
             return client.request(method, f"/api/v1{path}", json=body or None, headers=headers[user])
 
         def taken(self, user: str, name: str, but: str = "") -> bool:
-            mine = self.agents[user].items()
-            return any(search_key(other) == search_key(name) for agent_id, other in mine if agent_id != but)
+            return holds(self.agents[user], name, but)
 
         @rule(target=agent_ids, user=USERS, name=NAMES)
         def create_agent(self, user: str, name: str) -> str:
@@ -109,6 +114,47 @@ def machine_of(client: Client, headers: dict[str, Headers]) -> type[RuleBasedSta
             if self.mine(user, dialog_id, self.call(user, "DELETE", "/dialog", dialog_id=dialog_id)):
                 del self.dialogs[user][dialog_id]
 
+        @rule(target=base_ids, user=USERS, name=NAMES)
+        def create_base(self, user: str, name: str) -> str:
+            response = self.call(user, "POST", "/knowledge/create", knowledge_name=name)
+            if holds(self.bases[user], name):
+                assert code_of(response, 409) == "knowledge_name_taken"
+                return "nothing"
+            base_id: str = data_of(response)["knowledge_id"]
+            self.bases[user][base_id] = name
+            return base_id
+
+        @rule(user=USERS, base_id=base_ids, name=NAMES)
+        def rename_base(self, user: str, base_id: str, name: str) -> None:
+            response = self.call(user, "PUT", "/knowledge/update", knowledge_id=base_id, knowledge_name=name)
+            if base_id not in self.bases[user]:
+                assert code_of(response, 404) == "knowledge_not_found"
+            elif holds(self.bases[user], name, base_id):
+                assert code_of(response, 409) == "knowledge_name_taken"
+            else:
+                assert data_of(response)["name"] == name
+                self.bases[user][base_id] = name
+
+        @rule(user=USERS, base_id=base_ids)
+        def look_at_base(self, user: str, base_id: str) -> None:
+            shown = self.call(user, "GET", f"/knowledge/{base_id}")
+            files = self.call(user, "GET", f"/knowledge_file/select?knowledge_id={base_id}")
+            searched = self.call(user, "POST", "/knowledge/retrieval", knowledge_id=base_id, query="a")
+            if base_id in self.bases[user]:
+                assert data_of(shown)["name"] == self.bases[user][base_id]
+                assert data_of(files) == searched.json()["data"] == []
+            else:
+                assert {code_of(one, 404) for one in (shown, files, searched)} == {"knowledge_not_found"}
+
+        @rule(user=USERS, base_id=base_ids)
+        def delete_base(self, user: str, base_id: str) -> None:
+            response = self.call(user, "DELETE", "/knowledge/delete", knowledge_id=base_id)
+            if base_id in self.bases[user]:
+                data_of(response)
+                del self.bases[user][base_id]
+            else:
+                assert code_of(response, 404) == "knowledge_not_found"
+
         def mine(self, user: str, dialog_id: str, response: Any) -> bool:
             if dialog_id in self.dialogs[user]:
                 data_of(response)
@@ -124,6 +170,8 @@ def machine_of(client: Client, headers: dict[str, Headers]) -> type[RuleBasedSta
                 assert len({one["user_id"] for one in agents}) <= 1
                 dialogs = data_of(self.call(user, "GET", "/dialog/list"))
                 assert {one["dialog_id"]: one["name"] for one in dialogs} == self.dialogs[user]
+                bases = data_of(self.call(user, "GET", "/knowledge/select"))
+                assert {one["knowledge_id"]: one["name"] for one in bases} == self.bases[user]
 
         def teardown(self) -> None:
             for user in headers:
@@ -131,6 +179,8 @@ def machine_of(client: Client, headers: dict[str, Headers]) -> type[RuleBasedSta
                     data_of(self.call(user, "DELETE", "/agent", agent_id=agent_id))
                 for dialog_id in self.dialogs[user]:
                     data_of(self.call(user, "DELETE", "/dialog", dialog_id=dialog_id))
+                for base_id in self.bases[user]:
+                    data_of(self.call(user, "DELETE", "/knowledge/delete", knowledge_id=base_id))
 
     return Users
 
