@@ -13,7 +13,9 @@ from litestar import Litestar
 from application.agents import ListAgents
 from application.ask_once import AskOnce
 from application.file_upkeep import SweepFiles
+from application.knowledge_upkeep import KeepKnowledge
 from application.log_writer import LogWriter
+from application.ports.job_queue import JobQueue
 from application.ports.run_signals import RunSignals
 from application.run_closing import CloseAbandoned
 from application.run_registry import RunRegistry
@@ -27,6 +29,7 @@ from entrypoints.http.http_statistics import HttpStatistics
 from entrypoints.metrics_numbers import ServerNumbers
 from entrypoints.metrics_workers import WorkerPlace
 from entrypoints.settings import Settings, load_settings
+from entrypoints.worker import JobHandler
 
 END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 EAGER: Final = (Authenticate, AskOnce, LogIn, ListAgents, UploadFile, ServerNumbers)
@@ -41,13 +44,14 @@ def create_app(settings: Settings | None = None, place: WorkerPlace | None = Non
     """
     settings = settings or load_settings()
     secrets_of(settings)
-    statistics, drain = HttpStatistics(), Drain()
+    statistics, drain, stopping = HttpStatistics(), Drain(), asyncio.Event()
     container = make_container(settings, statistics, place)
-    beside = [_beside(container, settings)]
+    beside = [_beside(container, settings, stopping)]
     app = create_http_app(container, http_config(settings), drain, lifespan=beside, statistics=statistics)
 
     async def stop() -> None:
         drain.active = True
+        stopping.set()
         registry = await container.get(RunRegistry)
         grace = settings.shutdown_grace_seconds
         await asyncio.gather(registry.drain(grace), drain.answered(grace))
@@ -56,7 +60,9 @@ def create_app(settings: Settings | None = None, place: WorkerPlace | None = Non
     return app
 
 
-def _beside(container: AsyncContainer, settings: Settings) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+def _beside(
+    container: AsyncContainer, settings: Settings, stopping: asyncio.Event
+) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncGenerator[None, None]:
         for part in EAGER:
@@ -67,6 +73,8 @@ def _beside(container: AsyncContainer, settings: Settings) -> Callable[[Litestar
             while await (await container.get(CloseAbandoned))(END_OF_TIME):
                 pass
         keepers = {asyncio.create_task(work) for work in await _upkeep(container)}
+        if settings.ingestion.in_server:
+            keepers |= {asyncio.create_task(work) for work in await _jobs(container, settings, stopping)}
         place, numbers = await container.get(WorkerPlace), await container.get(ServerNumbers)
         try:
             async with place.answering(numbers.packed):
@@ -89,6 +97,15 @@ async def _upkeep(container: AsyncContainer) -> tuple[Coroutine[Any, Any, None],
     files = await container.get(SweepFiles)
     await alive.once()
     return alive.forever(), sweep.forever(), writer.forever(), signals.listen(), files.forever()
+
+
+async def _jobs(
+    container: AsyncContainer, settings: Settings, stopping: asyncio.Event
+) -> tuple[Coroutine[Any, Any, None], ...]:
+    """What `agentchat worker` does elsewhere."""
+    queue, handler = await container.get(JobQueue), await container.get(JobHandler)
+    keep = await container.get(KeepKnowledge)
+    return queue.work(handler, settings.ingestion.places, stop=stopping), keep.forever()
 
 
 def _settle_heap() -> None:
