@@ -1,15 +1,15 @@
 """Agents: made, changed, shown, searched and removed by their owner."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from application.models import ModelCatalogue
 from application.paging import Page, Position, Window
 from application.ports.clock import Clock
-from application.ports.persistence import Transactions
+from application.ports.persistence import Transaction, Transactions
 from domain.agents import Agent, AgentDraft
 from domain.errors import NotFound
-from domain.ids import AgentId, ToolId, UserId, new_id
+from domain.ids import AgentId, KnowledgeId, ToolId, UserId, new_id
 from domain.text import search_key
 
 
@@ -21,7 +21,7 @@ class AgentLinks:
     tools: Collection[ToolId]
 
     def check(self, draft: AgentDraft) -> None:
-        """Raises NotFound for the first model, tool, MCP server or knowledge that is not there for the caller."""
+        """Raises NotFound for the first model, tool or MCP server that is not there for the caller."""
         if draft.llm_id:
             self.models.answering(draft.llm_id)
         for tool_id in draft.tool_ids or ():
@@ -29,8 +29,20 @@ class AgentLinks:
                 raise NotFound("tool", tool_id)
         for server_id in draft.mcp_ids or ():
             raise NotFound("mcp_server", server_id)
-        for knowledge_id in draft.knowledge_ids or ():
-            raise NotFound("knowledge", knowledge_id)
+
+    async def settled(self, tx: Transaction, agent: Agent, named: Collection[str], owner: UserId) -> Agent:
+        """The agent as it may be saved in this transaction: with knowledge that is there, and stays until its end.
+
+        Raises NotFound for the first of `named` that is not the owner's. What else is gone was removed just now.
+        """
+        if not agent.knowledge_ids:
+            return agent
+        wanted = [KnowledgeId(one) for one in agent.knowledge_ids]
+        there = {base.knowledge_id for base in await tx.knowledge.these(wanted, owner=owner)}
+        for one in wanted:
+            if one not in there and one in named:
+                raise NotFound("knowledge", one)
+        return replace(agent, knowledge_ids=tuple(one for one in wanted if one in there))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +55,7 @@ class CreateAgent:
         agent = Agent.create(AgentId(new_id()), actor, draft, self.clock.now())
         self.links.check(draft.cleaned())
         async with self.transactions.begin() as tx:
+            agent = await self.links.settled(tx, agent, agent.knowledge_ids, actor)
             await tx.agents.add(agent)
         return agent
 
@@ -60,6 +73,7 @@ class ChangeAgent:
             agent = await tx.agents.get(agent_id, owner=actor)
             changed = agent.change(draft, self.clock.now(), expected_version=expected_version)
             self.links.check(draft.cleaned())
+            changed = await self.links.settled(tx, changed, draft.cleaned().knowledge_ids or (), actor)
             await tx.agents.save(changed)
         return changed
 

@@ -1,0 +1,340 @@
+"""A file in a base is read, cut, embedded and stored; what goes wrong is told, tried again, or final."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from adapters.database.transactions import DatabaseTransactions
+from adapters.scripted import ScriptedEmbedder, ScriptedEmbedders, embedding_failure, vector_of
+from application.ingestion import LONGEST_RETRY_AFTER
+from application.ingestion_steps import STORED_AT_ONCE
+from application.ports.job_queue import Again
+from domain.chunking import ChunkSize, chunks
+from domain.documents import ParsedDocument
+from domain.embedding_text import embedding_text
+from domain.embeddings import Vector
+from domain.errors import Conflict, InvalidValue, ModelError, NotFound
+from domain.files import FileKind
+from domain.ids import KnowledgeId
+from domain.knowledge import CRASHED, MOST_ATTEMPTS, IngestionStatus, KnowledgeFile, Stage, pause_before
+from file_desk import PlainParser, stored
+from knowledge_desk import SMALL, Killed, KnowledgeDesk, text_of
+from stored import registered
+
+TEXT = text_of(10)
+
+
+@pytest.fixture
+def desk(transactions: DatabaseTransactions) -> KnowledgeDesk:
+    return KnowledgeDesk(transactions)
+
+
+async def in_work(desk: KnowledgeDesk, text: str = TEXT) -> KnowledgeFile:
+    owner = await registered(desk.transactions)
+    return await desk.file(owner, await desk.base(owner), text)
+
+
+def has_failed(file: KnowledgeFile, code: str) -> bool:
+    assert file.error is not None
+    return (file.status, file.error.code, file.chunks) == (IngestionStatus.FAIL, code, 0)
+
+
+async def test_every_chunk_is_stored_with_its_place_and_its_vector(desk: KnowledgeDesk) -> None:
+    file = await in_work(desk)
+    assert (file.status, file.stage, file.progress) == (IngestionStatus.PROCESS, Stage.QUEUED, 0.0)
+    await desk.run()
+    done = await desk.now(file)
+    assert (done.status, done.stage, done.progress, done.error) == (IngestionStatus.SUCCESS, Stage.DONE, 1.0, None)
+    cut = chunks(ParsedDocument(TEXT), SMALL)
+    assert len(cut) >= 10
+    assert done.chunks == done.total == len(cut)
+    rows = await desk.chunks(file)
+    assert [row[:5] for row in rows] == [(n, one.text, one.page, one.start, one.end) for n, one in enumerate(cut)]
+    model = desk.embedder.model
+    texts = [embedding_text("notes.txt", one.headings, one.text) for one in cut]
+    assert [row[6:] for row in rows] == [(model.name, vector_of(one, model.dimensions, model.name)) for one in texts]
+
+
+async def test_texts_are_embedded_once_and_in_batches(desk: KnowledgeDesk) -> None:
+    file = await in_work(desk)
+    await desk.run()
+    count = (await desk.now(file)).chunks
+    assert len(desk.embedder.texts) == count
+    assert [len(call) for call in desk.embedder.calls] == [4] * (count // 4) + ([count % 4] if count % 4 else [])
+
+
+async def test_without_an_embedding_model_chunks_have_no_vectors(transactions: DatabaseTransactions) -> None:
+    desk = KnowledgeDesk(transactions, embedders=ScriptedEmbedders())
+    file = await in_work(desk, text_of(STORED_AT_ONCE + 6))
+    await desk.run()
+    rows = await desk.chunks(file)
+    assert (await desk.now(file)).status is IngestionStatus.SUCCESS
+    assert len(rows) > STORED_AT_ONCE
+    assert {row[6:] for row in rows} == {(None, None)}
+
+
+async def test_the_same_file_in_two_bases_is_read_once_and_stored_twice(desk: KnowledgeDesk) -> None:
+    owner = await registered(desk.transactions)
+    url = await desk.upload(owner, TEXT)
+    bases = [await desk.base(owner, name) for name in ("one", "two")]
+    files = [await desk.add(owner, base.knowledge_id, url) for base in bases]
+    await desk.run()
+    assert await desk.chunks(files[0]) == await desk.chunks(files[1]) != []
+    assert len(desk.parser.parsed) == 1
+    await desk.delete(owner, bases[0].knowledge_id)
+    await desk.run()
+    assert await desk.chunks(files[0]) == []
+    assert len(await desk.chunks(files[1])) == (await desk.now(files[1])).chunks
+
+
+@pytest.mark.parametrize("text", [" \n\n\t ", "\f\f"])
+async def test_a_document_without_words_fails_and_says_so(desk: KnowledgeDesk, text: str) -> None:
+    file = await in_work(desk, text)
+    await desk.run()
+    assert has_failed(await desk.now(file), "file_no_text")
+
+
+@pytest.mark.parametrize("code", ["file_encrypted", "file_empty", "file_no_text"])
+async def test_what_can_not_be_read_fails_at_once_with_the_parser_s_words(desk: KnowledgeDesk, code: str) -> None:
+    file = await in_work(desk, f"refuse {code}")
+    await desk.run()
+    failed = await desk.now(file)
+    assert has_failed(failed, code)
+    assert failed.error is not None
+    assert failed.error.message == "notes.txt can't be read"
+    assert desk.queue.done == [file.knowledge_file_id]
+
+
+async def test_a_file_whose_upload_was_deleted_fails(desk: KnowledgeDesk) -> None:
+    file = await in_work(desk)
+    async with desk.transactions.autocommit() as tx:
+        await tx.files.remove(file.file_id, desk.clock.now(), owner=file.user_id)
+    await desk.run()
+    assert has_failed(await desk.now(file), "file_not_found")
+
+
+async def test_a_file_whose_content_is_gone_fails(desk: KnowledgeDesk) -> None:
+    file = await in_work(desk)
+    desk.storage.contents.clear()
+    await desk.run()
+    assert has_failed(await desk.now(file), "file_not_found")
+
+
+@pytest.mark.parametrize("failures", range(MOST_ATTEMPTS + 1))
+async def test_trouble_that_passes_is_tried_again_later_and_later(desk: KnowledgeDesk, failures: int) -> None:
+    file = await in_work(desk)
+    desk.embedder.failures = [embedding_failure() for _ in range(failures)]
+    await desk.run()
+    ended = await desk.now(file)
+    if failures == MOST_ATTEMPTS:
+        assert has_failed(ended, "model_unavailable")
+        assert await desk.chunks(file) == []
+    else:
+        assert (ended.status, ended.error) == (IngestionStatus.SUCCESS, None)
+    tries = min(failures, MOST_ATTEMPTS - 1)
+    assert desk.queue.pauses == [pause_before(attempt) for attempt in range(1, tries + 1)]
+
+
+async def test_while_it_waits_for_the_next_try_the_reason_is_shown(desk: KnowledgeDesk) -> None:
+    file = await in_work(desk)
+    desk.storage.down = True
+    assert await desk.do(desk.queue.take()) == Again(pause_before(1))
+    waiting = await desk.now(file)
+    assert waiting.error is not None
+    assert (waiting.status, waiting.error.code) == (IngestionStatus.PROCESS, "storage_unavailable")
+
+
+async def test_progress_makes_earlier_failures_count_no_more(desk: KnowledgeDesk) -> None:
+    file = await in_work(desk, text_of(60))
+    calls = 0
+
+    def every_second(_texts: object) -> Exception | None:
+        nonlocal calls
+        calls += 1
+        return embedding_failure() if calls % 2 else None
+
+    desk.embedder.refuse = every_second
+    await desk.run()
+    assert calls > 2 * MOST_ATTEMPTS
+    assert (await desk.now(file)).status is IngestionStatus.SUCCESS
+    assert set(desk.queue.pauses) == {pause_before(1)}
+
+
+@pytest.mark.parametrize(("asked", "pause"), [(90.0, 90.0), (0.5, 2.0), (1e9, LONGEST_RETRY_AFTER.total_seconds())])
+async def test_a_provider_says_when_to_come_again(desk: KnowledgeDesk, asked: float, pause: float) -> None:
+    file = await in_work(desk)
+    desk.embedder.failures = [embedding_failure("model_rate_limited", retry_after=asked)]
+    await desk.run()
+    assert desk.queue.pauses == [timedelta(seconds=pause)]
+    assert (await desk.now(file)).status is IngestionStatus.SUCCESS
+
+
+async def test_what_no_other_try_would_mend_fails_at_once_and_leaves_no_chunk(desk: KnowledgeDesk) -> None:
+    file = await in_work(desk)
+    desk.embedder.refuse = lambda _: ModelError("model_auth_failed", "No.") if len(desk.embedder.calls) > 2 else None
+    await desk.run()
+    assert has_failed(await desk.now(file), "model_auth_failed")
+    assert len(desk.embedder.calls) == 3
+    assert await desk.chunks(file) == []
+
+
+async def test_a_model_that_can_not_be_reached_is_waited_for(desk: KnowledgeDesk) -> None:
+    file = await in_work(desk)
+    desk.embedders.away.add(desk.embedder.name)
+    again = await desk.do(desk.queue.take())
+    assert again is not None
+    waiting = await desk.now(file)
+    assert waiting.error is not None
+    assert waiting.error.code == "embedding_unavailable"
+
+
+class KillingParser(PlainParser):
+    async def parse(self, *given: object) -> ParsedDocument:
+        document = await super().parse(*given)  # type: ignore[arg-type]
+        if document.text.startswith("poison"):
+            raise Killed
+        return document
+
+
+async def test_a_file_that_kills_its_workers_fails_in_the_end_and_blocks_no_other(
+    transactions: DatabaseTransactions,
+) -> None:
+    desk = KnowledgeDesk(transactions, parser=KillingParser())
+    owner = await registered(transactions)
+    base = await desk.base(owner)
+    poisoned = await desk.file(owner, base, "poison in words")
+    good = await desk.file(owner, base, TEXT)
+    await desk.run()
+    failed = await desk.now(poisoned)
+    assert (failed.status, failed.error) == (IngestionStatus.FAIL, CRASHED)
+    assert len(desk.queue.failures) == MOST_ATTEMPTS
+    assert (await desk.now(good)).status is IngestionStatus.SUCCESS
+    assert desk.queue.done.index(good.knowledge_file_id) == 1
+
+
+async def test_a_chunk_that_kills_its_workers_ends_the_same_way(desk: KnowledgeDesk) -> None:
+    file = await in_work(desk)
+
+    def deadly(texts: object) -> Exception | None:
+        if "paragraph7" in str(texts):
+            raise Killed
+        return None
+
+    desk.embedder.refuse = deadly
+    await desk.run()
+    failed = await desk.now(file)
+    assert (failed.status, failed.error, await desk.chunks(file)) == (IngestionStatus.FAIL, CRASHED, [])
+
+
+async def test_retry_begins_a_failed_file_anew_and_nothing_else(desk: KnowledgeDesk) -> None:
+    file = await in_work(desk)
+    with pytest.raises(Conflict):
+        await desk.retry(file.user_id, file.knowledge_file_id)
+    desk.embedder.refuse = lambda _: ModelError("model_auth_failed", "No.")
+    await desk.run()
+    desk.embedder.refuse = None
+    anew = await desk.retry(file.user_id, file.knowledge_file_id)
+    assert (anew.status, anew.stage, anew.error) == (IngestionStatus.PROCESS, Stage.QUEUED, None)
+    await desk.run()
+    done = await desk.now(file)
+    assert done.status is IngestionStatus.SUCCESS
+    assert len(await desk.chunks(file)) == done.chunks == done.total
+    with pytest.raises(Conflict):
+        await desk.retry(file.user_id, file.knowledge_file_id)
+
+
+async def test_another_way_of_cutting_replaces_what_the_old_one_left(desk: KnowledgeDesk) -> None:
+    file = await in_work(desk)
+    desk.embedder.refuse = lambda _: embedding_failure() if len(desk.embedder.calls) > 2 else None
+    await desk.do(job := desk.queue.take())
+    assert len(await desk.chunks(file)) == 8
+    newer = desk.process(size=ChunkSize(30, 4))
+    await newer.do(job)
+    rows = await desk.chunks(file)
+    assert [row[1] for row in rows] == [one.text for one in chunks(ParsedDocument(TEXT), ChunkSize(30, 4))]
+    assert (await desk.now(file)).status is IngestionStatus.SUCCESS
+
+
+async def test_a_long_file_gives_way_after_its_slice_and_repeats_nothing(transactions: DatabaseTransactions) -> None:
+    desk = KnowledgeDesk(transactions, slice_seconds=0.0)
+    file = await in_work(desk)
+    await desk.run()
+    done = await desk.now(file)
+    assert done.status is IngestionStatus.SUCCESS
+    assert len(desk.queue.done) == len(desk.embedder.calls) == -(-done.chunks // 4)
+    assert len(desk.embedder.texts) == done.chunks
+    assert len(desk.parser.parsed) == 1
+
+
+async def test_only_one_s_own_upload_gets_into_one_s_own_base(desk: KnowledgeDesk) -> None:
+    ann, bob = await registered(desk.transactions), await registered(desk.transactions)
+    base = await desk.base(ann)
+    ours, theirs = await desk.upload(ann, TEXT), await desk.upload(bob, TEXT)
+    for url in (theirs, "https://example.org/a.pdf", "", "\x00", ours.replace("?", "x?")):
+        with pytest.raises(InvalidValue) as refused:
+            await desk.add(ann, base.knowledge_id, url)
+        assert refused.value.code == "file_url_refused"
+    for actor, knowledge_id, url in ((bob, base.knowledge_id, theirs), (ann, KnowledgeId("none"), ours)):
+        with pytest.raises(NotFound):
+            await desk.add(actor, knowledge_id, url)
+    assert await desk.queue.waiting() == 0
+
+
+async def test_a_picture_has_no_text(desk: KnowledgeDesk) -> None:
+    owner = await registered(desk.transactions)
+    base = await desk.base(owner)
+    url = await stored(desk.transactions, desk.storage, owner, b"x", "a.png", FileKind.PNG)
+    with pytest.raises(InvalidValue) as refused:
+        await desk.add(owner, base.knowledge_id, url)
+    assert refused.value.code == "file_no_text"
+
+
+async def test_jobs_about_nothing_do_nothing(desk: KnowledgeDesk) -> None:
+    file = await in_work(desk)
+    job = desk.queue.take()
+    for other in (replace(job, subject="none"), replace(job, generation=job.generation + 1)):
+        assert await desk.do(other) is None
+    assert await desk.now(file) == file
+
+
+async def test_a_defect_of_ours_ends_like_a_crash_and_is_reported_each_time(desk: KnowledgeDesk) -> None:
+    class Miscounting(ScriptedEmbedder):
+        async def passages(self, texts: Sequence[str]) -> Sequence[Vector]:
+            return (await super().passages(texts))[:-1]
+
+    file = await in_work(desk)
+    await desk.process(embedder=Miscounting()).run()
+    assert (await desk.now(file)).error == CRASHED
+    assert [type(failure) for failure in desk.queue.failures] == [ValueError] * MOST_ATTEMPTS
+
+
+async def test_no_transaction_is_open_while_anything_is_embedded(desk: KnowledgeDesk) -> None:
+    file = await in_work(desk)
+    desk.embedder.gate = asyncio.Event()
+    work = asyncio.create_task(desk.run())
+    await desk.embedder.reached.wait()
+    async with desk.transactions.begin() as tx:
+        await tx.knowledge_files.touch([file.knowledge_file_id], desk.clock.now())
+    desk.embedder.gate.set()
+    await work
+    assert (await desk.now(file)).status is IngestionStatus.SUCCESS
+
+
+async def test_each_batch_costs_the_same_few_statements(desk: KnowledgeDesk, statements: list[str]) -> None:
+    owner = await registered(desk.transactions)
+    base = await desk.base(owner)
+    costs, batches = [], []
+    for paragraphs in (8, 40, 160):
+        await desk.file(owner, base, text_of(paragraphs))
+        statements.clear()
+        desk.embedder.calls.clear()
+        await desk.run()
+        costs.append(len(statements))
+        batches.append(len(desk.embedder.calls))
+    slopes = {(costs[n + 1] - costs[n]) / (batches[n + 1] - batches[n]) for n in range(2)}
+    assert len(slopes) == 1
+    assert slopes.pop() <= 12
+    assert costs[0] <= 60

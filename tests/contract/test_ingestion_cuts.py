@@ -1,0 +1,276 @@
+"""Wherever the work on a file breaks off, it ends as if it had not; wherever something is removed, nothing is left."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.database.transactions import DatabaseTransactions
+from adapters.scripted import ScriptedEmbedder, ScriptedEmbedders
+from domain.chunking import ChunkSize
+from domain.errors import ModelError
+from domain.ids import UserId
+from domain.knowledge import IngestionStatus, KnowledgeBase, KnowledgeFile
+from knowledge_desk import Killed, KnowledgeDesk, Mortal, Watched, text_of
+from stored import registered
+
+TEXT = text_of(5)
+ENDLESS = 10_000
+"""More points than any work has."""
+
+Chunks = list[tuple[Any, ...]]
+
+
+class Scene:
+    """A base of somebody's in which one file after another is put, and what an undisturbed run makes of it."""
+
+    def __init__(self, desk: KnowledgeDesk, owner: UserId, base: KnowledgeBase, undisturbed: Chunks) -> None:
+        self.desk, self.owner, self.base, self.undisturbed = desk, owner, base, undisturbed
+
+    @classmethod
+    async def made(cls, transactions: DatabaseTransactions) -> "Scene":
+        desk = KnowledgeDesk(transactions)
+        owner = await registered(transactions)
+        base = await desk.base(owner)
+        file = await desk.file(owner, base, TEXT)
+        await desk.run()
+        return cls(desk, owner, base, await desk.chunks(file))
+
+    def points(self, count: int) -> range:
+        """All of them on SQLite; there each is cheap, and what happens is the same on both but for locks."""
+        return range(1, count + 1, 1 if self.desk.transactions.database.dialect == "sqlite" else 4)
+
+    async def file(self) -> KnowledgeFile:
+        return await self.desk.file(self.owner, self.base, TEXT)
+
+    async def assert_as_undisturbed(self, file: KnowledgeFile) -> None:
+        done = await self.desk.now(file)
+        assert (done.status, done.error, done.chunks) == (IngestionStatus.SUCCESS, None, len(self.undisturbed))
+        assert await self.desk.chunks(file) == self.undisturbed
+
+
+@pytest.fixture
+async def scene(transactions: DatabaseTransactions) -> Scene:
+    return await Scene.made(transactions)
+
+
+async def points_of(scene: Scene, work: Callable[[KnowledgeDesk], Awaitable[object]], *, inside: bool) -> int:
+    """How many points a piece of work has."""
+    counting = Watched(scene.desk.transactions, ENDLESS, _never, inside=inside)
+    await work(scene.desk.process(database=counting))
+    assert 8 < counting.points < 200
+    return counting.points
+
+
+async def _never() -> None:
+    raise AssertionError("nobody comes here")
+
+
+async def test_killed_at_any_point_it_ends_with_the_chunks_of_an_undisturbed_run(scene: Scene) -> None:
+    await scene.file()
+    points = await points_of(scene, lambda desk: desk.do(scene.desk.queue.take()), inside=True)
+    for at in scene.points(points):
+        file = await scene.file()
+        job = scene.desk.queue.take()
+        with pytest.raises(Killed):
+            await scene.desk.process(database=Mortal(scene.desk.transactions, at)).do(job)
+        await scene.desk.do(job)
+        await scene.assert_as_undisturbed(file)
+
+
+@settings(max_examples=6)
+@given(deaths=st.lists(st.integers(1, 40), min_size=2, max_size=4))
+async def test_killed_again_and_again_too(transactions: DatabaseTransactions, deaths: list[int]) -> None:
+    scene = await Scene.made(transactions)
+    file = await scene.file()
+    job = scene.desk.queue.take()
+    for at in deaths:
+        mortal = scene.desk.process(database=Mortal(transactions, at))
+        await _killed(mortal, job)
+    await scene.desk.queue.put(job)
+    await scene.desk.run()
+    await scene.assert_as_undisturbed(file)
+
+
+async def _killed(desk: KnowledgeDesk, job: Any) -> None:
+    try:
+        await desk.do(job)
+    except Killed:
+        return
+
+
+async def test_called_off_at_any_point_it_goes_on_as_if_it_had_not_been_tried(scene: Scene) -> None:
+    await scene.file()
+    points = await points_of(scene, lambda desk: desk.do(scene.desk.queue.take()), inside=True)
+    for at in scene.points(points):
+        file = await scene.file()
+        job = scene.desk.queue.take()
+        watched = Watched(scene.desk.transactions, at, call_off, inside=True)
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.create_task(one_more(scene.desk.process(database=watched).do(job)))
+        left = await scene.desk.now(file)
+        assert left.attempts <= 1
+        await scene.desk.do(job)
+        await scene.assert_as_undisturbed(file)
+
+
+async def call_off() -> None:
+    current = asyncio.current_task()
+    assert current is not None
+    current.cancel()
+
+
+async def one_more(work: Awaitable[object]) -> None:
+    """Where the last point is that of the end, the work itself hears nothing of it any more."""
+    await work
+    await asyncio.sleep(0)
+
+
+async def test_a_worker_that_ends_is_no_failure_of_the_file(scene: Scene) -> None:
+    file = await scene.file()
+    job = scene.desk.queue.take()
+    embedder = ScriptedEmbedder(gate=asyncio.Event())
+    desk = scene.desk.process(embedder=embedder)
+    for _ in range(20):
+        task = asyncio.create_task(desk.do(job))
+        embedder.reached.clear()
+        await embedder.reached.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert embedder.cancelled == 20
+    await scene.desk.do(job)
+    await scene.assert_as_undisturbed(file)
+
+
+@pytest.mark.parametrize("batches", [(4, 4), (4, 3), (1, 5)])
+async def test_two_workers_at_once_store_each_chunk_once(scene: Scene, batches: tuple[int, int]) -> None:
+    for _ in range(3):
+        file = await scene.file()
+        job = scene.desk.queue.take()
+        workers = [scene.desk.process(embedder=ScriptedEmbedder(batch=batch)) for batch in batches]
+        await asyncio.gather(*(worker.do(job) for worker in workers))
+        await scene.desk.queue.put(job)
+        await scene.desk.run()
+        await scene.assert_as_undisturbed(file)
+
+
+async def test_two_workers_of_which_one_cuts_otherwise_end_with_one_of_both(scene: Scene) -> None:
+    for at in range(1, 40, 6):
+        file = await scene.file()
+        job = scene.desk.queue.take()
+        other = scene.desk.process(size=ChunkSize(30, 4))
+
+        async def meanwhile(other: KnowledgeDesk = other, job: Any = job) -> None:
+            await other.do(job)
+
+        await scene.desk.process(database=Watched(scene.desk.transactions, at, meanwhile)).do(job)
+        await scene.desk.queue.put(job)
+        await scene.desk.run()
+        done = await scene.desk.now(file)
+        rows = await scene.desk.chunks(file)
+        assert done.status is IngestionStatus.SUCCESS
+        assert [row[0] for row in rows] == list(range(done.total or 0))
+        assert "".join(row[1] for row in rows).count("paragraph4 ") in (1, 2)
+
+
+async def test_two_workers_that_begin_anew_at_once_lose_nothing(scene: Scene) -> None:
+    """One takes away what an older plan left while the other one stores already."""
+    for at in range(1, 40, 6):
+        file = await scene.file()
+        job = scene.desk.queue.take()
+        await _killed(scene.desk.process(database=Mortal(scene.desk.transactions, 20), size=ChunkSize(30, 4)), job)
+
+        async def meanwhile(job: Any = job) -> None:
+            await scene.desk.do(job)
+
+        await _killed(scene.desk.process(database=Watched(scene.desk.transactions, at, meanwhile)), job)
+        await scene.desk.queue.put(job)
+        await scene.desk.run()
+        await scene.assert_as_undisturbed(file)
+
+
+@pytest.mark.parametrize("what", ["file", "base", "account"])
+async def test_removed_at_any_point_nothing_is_left(scene: Scene, what: str) -> None:
+    desk, transactions = scene.desk, scene.desk.transactions
+    await scene.file()
+    points = await points_of(scene, lambda one: one.do(desk.queue.take()), inside=False)
+    clean = await KnowledgeDesk(transactions).counts()
+    for at in scene.points(points):
+        owner = await registered(transactions)
+        base = await desk.base(owner)
+        file = await desk.file(owner, base, TEXT)
+
+        async def remove(owner: UserId = owner, base: KnowledgeBase = base, file: KnowledgeFile = file) -> None:
+            if what == "file":
+                await desk.delete_file(owner, file.knowledge_file_id)
+            elif what == "base":
+                await desk.delete(owner, base.knowledge_id)
+            else:
+                async with transactions.begin() as tx:
+                    await tx.users.remove(owner)
+
+        await desk.process(database=Watched(transactions, at, remove)).do(desk.queue.take())
+        await desk.keep.once()
+        await desk.run()
+        await desk.keep.once()
+        await desk.run()
+        assert await left_of(desk, owner, base, what) == without_traces(clean)
+
+
+async def left_of(desk: KnowledgeDesk, owner: UserId, base: KnowledgeBase, what: str) -> dict[str, int]:
+    if what == "file":
+        await desk.delete(owner, base.knowledge_id)
+        await desk.run()
+    return without_traces(await desk.counts())
+
+
+def without_traces(counts: dict[str, int]) -> dict[str, int]:
+    """What is about bases: accounts and uploads have an upkeep of their own."""
+    return {table: count for table, count in counts.items() if table.startswith(("knowledge", "chunk"))}
+
+
+@pytest.mark.parametrize("killed", [False, True])
+async def test_the_removal_itself_may_break_off_anywhere(scene: Scene, killed: bool) -> None:
+    desk, transactions = scene.desk, scene.desk.transactions
+    clean = without_traces(await desk.counts())
+    for at in range(1, 14, 2):
+        base = await desk.base(scene.owner, f"base {at}")
+        await desk.file(scene.owner, base, TEXT)
+        await desk.run()
+        assert without_traces(await desk.counts()) != clean
+        await desk.delete(scene.owner, base.knowledge_id)
+        job = desk.queue.take()
+        if killed:
+            await _killed(desk.process(database=Mortal(transactions, at)), job)
+        # The job is lost, too: the rows alone say what is to be done.
+        await desk.keep.once()
+        await desk.run()
+        assert without_traces(await desk.counts()) == clean
+
+
+async def test_a_file_that_fails_loses_its_chunks_wherever_that_breaks_off(scene: Scene) -> None:
+    def hopeless(embedder: ScriptedEmbedder) -> ScriptedEmbedder:
+        embedder.refuse = lambda _: ModelError("model_auth_failed", "No.") if len(embedder.calls) > 1 else None
+        return embedder
+
+    def doomed(database: Any) -> KnowledgeDesk:
+        return scene.desk.process(database=database, embedder=hopeless(ScriptedEmbedder()))
+
+    await scene.file()
+    counting = Watched(scene.desk.transactions, ENDLESS, _never, inside=True)
+    await doomed(counting).do(scene.desk.queue.take())
+    for at in scene.points(counting.points):
+        file = await scene.file()
+        job = scene.desk.queue.take()
+        await _killed(doomed(Mortal(scene.desk.transactions, at)), job)
+        await scene.desk.process(embedders=ScriptedEmbedders([hopeless(ScriptedEmbedder())])).do(job)
+        ended = await scene.desk.now(file)
+        rows = await scene.desk.chunks(file)
+        if ended.status is IngestionStatus.FAIL:
+            assert (ended.chunks, rows) == (0, [])
+        else:
+            assert (ended.status, rows) == (IngestionStatus.SUCCESS, scene.undisturbed)

@@ -1,0 +1,168 @@
+"""Another embedding model: vectors are made beside the old ones, and searched when none is lacking."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.database.transactions import DatabaseTransactions
+from adapters.scripted import ScriptedEmbedder, ScriptedEmbedders, embedding_failure, vector_of
+from application import reindexing
+from application.ports.job_queue import Job, JobKind
+from domain.embedding_text import embedding_text
+from domain.errors import ModelError, Unavailable
+from domain.ids import UserId
+from domain.knowledge import IngestionStatus, KnowledgeBase, KnowledgeFile
+from knowledge_desk import Killed, KnowledgeDesk, Mortal, Watched, text_of
+from stored import registered
+
+OLD, NEW = "scripted/words", "scripted/newer"
+
+
+class Change:
+    """A base that was filled by one model, and a process that has another one."""
+
+    def __init__(self, desk: KnowledgeDesk, owner: UserId, base: KnowledgeBase, file: KnowledgeFile) -> None:
+        self.desk, self.owner, self.base, self.file = desk, owner, base, file
+        self.job = Job(JobKind.REINDEX, base.knowledge_id)
+
+    @classmethod
+    async def made(cls, transactions: DatabaseTransactions, **given: Any) -> "Change":
+        desk = KnowledgeDesk(transactions, **given)
+        owner = await registered(transactions)
+        base = await desk.base(owner)
+        file = await desk.file(owner, base, text_of(7))
+        await desk.run()
+        return cls(desk, owner, base, file)
+
+    def newer(self, **given: Any) -> KnowledgeDesk:
+        return self.desk.process(**({"embedder": ScriptedEmbedder(name=NEW)} | given))
+
+    async def model(self) -> str | None:
+        async with self.desk.transactions.autocommit() as tx:
+            return (await tx.knowledge.get(self.base.knowledge_id, owner=self.owner)).model
+
+    async def models(self) -> set[str | None]:
+        return {row[6] for row in await self.desk.chunks(self.file)}
+
+    async def assert_changed(self) -> None:
+        rows = await self.desk.chunks(self.file)
+        assert await self.model() == NEW
+        assert [row[0] for row in rows] == list(range((await self.desk.now(self.file)).chunks))
+        texts = [embedding_text("notes.txt", (), row[1]) for row in rows]
+        assert [row[6:] for row in rows] == [(NEW, vector_of(one, 64, NEW)) for one in texts]
+
+
+@pytest.fixture
+async def change(transactions: DatabaseTransactions) -> Change:
+    return await Change.made(transactions)
+
+
+async def test_all_chunks_get_new_vectors_and_then_lose_the_old_ones(change: Change) -> None:
+    newer = change.newer()
+    assert await newer.do(change.job) is None
+    await change.assert_changed()
+    assert len(newer.embedder.texts) == (await newer.now(change.file)).chunks
+
+
+async def test_a_base_without_vectors_gets_some(transactions: DatabaseTransactions) -> None:
+    change = await Change.made(transactions, embedders=ScriptedEmbedders())
+    assert await change.models() == {None}
+    await change.newer().do(change.job)
+    await change.assert_changed()
+
+
+async def test_until_it_is_complete_the_old_vectors_stay_and_are_searched(change: Change) -> None:
+    newer = change.newer(slice_seconds=0.0)
+    slices = 0
+    while await change.model() == OLD:
+        rows = await change.desk.chunks(change.file)
+        assert sum(row[6] == OLD for row in rows) == (await change.desk.now(change.file)).chunks
+        await newer.do(change.job)
+        slices += 1
+        assert slices < 20
+    assert slices > 2
+    assert len(newer.embedder.texts) == (await change.desk.now(change.file)).chunks
+    await newer.queue.put(change.job)
+    await newer.run()
+    await change.assert_changed()
+
+
+async def test_what_is_added_meanwhile_has_new_vectors_too(change: Change) -> None:
+    late: list[KnowledgeFile] = []
+    for at in (1, 4, 7, 10):
+
+        async def add(at: int = at) -> None:
+            file = await change.newer().file(change.owner, change.base, text_of(5, f"late{at}"))
+            late.append(file)
+            await change.newer().run()
+
+        await change.newer(database=Watched(change.desk.transactions, at, add)).do(change.job)
+        await change.newer().do(change.job)
+        await change.assert_changed()
+    assert len(late) >= 1
+    for file in late:
+        assert {row[6] for row in await change.desk.chunks(file)} == {NEW}
+
+
+@settings(max_examples=5)
+@given(deaths=st.lists(st.integers(1, 30), min_size=1, max_size=3))
+async def test_killed_anywhere_it_ends_the_same(transactions: DatabaseTransactions, deaths: list[int]) -> None:
+    change = await Change.made(transactions)
+    for at in deaths:
+        try:
+            await change.newer(database=Mortal(transactions, at)).do(change.job)
+        except Killed:
+            continue
+    await change.newer().do(change.job)
+    await change.assert_changed()
+
+
+async def test_two_at_once_do_no_harm(change: Change) -> None:
+    await asyncio.gather(change.newer().do(change.job), change.newer().do(change.job))
+    await change.assert_changed()
+
+
+@pytest.mark.parametrize("trouble", [embedding_failure(), ModelError("model_auth_failed", "No.")])
+async def test_what_fails_is_reported_and_tried_for_ever(change: Change, trouble: Exception) -> None:
+    newer = change.newer(embedder=ScriptedEmbedder(name=NEW, failures=[trouble] * 12))
+    await newer.queue.put(change.job)
+    await newer.run()
+    assert newer.queue.failures == [trouble] * 12
+    await change.assert_changed()
+
+
+async def test_a_model_that_is_away_is_waited_for_and_none_is_no_work(change: Change) -> None:
+    away = change.newer()
+    away.embedders.away.add(NEW)
+    with pytest.raises(Unavailable):
+        await away.do(change.job)
+    assert await change.newer(embedders=ScriptedEmbedders()).do(change.job) is None
+    assert await change.models() == {OLD}
+
+
+@pytest.mark.parametrize("what", ["file", "base"])
+async def test_removed_at_any_point_nothing_is_left(transactions: DatabaseTransactions, what: str) -> None:
+    for at in range(1, 12, 3):
+        change = await Change.made(transactions)
+
+        async def remove(change: Change = change) -> None:
+            if what == "base":
+                await change.desk.delete(change.owner, change.base.knowledge_id)
+            else:
+                await change.desk.delete_file(change.owner, change.file.knowledge_file_id)
+            await change.desk.run()
+
+        assert await change.newer(database=Watched(transactions, at, remove)).do(change.job) is None
+        assert await change.desk.chunks(change.file) == []
+        counts = await change.desk.counts()
+        assert (counts["chunks"], counts["chunk_vectors"], counts["chunk_terms"]) == (0, 0, 0)
+
+
+async def test_many_old_vectors_go_in_portions(change: Change, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reindexing, "REMOVED_AT_ONCE", 3)
+    await change.newer().do(change.job)
+    await change.assert_changed()
+    assert (await change.desk.now(change.file)).status is IngestionStatus.SUCCESS
