@@ -21,7 +21,8 @@ MOST_PASSAGES: Final = 50
 MOST_BASES: Final = 128
 CHUNKS_A_PASSAGE: Final = 4
 """How many chunks are looked at for each passage: neighbours make one."""
-MOST_RERANKED: Final = 30
+LEAST_RERANKED: Final = 30
+"""Chunks: a reranker reads each of them, which takes its time."""
 RERANKING_SECONDS: Final = 5.0
 
 
@@ -86,7 +87,8 @@ class RetrieveKnowledge:
         """In bases that the caller was found to own."""
         query = checked(query)[:LOOKED_AT]
         rankings = await self.rank(query, bases, depth_for(top_k))
-        best = _merged(rankings)[: max(MOST_RERANKED if self.reranker else 0, CHUNKS_A_PASSAGE * top_k)]
+        wanted = max(LEAST_RERANKED, 2 * top_k) if self.reranker else CHUNKS_A_PASSAGE * top_k
+        best = _merged(rankings)[:wanted]
         ranked = await self._hydrated(actor, best)
         if self.reranker is not None and ranked:
             ranked = await self._reranked(self.reranker, query, ranked)
@@ -109,8 +111,8 @@ class RetrieveKnowledge:
     async def _reranked(
         self, reranker: Reranker, query: str, ranked: list[tuple[FoundChunk, float]]
     ) -> list[tuple[FoundChunk, float]]:
-        """The best of them by what the reranker says; as they were when it says nothing."""
-        chunks = [chunk for chunk, _ in ranked[:MOST_RERANKED]]
+        """By what the reranker says; as they were when it says nothing."""
+        chunks = [chunk for chunk, _ in ranked]
         try:
             async with asyncio.timeout(self.reranking_seconds):
                 scores = await reranker.scores(query, [chunk.content for chunk in chunks])

@@ -240,6 +240,14 @@ async def test_a_reranker_has_the_last_word(kept: KeptKnowledge) -> None:
     ]
 
 
+async def test_a_reranker_reads_more_chunks_than_passages_are_wanted_and_not_all(kept: KeptKnowledge) -> None:
+    base, reranker = kept.base(ADA), Longest()
+    kept.file(base, *(f"years {number}" for number in range(200)))
+    for top_k, read in ((1, 30), (5, 30), (25, 50)):
+        found = await kept.retrieval(reranker)(ADA, "years", [base], top_k)
+        assert (len(reranker.given[-1]), len(found.passages)) == (read, top_k)
+
+
 @pytest.mark.parametrize("reranker", [lambda: Longest(failure=embedding_failure()), lambda: Longest(short=True)])
 async def test_a_reranker_that_fails_leaves_the_order(kept: KeptKnowledge, reranker: Callable[[], Longest]) -> None:
     base = kept.base(ADA)
