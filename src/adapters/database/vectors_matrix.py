@@ -24,6 +24,9 @@ _NEARLY: Final = np.float32(1e-4)
 
 _AT_ONCE: Final = 4096
 
+_MULTIPLIED_AT_ONCE: Final = 400_000
+"""Of more numbers numpy makes a work of several threads, which wait for each other where the cores are busy."""
+
 _MOST: Final = np.float32(1e12)
 """Of a vector's length, squared. Only broken ones are anywhere near."""
 
@@ -76,9 +79,12 @@ def nearest(matrix: Matrix, vector: Vector, limit: int) -> list[Hit]:
         return []
     scores = np.empty(len(matrix.ids), np.float32)
     begin = 0
+    step = max(1, _MULTIPLIED_AT_ONCE // matrix.dimensions)
     for block in matrix.blocks:
-        np.dot(block, query, out=scores[begin : begin + len(block)])
-        begin += len(block)
+        for first in range(0, len(block), step):
+            some = block[first : first + step]
+            np.dot(some, query, out=scores[begin : begin + len(some)])
+            begin += len(some)
     if limit < len(scores):
         least = np.partition(scores, len(scores) - limit)[len(scores) - limit]
         chosen = np.flatnonzero(scores >= least - _NEARLY)
