@@ -20,7 +20,7 @@ from domain.embedding_text import embedding_text, found_by
 from domain.embeddings import Vector
 from domain.fusion import depth_for
 from domain.ids import ChunkId
-from domain.lexical import terms
+from domain.lexical import index_terms
 from domain.retrieval import Hit
 
 DEPTH = depth_for(10)
@@ -47,7 +47,7 @@ class Corpus:
         return len({name for name, _ in self.chunks})
 
     def by_words(self, question: str) -> list[Hit]:
-        return self.words.best(list(dict.fromkeys(terms(question))))
+        return self.words.best(list(dict.fromkeys(index_terms(question))))
 
     def by_meaning(self, query: Vector, passages: Any) -> list[Hit]:
         scores = passages @ np.frombuffer(query, dtype="<f4")

@@ -11,7 +11,7 @@ from domain.embeddings import Vector
 from domain.errors import InvalidValue, ModelError, TooLarge
 from domain.ids import KnowledgeId
 from domain.knowledge import KnowledgeBase
-from domain.lexical import terms
+from domain.lexical import index_terms
 from domain.retrieval import Hit
 from domain.text import storable
 
@@ -60,7 +60,7 @@ class RankChunks:
         return Rankings(dense, lexical, lacking)
 
     async def _by_words(self, asked: str, knowledge_ids: Sequence[KnowledgeId], limit: int) -> Sequence[Hit]:
-        distinct = list(dict.fromkeys(terms(asked)))[:MOST_TERMS]
+        distinct = list(dict.fromkeys(index_terms(asked)))[:MOST_TERMS]
         return await self.lexical.search(distinct, knowledge_ids, limit) if distinct else ()
 
     async def _by_meaning(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from domain.lexical import terms
+from domain.lexical import index_terms
 
 CONTEXT_MAX: Final = 160
 """Characters before the content: models read some 500 tokens, and the content matters most."""
@@ -35,7 +35,7 @@ def context(file_name: str, headings: Sequence[str]) -> str:
 
 def found_by(headings: Sequence[str], content: str) -> list[str]:
     """The terms of a chunk: those of its headings too, which often name what its text only speaks of."""
-    return [term for text in (*headings, content) for term in terms(text)]
+    return [term for text in (*headings, content) for term in index_terms(text)]
 
 
 def _line(text: str) -> str:

@@ -9,13 +9,26 @@ from typing import Final
 
 _WORD: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff]+|[^\W_]+")
 _FIRST_WIDE: Final = "\u3040"
+_NO_PLURAL: Final = ("ss", "us", "is")
+_SHORTEST_PLURAL: Final = 4
 _SATURATION: Final = 1.2
 _LENGTH_WEIGHT: Final = 0.75
 
 
 def terms(text: str) -> list[str]:
-    """Words without case and forms of width; of a script without spaces, each pair of neighbours (or the one alone)."""
+    """Words without case, forms of width and the s of a plural; of a script without spaces, each pair of neighbours (or
+    the one alone)."""
     return _terms(_folded(text))
+
+
+def index_terms(text: str) -> list[str]:
+    """The terms, and then each character of a script without spaces: what chunks are found by.
+
+    Pairs say more, but a question in other words often shares no pair with its answer.
+    """
+    folded = _folded(text)
+    singles = [character for word in _WORD.findall(folded) if _is_run(word) for character in word]
+    return _terms(folded) + singles
 
 
 def best(query: str, texts: Sequence[str], limit: int) -> list[int]:
@@ -48,11 +61,22 @@ def _folded(text: str) -> str:
 def _terms(folded: str) -> list[str]:
     found: list[str] = []
     for word in _WORD.findall(folded):
-        if word[0] < _FIRST_WIDE or len(word) == 1:
-            found.append(word)
-        else:
+        if _is_run(word):
             found.extend(word[at : at + 2] for at in range(len(word) - 1))
+        else:
+            found.append(_singular(word))
     return found
+
+
+def _is_run(word: str) -> bool:
+    return word[0] >= _FIRST_WIDE and len(word) > 1
+
+
+def _singular(word: str) -> str:
+    """What is left begins the word, as `best` needs it: "parties" stays apart from "party"."""
+    if len(word) < _SHORTEST_PLURAL or not word.endswith("s") or word.endswith(_NO_PLURAL):
+        return word
+    return word[:-1]
 
 
 def _weight(count: int, length: float) -> float:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.embedding_text import CONTEXT_MAX, NAME_MAX, context, embedding_text, found_by
-from domain.lexical import terms
+from domain.lexical import index_terms
 
 TEXTS = st.text(max_size=400)
 HEADINGS = st.lists(TEXTS, max_size=8)
@@ -42,5 +42,5 @@ def test_headings_without_words_take_no_room() -> None:
 @given(HEADINGS, TEXTS)
 def test_a_chunk_is_found_by_its_words_and_those_of_its_headings(headings: list[str], content: str) -> None:
     found = found_by(headings, content)
-    assert found[len(found) - len(terms(content)) :] == terms(content)
-    assert set(found) == {term for text in (*headings, content) for term in terms(text)}
+    assert found[len(found) - len(index_terms(content)) :] == index_terms(content)
+    assert set(found) == {term for text in (*headings, content) for term in index_terms(text)}

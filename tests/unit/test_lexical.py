@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.lexical import best, terms
+from domain.lexical import best, index_terms, terms
 
 words = st.sampled_from(["alpha", "beta", "gamma", "delta", "北京", "天气", "x1"])
 sentences = st.lists(words, max_size=12).map(" ".join)
@@ -32,6 +32,29 @@ def test_case_and_width_make_no_difference(text: str) -> None:
 
 def test_neighbouring_characters_of_chinese_are_terms() -> None:
     assert terms("北京天气, 好") == ["北京", "京天", "天气", "好"]
+
+
+@given(anything)
+def test_chunks_are_found_by_their_terms_and_by_each_character_of_chinese(text: str) -> None:
+    found = index_terms(text)
+    assert found[: len(terms(text))] == terms(text)
+    assert all(len(one) == 1 for one in found[len(terms(text)) :])
+
+
+def test_a_question_may_share_a_single_character_with_its_answer() -> None:
+    assert index_terms("键盘 x, 好") == ["键盘", "x", "好", "键", "盘"]
+    assert set(index_terms("按哪个键")) & set(index_terms("快捷键一览")) == {"键"}
+
+
+def test_a_plural_is_the_same_term() -> None:
+    assert terms("Files links") == terms("file LINK")
+    assert terms("class status this gas") == ["class", "status", "this", "gas"]
+
+
+@given(st.from_regex(r"[a-z]{1,8}s?", fullmatch=True))
+def test_a_term_begins_its_word(word: str) -> None:
+    assert word.startswith(terms(word)[0])
+    assert len(word) - len(terms(word)[0]) <= 1
 
 
 def test_the_rare_word_decides() -> None:
