@@ -41,6 +41,7 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vectors", type=int, default=100_000)
     parser.add_argument("--queries", type=int, default=100)
+    parser.add_argument("--only", choices=("embedded", "pgvector"))
     return parser.parse_args()
 
 
@@ -95,13 +96,17 @@ class World:
             times: tuple[list[float], list[float]] = ([], [])
             found: tuple[list[Any], list[Any]] = ([], [])
             await index.search(Vector(self.queries[0].tobytes()), MODEL.name, bases, LIMIT)
-            for query in self.queries:
-                packed, began = Vector(query.tobytes()), time.perf_counter()
-                hits = await index.search(packed, MODEL.name, bases, LIMIT)
-                between = time.perf_counter()
-                found[1].append(await raw(name, query))
-                times[0].append(between - began), times[1].append(time.perf_counter() - between)
-                found[0].append([hit.chunk_id for hit in hits])
+            for number, query in enumerate(self.queries):
+                packed = Vector(query.tobytes())
+                # Who comes second finds warm caches: that is each of them by turns.
+                for who in (0, 1) if number % 2 else (1, 0):
+                    began = time.perf_counter()
+                    if who:
+                        got = await raw(name, query)
+                    else:
+                        got = [hit.chunk_id for hit in await index.search(packed, MODEL.name, bases, LIMIT)]
+                    times[who].append(time.perf_counter() - began)
+                    found[who].append(got)
             ours, theirs = (1000 * statistics.median(one) for one in times)
             table[name] = {
                 "ms": round(ours, 2),
@@ -149,10 +154,11 @@ async def in_pgvector(world: World) -> Any:
         index = PgVectorIndex(url)
         shelf = Shelf(url, chunk_embeddings, index)
         await world.fill(shelf)
+        connection = await asyncpg.connect(url)
+        await connection.execute("ALTER ROLE bench SET maintenance_work_mem = '512MB'")
         began = time.perf_counter()
         await ensure_pgvector(url, MODEL)
         built = {"hnsw_built_s": round(time.perf_counter() - began, 1)}
-        connection = await asyncpg.connect(url)
         for setting in ("enable_sort = off", "hnsw.iterative_scan = relaxed_order", "hnsw.ef_search = 200"):
             await connection.execute(f"SET {setting}")
         await connection.execute("SET plan_cache_mode = force_custom_plan; SET jit = off; ANALYZE chunk_embeddings")
@@ -175,9 +181,11 @@ async def in_pgvector(world: World) -> Any:
 async def main() -> None:
     given = options()
     world = World(given.vectors, given.queries)
-    with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps({"embedded": await in_memory(world, folder)}, indent=2), flush=True)
-    print(json.dumps({"pgvector": await in_pgvector(world)}, indent=2))
+    if given.only != "pgvector":
+        with tempfile.TemporaryDirectory() as folder:
+            print(json.dumps({"embedded": await in_memory(world, folder)}, indent=2), flush=True)
+    if given.only != "embedded":
+        print(json.dumps({"pgvector": await in_pgvector(world)}, indent=2))
 
 
 if __name__ == "__main__":
