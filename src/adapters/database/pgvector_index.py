@@ -47,6 +47,7 @@ _TYPES: Final[dict[str, Any]] = {
     "knowledge_ids": ARRAY(Text),
     "model": Text(),
     "row_limit": Integer(),
+    "candidates": Integer(),
     "dimensions": Integer(),
     "small": Integer(),
 }
@@ -86,9 +87,14 @@ def _nearest(dimensions: int, kind: str) -> TextClause:
     # The numbers are written out: so the planner sees that the partial index holds all that is wanted.
     return _typed(
         f"""
-        SELECT chunk_id, -(vector <#> CAST(:query AS vector)) AS score FROM chunk_embeddings
-        WHERE model = :model AND knowledge_id = ANY(:knowledge_ids) AND vector_dims(vector) = {dimensions:d}
-        ORDER BY CAST(vector AS {kind}) <#> CAST(CAST(:query AS vector) AS {kind}) LIMIT :row_limit
+        SELECT chunk_id, score FROM (
+            SELECT chunk_id, -(vector <#> CAST(:query AS vector)) AS score, count(*) OVER () AS candidates FROM (
+                SELECT chunk_id, vector FROM chunk_embeddings
+                WHERE model = :model AND knowledge_id = ANY(:knowledge_ids) AND vector_dims(vector) = {dimensions:d}
+                ORDER BY CAST(vector AS {kind}) <#> CAST(CAST(:query AS vector) AS {kind}) LIMIT :candidates
+            ) AS near
+        ) AS scored
+        WHERE candidates = :candidates ORDER BY score DESC, chunk_id LIMIT :row_limit
         """  # noqa: S608 - a number, and a name made of it
     )
 
@@ -123,11 +129,10 @@ class PgVectorIndex:
         values = {**asked, "query": query}
         kind = indexed_as(len(query))
         if kind and await self._is_large(asked):
-            candidates = max(CANDIDATES, limit)
-            found = await self._hits(_nearest(len(query), kind), {**values, "row_limit": candidates})
-            # The scan gives up at some time; what it lacks then may be there nevertheless.
-            if len(found) == candidates:
-                return found[:limit]
+            # Nothing when the scan gave up: what it lacks may be there nevertheless.
+            best = {**values, "candidates": max(CANDIDATES, limit), "row_limit": limit}
+            if found := await self._hits(_nearest(len(query), kind), best):
+                return found
         return await self._hits(_EXACT, {**values, "row_limit": limit, "dimensions": len(query)})
 
     async def check(self) -> None:
