@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedEmbedder, ScriptedEmbedders
+from application import ingestion_steps
+from application.ingestion_steps import Overtaken, emptied
+from application.ports.persistence import Transactions
 from domain.chunking import ChunkSize
 from domain.errors import ModelError
 from domain.ids import UserId
@@ -191,6 +194,43 @@ async def test_two_workers_that_begin_anew_at_once_lose_nothing(scene: Scene) ->
         await scene.desk.queue.put(job)
         await scene.desk.run()
         await scene.assert_as_undisturbed(file)
+
+
+async def test_chunks_that_somebody_takes_away_meanwhile_are_made_again(scene: Scene) -> None:
+    """As a worker does that slept since it read the row, and begins anew what another one has begun anew already."""
+    desk = scene.desk
+    for at in range(8, 30, 2):
+        file = await scene.file()
+        job = desk.queue.take()
+
+        async def take_away(file: KnowledgeFile = file) -> None:
+            async with desk.transactions.autocommit() as tx:
+                now = await tx.knowledge_files.at_work(file.knowledge_file_id)
+            if now and now.plan and now.total:
+                await emptied(desk.transactions, now, now.planned(now.plan, now.total, desk.clock.now()))
+
+        await desk.process(database=Watched(desk.transactions, at, take_away)).do(job)
+        await desk.queue.put(job)
+        await desk.run()
+        await scene.assert_as_undisturbed(file)
+
+
+async def test_who_begins_anew_too_late_takes_nothing_away(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingestion_steps, "REMOVED_AT_ONCE", 1)
+    desk = scene.desk
+    file = await scene.file()
+    job = desk.queue.take()
+    await desk.process(size=ChunkSize(30, 4), embedder=ScriptedEmbedder(batch=2), slice_seconds=0.0).do(job)
+    late = await desk.now(file)
+    assert late.chunks == 2
+
+    async def meanwhile() -> None:
+        await desk.process(slice_seconds=0.0).do(job)
+
+    after_one_portion = Watched(desk.transactions, 4, meanwhile)
+    with pytest.raises(Overtaken):
+        await emptied(cast(Transactions, after_one_portion), late, late.planned("p", 9, desk.clock.now()))
+    assert await desk.chunks(file) == scene.undisturbed[:4]
 
 
 @pytest.mark.parametrize("what", ["file", "base", "account"])
