@@ -37,9 +37,10 @@ def with_keys(settings: Settings, environ: Mapping[str, str]) -> Settings:
     if chosen.base_url is None and openai and environ.get(OPENAI_ADDRESS):
         chosen = structs.replace(chosen, base_url=environ[OPENAI_ADDRESS])
         found["embedding.base_url"] = OPENAI_ADDRESS
-    if rerank.api_key is None and rerank.api_key_env and environ.get(rerank.api_key_env):
-        rerank = structs.replace(rerank, api_key=Secret(environ[rerank.api_key_env]))
-        found["rerank.api_key"] = rerank.api_key_env
+    named = rerank.api_key_env
+    if rerank.api_key is None and named and environ.get(named):
+        rerank = structs.replace(rerank, api_key=Secret(environ[named]))
+        found["rerank.api_key"] = named
     return structs.replace(settings, embedding=chosen, rerank=rerank, sources={**settings.sources, **found})
 
 
