@@ -315,7 +315,8 @@ async def test_no_transaction_is_open_while_anything_is_embedded(desk: Knowledge
     file = await in_work(desk)
     desk.embedder.gate = asyncio.Event()
     work = asyncio.create_task(desk.run())
-    await desk.embedder.reached.wait()
+    async with asyncio.timeout(10):
+        await desk.embedder.reached.wait()
     async with desk.transactions.begin() as tx:
         await tx.knowledge_files.touch([file.knowledge_file_id], desk.clock.now())
     desk.embedder.gate.set()

@@ -140,7 +140,8 @@ async def test_a_worker_that_ends_is_no_failure_of_the_file(scene: Scene) -> Non
     for _ in range(20):
         task = asyncio.create_task(desk.do(job))
         embedder.reached.clear()
-        await embedder.reached.wait()
+        async with asyncio.timeout(10):
+            await embedder.reached.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
