@@ -37,7 +37,7 @@ async def looked_at(url: str, look: Callable[[Connection], Any]) -> Any:
     return found
 
 
-TERMS = re.compile("chunk_terms(_[a-z]+)?")
+TERMS = re.compile("chunk_terms(_[a-z_]+)?")
 """Made in the dialect's own words, on SQLite with tables behind it."""
 
 

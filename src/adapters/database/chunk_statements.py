@@ -48,7 +48,7 @@ HOLD_FILE: Final = (
         AT_WORK,
         _BASE_IS,
         knowledge_files.c.generation == bindparam("begun", type_=Integer),
-        knowledge_files.c.plan.is_not_distinct_from(bindparam("cut_by", type_=Text)),
+        knowledge_files.c.plan == bindparam("cut_by", type_=Text),
     )
     .with_for_update(of=knowledge_files)
 )

@@ -13,9 +13,10 @@ MOST_OF_A_CHUNK: Final = 2000
 """Different terms. Postgres takes a megabyte for all."""
 MOST_OF_A_QUERY: Final = 64
 """Different terms that are looked at; the rarest of them decide."""
-ENOUGH: Final = 2000
-"""Terms in more chunks than this are left out where rarer ones are found, and more chunks than twice that are not
-ranked: who asks for what stands everywhere gets some of it."""
+MOST_KEPT: Final = 32
+ENOUGH: Final = 5000
+"""No more chunks than this are counted for a term, and no more than twice as many are ranked: the commonest terms are
+left out while rarer ones are there, and who asks for nothing else gets some of what holds it."""
 
 
 def lexeme(term: str) -> str:

@@ -67,7 +67,8 @@ def add_terms(connection: Connection, knowledge_id: str, terms: Mapping[ChunkId,
         {"chunk": chunk_id, "length": sum(found.values()), "lexemes": _held(knowledge_id, found)}
         for chunk_id, found in terms.items()
     ]
-    connection.execute(_ADD, rows)
+    if rows:
+        connection.execute(_ADD, rows)
 
 
 class PostgresLexicalIndex:

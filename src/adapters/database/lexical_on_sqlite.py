@@ -1,6 +1,7 @@
 """The LexicalIndex on SQLite: FTS5 over our own terms, asked in threads, so that the event loop goes on."""
 
 import asyncio
+import hashlib
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from adapters.database.engine import sqlite_engine
 from adapters.database.errors import FAILURES
-from adapters.database.lexemes import ENOUGH, asked, lexeme
+from adapters.database.lexemes import ENOUGH, MOST_KEPT, asked
 from adapters.database.session import Attempts, refuse
 from domain.ids import ChunkId, KnowledgeId
 from domain.retrieval import Hit
@@ -22,25 +23,34 @@ _AT_ONCE: Final = 2
 _REPEATED: Final = 50
 """More often than this a term counts no more."""
 
-_ADD: Final = text("INSERT INTO chunk_terms (rowid, terms, scope) VALUES (:chunk, :terms, :scope)")
-_HELD: Final = text("SELECT count(*) FROM (SELECT 1 FROM chunk_terms WHERE chunk_terms MATCH :query LIMIT :enough)")
-# The scope weighs nothing: it is the same for all.
+_ADD: Final = text("INSERT INTO chunk_terms (chunk_id, scope, terms) VALUES (:chunk, :scope, :terms)")
+_HELD: Final = text(
+    "SELECT count(*) FROM (SELECT 1 FROM chunk_terms_index WHERE chunk_terms_index MATCH :query LIMIT :enough)"
+)
 _BEST: Final = text(
-    "SELECT chunk, score FROM (SELECT rowid AS chunk, -bm25(chunk_terms, 1.0, 0.0) AS score FROM chunk_terms "
-    "WHERE chunk_terms MATCH :query LIMIT :most) ORDER BY score DESC, chunk LIMIT :row_limit"
+    "SELECT chunk, score FROM (SELECT rowid AS chunk, -bm25(chunk_terms_index) AS score FROM chunk_terms_index "
+    "WHERE chunk_terms_index MATCH :query LIMIT :most) ORDER BY score DESC, chunk LIMIT :row_limit"
 )
 
 
 def add_terms(connection: Connection, knowledge_id: str, terms: Mapping[ChunkId, Mapping[str, int]]) -> None:
+    scope = _scope(knowledge_id)
     rows = [
         {
             "chunk": chunk_id,
-            "terms": " ".join(" ".join([one] * min(count, _REPEATED)) for one, count in found.items()),
-            "scope": lexeme(knowledge_id),
+            "scope": scope,
+            # Each begins with a space: there the index puts the scope.
+            "terms": "".join(f" {one}" * min(count, _REPEATED) for one, count in found.items()),
         }
         for chunk_id, found in terms.items()
     ]
-    connection.execute(_ADD, rows)
+    if rows:
+        connection.execute(_ADD, rows)
+
+
+def _scope(knowledge_id: str) -> str:
+    """Of one length, so that no term of a base looks like one of another."""
+    return hashlib.blake2b(knowledge_id.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
 
 
 class SqliteLexicalIndex:
@@ -56,7 +66,7 @@ class SqliteLexicalIndex:
         wanted = asked(terms)
         if not wanted or not knowledge_ids or limit < 1:
             return ()
-        scope = " OR ".join(f'"{lexeme(one)}"' for one in dict.fromkeys(knowledge_ids))
+        scope = [_scope(one) for one in dict.fromkeys(knowledge_ids)]
         attempts: Attempts | None = None
         loop = asyncio.get_running_loop()
         try:
@@ -75,7 +85,7 @@ class SqliteLexicalIndex:
         for engine in self._engines:
             engine.dispose()
 
-    def _search(self, wanted: Sequence[str], scope: str, limit: int) -> Sequence[Hit]:
+    def _search(self, wanted: Sequence[str], scope: Sequence[str], limit: int) -> Sequence[Hit]:
         with self._engine().connect() as connection:
             kept = _rarest(connection, wanted, scope)
             if not kept:
@@ -93,7 +103,7 @@ class SqliteLexicalIndex:
         return engine
 
 
-def _rarest(connection: Connection, wanted: Sequence[str], scope: str) -> list[str]:
+def _rarest(connection: Connection, wanted: Sequence[str], scope: Sequence[str]) -> list[str]:
     """Those that are there, beginning with the rarest, while few chunks hold them: at least one."""
     counts: dict[str, int] = {}
     for one in wanted:
@@ -104,13 +114,13 @@ def _rarest(connection: Connection, wanted: Sequence[str], scope: str) -> list[s
     room = 2 * ENOUGH
     for one in sorted(counts, key=lambda term: counts[term]):
         room -= counts[one]
-        if kept and (room < 0 or (counts[one] >= ENOUGH and counts[kept[0]] < ENOUGH)):
+        is_common = counts[one] >= ENOUGH > counts[kept[0]] if kept else False
+        if is_common or (kept and room < 0) or len(kept) == MOST_KEPT:
             break
         kept.append(one)
     return kept
 
 
-def _holding(wanted: Sequence[str], scope: str) -> str:
+def _holding(wanted: Sequence[str], scope: Sequence[str]) -> str:
     # Lexemes hold no quotes: nothing in them can end a string, or be an operator.
-    either = " OR ".join(f'"{one}"' for one in wanted)
-    return f"terms : ({either}) AND scope : ({scope})"
+    return " OR ".join(f'"{base}{one}"' for one in wanted for base in scope)

@@ -14,10 +14,21 @@ _CHUNK_ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 _AT_WORK = "removed_at IS NULL AND status = 'process'"
 
 _TERMS = {
+    # The index keeps no text: what was put in must be said again to take it out. Each term begins with its base.
     "sqlite": (
-        "CREATE VIRTUAL TABLE chunk_terms USING fts5(terms, scope, tokenize = 'ascii')",
-        "CREATE TRIGGER chunks_gone AFTER DELETE ON chunks "
-        "BEGIN DELETE FROM chunk_terms WHERE rowid = old.chunk_id; END",
+        "CREATE TABLE chunk_terms ("
+        "chunk_id INTEGER NOT NULL CONSTRAINT chunk_terms_pk PRIMARY KEY "
+        "CONSTRAINT chunk_terms_chunk REFERENCES chunks (chunk_id) ON DELETE CASCADE, "
+        "scope TEXT NOT NULL, terms TEXT NOT NULL)",
+        "CREATE VIRTUAL TABLE chunk_terms_index USING fts5(terms, content = '', tokenize = 'ascii')",
+        "CREATE TRIGGER chunk_terms_added AFTER INSERT ON chunk_terms BEGIN "
+        "INSERT INTO chunk_terms_index (rowid, terms) "
+        "VALUES (new.chunk_id, replace(new.terms, ' ', ' ' || new.scope)); "
+        "END",
+        "CREATE TRIGGER chunk_terms_removed AFTER DELETE ON chunk_terms BEGIN "
+        "INSERT INTO chunk_terms_index (chunk_terms_index, rowid, terms) "
+        "VALUES ('delete', old.chunk_id, replace(old.terms, ' ', ' ' || old.scope)); "
+        "END",
     ),
     "postgresql": (
         "CREATE TABLE chunk_terms ("
@@ -39,6 +50,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    if op.get_bind().dialect.name == "sqlite":
+        op.drop_table("chunk_terms_index")
     # Made where pgvector was asked for; it refers to chunks.
     op.execute("DROP TABLE IF EXISTS chunk_embeddings")
     for table in ("chunk_terms", "chunk_vectors", "chunks", "knowledge_files", "knowledge_bases"):
