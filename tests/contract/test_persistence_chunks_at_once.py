@@ -10,7 +10,7 @@ from adapters.database.transactions import DatabaseTransactions
 from application.ports.persistence import Transaction
 from domain.errors import Conflict, DomainError, NotFound
 from domain.ids import AgentId, KnowledgeId
-from domain.knowledge import IngestionStatus, KnowledgeFile
+from domain.knowledge import IngestionStatus, KnowledgeBase, KnowledgeFile
 from stored import NOW, agent, registered, seconds
 from stored_knowledge import MODEL, knowledge_file, left, new_chunk, with_base, with_file
 
@@ -56,7 +56,13 @@ async def test_a_base_removed_and_purged_while_it_is_filled_leaves_nothing(trans
 
     more = [partial(lambda tx, new: tx.knowledge_files.add(new), new=knowledge_file(base)) for _ in range(4)]
     adds = [adding(file, first, 4) for first in range(0, 20, 4) for file in files]
-    calls = [*adds[:8], remove_and_purge, remove_and_purge, *more, *adds[8:]]
+    calls: list[Callable[[Transaction], Awaitable[Any]]] = [
+        *adds[:8],
+        remove_and_purge,
+        remove_and_purge,
+        *more,
+        *adds[8:],
+    ]
     outcomes = await asyncio.gather(*(outcome_of(transactions, call) for call in calls))
     assert set(outcomes) <= {True, False, None, "knowledge_not_found"}
     async with transactions.autocommit() as tx:
@@ -109,13 +115,15 @@ async def test_no_agent_refers_to_a_base_that_is_removed_while_it_is_linked(
             for one in linked:
                 await tx.agents.add(one)
         linking = (link(transactions, one.agent_id, base.knowledge_id, owner) for one in linked)
-        removing = outcome_of(
-            transactions, lambda tx, gone=base: tx.knowledge.remove(gone.knowledge_id, NOW, owner=owner)
-        )
+        removing = outcome_of(transactions, partial(remove, base=base))
         await asyncio.gather(*linking, removing)
         async with transactions.autocommit() as tx:
             for one in linked:
                 assert (await tx.agents.get(one.agent_id, owner=owner)).knowledge_ids == ()
+
+
+async def remove(tx: Transaction, base: KnowledgeBase) -> None:
+    await tx.knowledge.remove(base.knowledge_id, NOW, owner=base.user_id)
 
 
 async def link(transactions: DatabaseTransactions, agent_id: AgentId, base: KnowledgeId, owner: Any) -> None:

@@ -72,7 +72,8 @@ def test_the_newest_schema_is_the_last_migration() -> None:
 async def test_the_migrated_schema_is_that_of_the_tables(database_url: str) -> None:
     def differences(connection: Connection) -> list[Any]:
         ours = {"compare_type": True, "include_name": lambda name, kind, _: kind != "table" or name in metadata.tables}
-        return compare_metadata(MigrationContext.configure(connection, opts=ours), metadata)
+        found: list[Any] = compare_metadata(MigrationContext.configure(connection, opts=ours), metadata)
+        return found
 
     assert await looked_at(database_url, differences) == []
 
