@@ -121,14 +121,11 @@ _TOUCH: Final = (
     .values(updated_at=NOW)
 )
 _gone: Final = select(_files.c.knowledge_file_id)
-_REMOVED: Final = (
-    union(
-        _gone.where(text("knowledge_files.removed_at IS NOT NULL")),
-        _gone.where(_AND_BASE, or_(knowledge_bases.c.user_id.is_(None), knowledge_bases.c.removed_at.is_not(None))),
-    )
-    .order_by("knowledge_file_id")
-    .limit(LIMIT)
-)
+_BASE_IS_GONE: Final = or_(knowledge_bases.c.user_id.is_(None), knowledge_bases.c.removed_at.is_not(None))
+# In no order: an order would have all files read, by their ids.
+_REMOVED: Final = union(
+    _gone.where(text("knowledge_files.removed_at IS NOT NULL")), _gone.where(_AND_BASE, _BASE_IS_GONE)
+).limit(LIMIT)
 _FORGET: Final = delete(_files).where(
     FILE_IS,
     _files.c.removed_at.is_not(None) | ~exists().where(_AND_BASE, BASE_IS_THERE),

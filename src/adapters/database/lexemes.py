@@ -14,7 +14,7 @@ MOST_OF_A_CHUNK: Final = 2000
 MOST_OF_A_QUERY: Final = 64
 """Different terms that are looked at; the rarest of them decide."""
 MOST_KEPT: Final = 32
-ENOUGH: Final = 5000
+ENOUGH: Final = 3000
 """No more chunks than this are counted for a term, and no more than twice as many are ranked: the commonest terms are
 left out while rarer ones are there, and who asks for nothing else gets some of what holds it."""
 
