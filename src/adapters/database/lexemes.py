@@ -14,9 +14,11 @@ MOST_OF_A_CHUNK: Final = 2000
 MOST_OF_A_QUERY: Final = 64
 """Different terms that are looked at; the rarest of them decide."""
 MOST_KEPT: Final = 32
-ENOUGH: Final = 3000
-"""No more chunks than this are counted for a term, and no more than twice as many are ranked: the commonest terms are
-left out while rarer ones are there, and who asks for nothing else gets some of what holds it."""
+
+
+def scope(knowledge_id: str) -> str:
+    """What the terms of a base begin with. Of one length, so that no term of one base looks like one of another."""
+    return hashlib.blake2b(knowledge_id.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
 
 
 def lexeme(term: str) -> str:

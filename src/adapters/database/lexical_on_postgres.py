@@ -11,13 +11,18 @@ from sqlalchemy import BigInteger, Integer, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Connection
 
-from adapters.database.lexemes import ENOUGH, asked, lexeme
+from adapters.database.lexemes import MOST_KEPT, asked, scope
 from adapters.database.session import Session
 from domain.ids import ChunkId, KnowledgeId
 from domain.retrieval import Hit
 
-_SCOPE: Final = "\ue001"
-_OFTEN: Final = {2: "\ue002", 4: "\ue004"}
+ENOUGH: Final = 1500
+"""No more chunks than this are looked at for a term, and no more than twice as many are ranked: the commonest terms are
+left out while rarer ones are there, and who asks for nothing else gets some of what holds it."""
+
+_TWICE: Final = "\ue002"
+_OFTEN: Final = "\ue004"
+_MARKS: Final = (("", 1), (_TWICE, 2), (_OFTEN, 4))
 
 _ADD: Final = text(
     "INSERT INTO chunk_terms (chunk_id, length, terms) VALUES (:chunk, :length, array_to_tsvector(:lexemes))"
@@ -25,40 +30,46 @@ _ADD: Final = text(
 
 _BEST: Final = text(
     """
-    WITH held AS MATERIALIZED (
-        SELECT term, often, chunk_id, length
-        FROM unnest(:terms, :times, :queries) AS wanted (term, often, query)
-        CROSS JOIN LATERAL (
-            SELECT chunk_id, length FROM chunk_terms WHERE terms @@ CAST(query AS tsquery) LIMIT :enough
+    WITH wanted AS (
+        SELECT * FROM unnest(:once, :twice, :often) WITH ORDINALITY AS wanted (once, twice, often, term)
+    ), held AS MATERIALIZED (
+        SELECT term, chunk_id, length FROM wanted CROSS JOIN LATERAL (
+            SELECT chunk_id, length FROM chunk_terms WHERE terms @@ CAST(once AS tsquery) LIMIT :enough
         ) AS found
     ), counted AS (
-        SELECT term, count(*) AS number, sum(count(*)) OVER (ORDER BY count(*), term) AS together
-        FROM held WHERE often = 1 GROUP BY term
-    ), kept AS (
+        SELECT term, count(*) AS number, sum(count(*)) OVER rarest AS together, row_number() OVER rarest AS place,
+            min(count(*)) OVER () AS least
+        FROM held GROUP BY term WINDOW rarest AS (ORDER BY count(*), term)
+    ), kept AS MATERIALIZED (
         SELECT term, ln(1 + (size.chunks - number + 0.5) / (number + 0.5)) AS rarity
-        FROM counted,
-            (SELECT greatest(coalesce(sum(chunks), 0), (SELECT max(number) FROM counted)) AS chunks
-             FROM knowledge_files WHERE knowledge_id = ANY (:bases)) AS size
-        WHERE together = number
-            OR together <= 2 * :enough AND (number < :enough OR :enough <= (SELECT min(number) FROM counted))
-    ), mean AS (
-        SELECT avg(length) AS length FROM held
+        FROM counted, (
+            SELECT greatest(coalesce(sum(chunks), 0), (SELECT max(number) FROM counted)) AS chunks
+            FROM knowledge_files WHERE knowledge_id = ANY (:bases)
+        ) AS size
+        WHERE place = 1
+            OR place <= :most_kept AND together <= 2 * :enough AND (number < :enough OR least = :enough)
+    ), repeated AS (
+        SELECT term, times, chunk_id FROM kept JOIN wanted USING (term)
+        CROSS JOIN LATERAL (VALUES (2, twice), (4, often)) AS asked (times, query)
+        CROSS JOIN LATERAL (
+            SELECT chunk_id FROM chunk_terms WHERE terms @@ CAST(query AS tsquery) LIMIT :enough
+        ) AS found
     ), counts AS (
-        SELECT chunk_id, term, max(often) AS often, max(held.length / greatest(mean.length, 1)) AS length
-        FROM held, mean GROUP BY chunk_id, term
+        SELECT chunk_id, term, CAST(max(times) AS double precision) AS times, max(length) AS length FROM (
+            SELECT chunk_id, term, 1 AS times, CAST(length AS double precision) FROM held
+            UNION ALL SELECT chunk_id, term, times, NULL FROM repeated
+        ) AS either GROUP BY chunk_id, term
     )
-    SELECT chunk_id,
-        CAST(sum(rarity * often * 2.2 / (often + 1.2 * (0.25 + 0.75 * length))) AS double precision) AS score
-    FROM counts JOIN kept USING (term)
+    SELECT chunk_id, CAST(
+        sum(rarity * times * 2.2 / (times + 1.2 * (0.25 + 0.75 * counts.length / mean.length))) AS double precision
+    ) AS score
+    FROM counts JOIN kept USING (term), (SELECT greatest(avg(length), 1) AS length FROM held) AS mean
+    WHERE counts.length IS NOT NULL
     GROUP BY chunk_id ORDER BY score DESC, chunk_id LIMIT :row_limit
     """
 ).bindparams(
-    bindparam("terms", type_=ARRAY(Integer)),
-    bindparam("times", type_=ARRAY(Integer)),
-    bindparam("queries", type_=ARRAY(Text)),
-    bindparam("bases", type_=ARRAY(Text)),
-    bindparam("enough", type_=Integer),
-    bindparam("row_limit", type_=Integer),
+    *(bindparam(name, type_=ARRAY(Text)) for name in ("once", "twice", "often", "bases")),
+    *(bindparam(name, type_=Integer) for name in ("enough", "most_kept", "row_limit")),
 )
 
 
@@ -81,22 +92,25 @@ class PostgresLexicalIndex:
         wanted = asked(terms)
         if not wanted or not knowledge_ids or limit < 1:
             return ()
-        scope = " | ".join(f"'{_SCOPE}{lexeme(one)}'" for one in dict.fromkeys(knowledge_ids))
-        # Lexemes hold no quotes: nothing in them can end a string, or be an operator.
-        queries = [
-            (number, often, f"'{one}{mark}' & ({scope})")
-            for number, one in enumerate(wanted)
-            for often, mark in ((1, ""), *_OFTEN.items())
-        ]
-        numbers, times, asking = zip(*queries, strict=True)
-        values = {"terms": [*numbers], "times": [*times], "queries": [*asking], "bases": [*knowledge_ids]}
-        rows = await self._session.rows(_BEST, {**values, "enough": ENOUGH, "row_limit": limit})
+        scopes = [scope(one) for one in dict.fromkeys(knowledge_ids)]
+        values = {
+            name: [_holding(scopes, one + mark) for one in wanted]
+            for name, mark in (("once", ""), ("twice", _TWICE), ("often", _OFTEN))
+        }
+        limits = {"enough": ENOUGH, "most_kept": MOST_KEPT, "row_limit": limit}
+        rows = await self._session.rows(_BEST, {**values, **limits, "bases": [*knowledge_ids]})
         return [Hit(ChunkId(chunk), score) for chunk, score in rows]
 
     async def aclose(self) -> None:
         """The connections are the transactions'."""
 
 
+def _holding(scopes: Sequence[str], one: str) -> str:
+    # Lexemes hold no quotes: nothing in them can end a string, or be an operator.
+    return " | ".join(f"'{base}{one}'" for base in scopes)
+
+
 def _held(knowledge_id: str, found: Mapping[str, int]) -> list[str]:
-    often = [one + mark for one, count in found.items() for least, mark in _OFTEN.items() if count >= least]
-    return [_SCOPE + lexeme(knowledge_id), *found, *often]
+    base = scope(knowledge_id)
+    marked = ((one, mark) for one, count in found.items() for mark, least in _MARKS if count >= least)
+    return [f"{base}{one}{mark}" for one, mark in marked]

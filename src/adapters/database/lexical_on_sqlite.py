@@ -1,7 +1,6 @@
 """The LexicalIndex on SQLite: FTS5 over our own terms, asked in threads, so that the event loop goes on."""
 
 import asyncio
-import hashlib
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,12 +13,16 @@ from sqlalchemy.exc import DBAPIError
 
 from adapters.database.engine import sqlite_engine
 from adapters.database.errors import FAILURES
-from adapters.database.lexemes import ENOUGH, MOST_KEPT, asked
+from adapters.database.lexemes import MOST_KEPT, asked, scope
 from adapters.database.session import Attempts, refuse
 from domain.ids import ChunkId, KnowledgeId
 from domain.retrieval import Hit
 
 _AT_ONCE: Final = 2
+ENOUGH: Final = 3000
+"""No more chunks than this are counted for a term, and no more than twice as many are ranked: the commonest terms are
+left out while rarer ones are there, and who asks for nothing else gets some of what holds it."""
+
 _REPEATED: Final = 50
 """More often than this a term counts no more."""
 
@@ -34,11 +37,11 @@ _BEST: Final = text(
 
 
 def add_terms(connection: Connection, knowledge_id: str, terms: Mapping[ChunkId, Mapping[str, int]]) -> None:
-    scope = _scope(knowledge_id)
+    base = scope(knowledge_id)
     rows = [
         {
             "chunk": chunk_id,
-            "scope": scope,
+            "scope": base,
             # Each begins with a space: there the index puts the scope.
             "terms": "".join(f" {one}" * min(count, _REPEATED) for one, count in found.items()),
         }
@@ -46,11 +49,6 @@ def add_terms(connection: Connection, knowledge_id: str, terms: Mapping[ChunkId,
     ]
     if rows:
         connection.execute(_ADD, rows)
-
-
-def _scope(knowledge_id: str) -> str:
-    """Of one length, so that no term of a base looks like one of another."""
-    return hashlib.blake2b(knowledge_id.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
 
 
 class SqliteLexicalIndex:
@@ -66,13 +64,13 @@ class SqliteLexicalIndex:
         wanted = asked(terms)
         if not wanted or not knowledge_ids or limit < 1:
             return ()
-        scope = [_scope(one) for one in dict.fromkeys(knowledge_ids)]
+        scopes = [scope(one) for one in dict.fromkeys(knowledge_ids)]
         attempts: Attempts | None = None
         loop = asyncio.get_running_loop()
         try:
             while True:
                 try:
-                    return await loop.run_in_executor(self._threads, self._search, wanted, scope, limit)
+                    return await loop.run_in_executor(self._threads, self._search, wanted, scopes, limit)
                 except DBAPIError as error:
                     attempts = attempts or Attempts()
                     if not await attempts.again(error):
@@ -85,13 +83,13 @@ class SqliteLexicalIndex:
         for engine in self._engines:
             engine.dispose()
 
-    def _search(self, wanted: Sequence[str], scope: Sequence[str], limit: int) -> Sequence[Hit]:
+    def _search(self, wanted: Sequence[str], scopes: Sequence[str], limit: int) -> Sequence[Hit]:
         with self._engine().connect() as connection:
-            kept = _rarest(connection, wanted, scope)
+            kept = _rarest(connection, wanted, scopes)
             if not kept:
                 return ()
             most = max(2 * ENOUGH, limit)
-            query = _holding(kept, scope)
+            query = _holding(kept, scopes)
             rows = connection.execute(_BEST, {"query": query, "most": most, "row_limit": limit})
             return [Hit(ChunkId(chunk), score) for chunk, score in rows]
 
@@ -103,11 +101,11 @@ class SqliteLexicalIndex:
         return engine
 
 
-def _rarest(connection: Connection, wanted: Sequence[str], scope: Sequence[str]) -> list[str]:
+def _rarest(connection: Connection, wanted: Sequence[str], scopes: Sequence[str]) -> list[str]:
     """Those that are there, beginning with the rarest, while few chunks hold them: at least one."""
     counts: dict[str, int] = {}
     for one in wanted:
-        asking = {"query": _holding([one], scope), "enough": ENOUGH}
+        asking = {"query": _holding([one], scopes), "enough": ENOUGH}
         if found := connection.execute(_HELD, asking).scalar_one():
             counts[one] = found
     kept: list[str] = []
@@ -121,6 +119,6 @@ def _rarest(connection: Connection, wanted: Sequence[str], scope: Sequence[str])
     return kept
 
 
-def _holding(wanted: Sequence[str], scope: Sequence[str]) -> str:
+def _holding(wanted: Sequence[str], scopes: Sequence[str]) -> str:
     # Lexemes hold no quotes: nothing in them can end a string, or be an operator.
-    return " OR ".join(f'"{base}{one}"' for one in wanted for base in scope)
+    return " OR ".join(f'"{base}{one}"' for one in wanted for base in scopes)
