@@ -20,7 +20,7 @@ class Fusion:
     lexical: float
 
 
-FUSION: Final = Fusion(k=20.0, dense=0.7, lexical=0.3)
+FUSION: Final = Fusion(k=10.0, dense=0.5, lexical=0.5)
 """Chosen by measurement: see docs/retrieval.md."""
 
 
