@@ -13,7 +13,11 @@ NAME_MAX: Final = 64
 DESCRIPTION_MAX: Final = 2000
 MOST_FILES: Final = 10_000
 """Of one base."""
-MOST_ATTEMPTS: Final = 6
+MOST_ATTEMPTS: Final = 12
+"""Failures that may pass: with the pauses between them this outlasts an outage of twenty minutes."""
+SILENT_COSTS: Final = 3
+"""A try that broke off without a reason counts as so many failures: it may have taken its worker with it."""
+MOST_SILENT: Final = MOST_ATTEMPTS // SILENT_COSTS
 _FIRST_PAUSE: Final = timedelta(seconds=2)
 _LONGEST_PAUSE: Final = timedelta(minutes=5)
 
@@ -84,7 +88,7 @@ class IngestionError:
 
 
 CRASHED: Final = IngestionError(
-    "ingestion_crashed", f"The work on this file broke off without a reason, and {MOST_ATTEMPTS} tries are enough."
+    "ingestion_crashed", f"The work on this file broke off without a reason, and {MOST_SILENT} tries are enough."
 )
 
 
@@ -93,8 +97,8 @@ class KnowledgeFile:
     """An uploaded file in a base. `chunks` counts those that are stored and found; `total` all, None until it is known.
 
     `plan` names what the chunks are cut by (parser, chunker, size): with another plan the work begins anew.
-    `attempts` counts the tries since something was stored, the present one too; `generation` how often a person had it
-    begun anew.
+    `attempts` counts the failures since something was stored. The present try counts as one that broke off without a
+    reason until it tells one. `generation` counts how often a person had it begun anew.
     """
 
     knowledge_file_id: KnowledgeFileId
@@ -143,11 +147,11 @@ class KnowledgeFile:
         It knows no error: where one breaks off without a word, that of the try before is not the reason.
         """
         stage = self.stage if self.plan else Stage.PARSE
-        return replace(self, stage=stage, attempts=self.attempts + 1, error=None, updated_at=now)
+        return replace(self, stage=stage, attempts=self.attempts + SILENT_COSTS, error=None, updated_at=now)
 
     def not_tried(self, now: datetime) -> "KnowledgeFile":
         """The try was called off through no fault of the file."""
-        return replace(self, attempts=max(0, self.attempts - 1), updated_at=now)
+        return replace(self, attempts=max(0, self.attempts - SILENT_COSTS), updated_at=now)
 
     def advanced(self, now: datetime) -> "KnowledgeFile":
         """Something was stored: failures before that count no more."""
@@ -164,7 +168,8 @@ class KnowledgeFile:
         return replace(self, stage=Stage.EMBED, plan=plan, total=total, chunks=0, updated_at=now)
 
     def set_back(self, error: IngestionError, now: datetime) -> "KnowledgeFile":
-        return replace(self, error=error, attempts=max(1, self.attempts), updated_at=now)
+        """The try told its reason: it counts as one failure."""
+        return replace(self, error=error, attempts=max(0, self.attempts - SILENT_COSTS) + 1, updated_at=now)
 
     def given_up(self, error: IngestionError, now: datetime) -> "KnowledgeFile":
         return replace(self, error=error, attempts=MOST_ATTEMPTS, updated_at=now)

@@ -13,7 +13,9 @@ from domain.knowledge import (
     CRASHED,
     DESCRIPTION_MAX,
     MOST_ATTEMPTS,
+    MOST_SILENT,
     NAME_MAX,
+    SILENT_COSTS,
     IngestionError,
     IngestionStatus,
     KnowledgeBase,
@@ -86,13 +88,32 @@ def test_so_many_tries_without_progress_are_enough_whatever_they_end_with(steps:
     file = new_file()
     for step in steps:
         file = file.set_back(ERROR, LATER) if step == "set_back" else getattr(file, step)(LATER)
-        since = {"begun": since + 1, "advanced": 0, "set_back": max(1, since), "not_tried": max(0, since - 1)}[step]
+        before = max(0, since - SILENT_COSTS)
+        since = {"begun": since + SILENT_COSTS, "advanced": 0, "set_back": before + 1, "not_tried": before}[step]
         assert file.attempts == since
         assert file.is_given_up is (since >= MOST_ATTEMPTS)
 
 
+TRIES = st.lists(st.sampled_from([["begun"], ["begun", "set_back"], ["begun", "not_tried"]]), max_size=30)
+
+
+@given(TRIES)
+def test_reasons_are_borne_longer_than_silence_and_what_was_called_off_is_no_failure(tries: list[list[str]]) -> None:
+    silent, told = tries.count(["begun"]), tries.count(["begun", "set_back"])
+    file = after([step for one in tries for step in one])
+    assert file.is_given_up is (SILENT_COSTS * silent + told >= MOST_ATTEMPTS)
+    if not told:
+        assert file.is_given_up is (silent >= MOST_SILENT)
+
+
+def test_an_outage_of_twenty_minutes_is_outlasted_and_a_killer_is_soon_given_up() -> None:
+    pauses = sum((pause_before(attempt) for attempt in range(1, MOST_ATTEMPTS)), timedelta())
+    assert timedelta(minutes=20) <= pauses <= timedelta(minutes=30)
+    assert 2 <= MOST_SILENT <= 4
+
+
 def test_a_try_that_breaks_off_is_not_blamed_on_an_older_error() -> None:
-    broken_off = after(["begun", "set_back", *["begun"] * (MOST_ATTEMPTS - 1)])
+    broken_off = after(["begun", "set_back", *["begun"] * MOST_SILENT])
     assert broken_off.is_given_up
     assert broken_off.failed(LATER).error == CRASHED
 
