@@ -19,6 +19,8 @@ from domain.knowledge import KnowledgeFile, Stage
 STORED_AT_ONCE: Final = 64
 """Chunks without vectors."""
 REMOVED_AT_ONCE: Final = 100
+PAUSE_SECONDS: Final = 0.01
+"""Between portions, which SQLite removes without letting anybody else go on."""
 
 
 class Overtaken(Exception):
@@ -159,6 +161,8 @@ async def emptied(transactions: Transactions, file: KnowledgeFile, then: Knowled
                 raise Overtaken
             if not left and not await tx.knowledge_files.record(then):
                 raise Overtaken
+        if left:
+            await asyncio.sleep(PAUSE_SECONDS)
 
 
 def _new_chunks(start: int, batch: Sequence[Chunk]) -> list[NewChunk]:

@@ -4,13 +4,12 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from application.ingestion_steps import REMOVED_AT_ONCE
+from application.ingestion_steps import PAUSE_SECONDS, REMOVED_AT_ONCE
 from application.ports.job_queue import Again, Job
 from application.ports.persistence import Transactions
 from domain.ids import KnowledgeFileId, KnowledgeId
 
 SLICE_SECONDS: Final = 10.0
-PAUSE_SECONDS: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from application.ingestion_steps import REMOVED_AT_ONCE
+from application.ingestion_steps import PAUSE_SECONDS, REMOVED_AT_ONCE
 from application.ports.embedder import Embedder, Embedders
 from application.ports.job_queue import Again, Job
 from application.ports.persistence import Transactions
@@ -13,7 +13,6 @@ from domain.errors import Unavailable
 from domain.ids import ChunkId, KnowledgeId
 
 SLICE_SECONDS: Final = 20.0
-PAUSE_SECONDS: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
