@@ -1,6 +1,7 @@
 """Knowledge at a test's hand: a real database, texts for documents, words for vectors, and a queue that is worked in
 order, without waiting: time passes where a job asks for it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -147,6 +148,23 @@ class _Watched:
 
 
 async def _nothing() -> None: ...
+
+
+@asynccontextmanager
+async def turns(look: Callable[[], object]) -> AsyncIterator[list[object]]:
+    """What somebody else sees each time that the event loop lets them."""
+    seen: list[object] = []
+
+    async def watch() -> None:
+        while True:
+            seen.append(look())
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(watch())
+    try:
+        yield seen
+    finally:
+        task.cancel()
 
 
 class Mortal(Watched):

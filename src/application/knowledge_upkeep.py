@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -17,6 +18,8 @@ from application.ports.persistence import Transactions
 from domain.ids import UserId
 
 AT_ONCE: Final = 100
+PUT_AT_ONCE: Final = 20
+"""Then others go on: a queue in SQLite takes a job without ever waiting."""
 ROUNDS: Final = 100
 """Of one look; what is left waits for the next one."""
 UNTOUCHED: Final = timedelta(minutes=5)
@@ -63,8 +66,7 @@ class KeepKnowledge:
     async def _purge(self) -> None:
         async with self.transactions.autocommit() as tx:
             subjects = [*await tx.knowledge.removed(AT_ONCE), *await tx.knowledge_files.removed(AT_ONCE)]
-        for subject in subjects:
-            await self.queue.put(Job(JobKind.PURGE, subject))
+        await self._put(Job(JobKind.PURGE, subject) for subject in subjects)
 
     async def _ingest(self) -> None:
         """A file that waits long moves up, behind no more of its owner's than wait with it."""
@@ -73,9 +75,11 @@ class KeepKnowledge:
             now = self.clock.now()
             async with self.transactions.autocommit() as tx:
                 files = await tx.knowledge_files.waiting(now - UNTOUCHED, AT_ONCE)
+            jobs: list[Job] = []
             for file in files:
-                await self.queue.put(ingestion_of(file, before[file.user_id]))
+                jobs.append(ingestion_of(file, before[file.user_id]))
                 before[file.user_id] += 1
+            await self._put(jobs)
             if files:
                 # After the jobs: whoever dies in between leaves them to the next look.
                 async with self.transactions.autocommit() as tx:
@@ -91,8 +95,13 @@ class KeepKnowledge:
         for _ in range(ROUNDS):
             async with self.transactions.autocommit() as tx:
                 found = await tx.knowledge.of_other_models(model.name, AT_ONCE, after)
-            for knowledge_id in found:
-                await self.queue.put(Job(JobKind.REINDEX, knowledge_id, rank=REINDEX_RANK))
+            await self._put(Job(JobKind.REINDEX, knowledge_id, rank=REINDEX_RANK) for knowledge_id in found)
             if len(found) < AT_ONCE:
                 return
             after = found[-1]
+
+    async def _put(self, jobs: Iterable[Job]) -> None:
+        for count, job in enumerate(jobs, 1):
+            await self.queue.put(job)
+            if count % PUT_AT_ONCE == 0:
+                await asyncio.sleep(0)

@@ -11,7 +11,7 @@ from application.knowledge_upkeep import UNTOUCHED
 from application.ports.job_queue import JobKind
 from domain.errors import Unavailable
 from domain.knowledge import IngestionStatus
-from knowledge_desk import KnowledgeDesk, text_of
+from knowledge_desk import KnowledgeDesk, text_of, turns
 from meddled import Meddled
 from stored import registered
 
@@ -127,6 +127,21 @@ async def test_bases_of_another_model_are_asked_for_and_those_of_this_one_not(
     await newer.run()
     await newer.keep.once()
     assert desk.queue.waiting_jobs == []
+
+
+async def test_others_go_on_while_many_jobs_are_put(desk: KnowledgeDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(knowledge_upkeep, "PUT_AT_ONCE", 3)
+    owner = await registered(desk.transactions)
+    base = await desk.base(owner)
+    url = await desk.upload(owner, TEXT)
+    for _ in range(12):
+        await desk.add(owner, base.knowledge_id, url)
+    desk.queue.waiting_jobs.clear()
+    desk.clock.moment += UNTOUCHED + timedelta(seconds=1)
+    async with turns(lambda: len(desk.queue.waiting_jobs)) as seen:
+        await desk.keep.once()
+    assert len(desk.queue.waiting_jobs) == 12
+    assert {3, 6, 9, 12} <= set(seen)
 
 
 async def test_without_a_model_no_base_is_asked_for(desk: KnowledgeDesk) -> None:
