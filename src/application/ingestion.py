@@ -88,8 +88,10 @@ class Ingest:
             return await tx.knowledge_files.record(file)
 
     def _pause(self, file: KnowledgeFile, trouble: DomainError) -> timedelta:
-        asked = min(timedelta(seconds=trouble.retry_after or 0), LONGEST_RETRY_AFTER)
-        return max(pause_before(file.attempts), asked) * (1 + _JITTER * self.chance())
+        # Whatever a provider says: numbers of seconds are compared as numbers, of which NaN is none.
+        asked = trouble.retry_after or 0.0
+        seconds = min(asked, LONGEST_RETRY_AFTER.total_seconds()) if asked > 0 else 0.0
+        return max(pause_before(file.attempts), timedelta(seconds=seconds)) * (1 + _JITTER * self.chance())
 
 
 def _may_pass(trouble: DomainError) -> bool:

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from math import inf, nan
 
 import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedEmbedder, ScriptedEmbedders, embedding_failure, vector_of
-from application.ingestion import LONGEST_RETRY_AFTER
 from application.ingestion_steps import STORED_AT_ONCE
 from application.ports.job_queue import Again
 from domain.chunking import ChunkSize, chunks
@@ -163,7 +163,10 @@ async def test_progress_makes_earlier_failures_count_no_more(desk: KnowledgeDesk
     assert set(desk.queue.pauses) == {pause_before(1)}
 
 
-@pytest.mark.parametrize(("asked", "pause"), [(90.0, 90.0), (0.5, 2.0), (1e9, LONGEST_RETRY_AFTER.total_seconds())])
+@pytest.mark.parametrize(
+    ("asked", "pause"),
+    [(90.0, 90.0), (0.5, 2.0), *((huge, 3600.0) for huge in (1e9, 1e300, inf)), *((bad, 2.0) for bad in (nan, -1e300))],
+)
 async def test_a_provider_says_when_to_come_again(desk: KnowledgeDesk, asked: float, pause: float) -> None:
     file = await in_work(desk)
     desk.embedder.failures = [embedding_failure("model_rate_limited", retry_after=asked)]
