@@ -8,6 +8,7 @@ from adapters.database.columns import Moment
 from adapters.database.tables import metadata
 
 WAITS: Final = "owner IS NULL"
+HELD: Final = "owner IS NOT NULL"
 
 # `number` orders the jobs of a rank. `owner` is the process that holds the job; of likes one may wait.
 jobs = Table(
@@ -32,5 +33,7 @@ jobs = Table(
         postgresql_where=text(WAITS),
     ),
     Index("jobs_turn", "rank", "number", sqlite_where=text(WAITS), postgresql_where=text(WAITS)),
+    # Whether a like is at work is asked of each job that waits.
+    Index("jobs_held", "kind", "subject", "generation", sqlite_where=text(HELD), postgresql_where=text(HELD)),
     sqlite_autoincrement=True,
 )

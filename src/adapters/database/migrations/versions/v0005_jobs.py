@@ -26,13 +26,13 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     _create_index("jobs_waiting", ["kind", "subject", "generation"], unique=True)
-    _create_index("jobs_turn", ["rank", "number"], unique=False)
+    _create_index("jobs_turn", ["rank", "number"])
+    _create_index("jobs_held", ["kind", "subject", "generation"], where="owner IS NOT NULL")
 
 
 def downgrade() -> None:
     op.drop_table("jobs")
 
 
-def _create_index(name: str, columns: list[str], *, unique: bool) -> None:
-    waits = sa.text("owner IS NULL")
-    op.create_index(name, "jobs", columns, unique=unique, sqlite_where=waits, postgresql_where=waits)
+def _create_index(name: str, columns: list[str], *, unique: bool = False, where: str = "owner IS NULL") -> None:
+    op.create_index(name, "jobs", columns, unique=unique, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
