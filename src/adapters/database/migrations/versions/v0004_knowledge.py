@@ -34,7 +34,8 @@ _TERMS = {
         "CREATE TABLE chunk_terms ("
         "chunk_id BIGINT NOT NULL CONSTRAINT chunk_terms_pk PRIMARY KEY "
         "CONSTRAINT chunk_terms_chunk REFERENCES chunks (chunk_id) ON DELETE CASCADE, "
-        "length INTEGER NOT NULL, terms TSVECTOR NOT NULL)",
+        # The index alone reads the terms: out of line they leave rows of which many are in a page.
+        "length INTEGER NOT NULL, terms TSVECTOR NOT NULL) WITH (toast_tuple_target = 128)",
         # Searches read the list of what is not sorted in yet from its begin to its end: there shall be none.
         "CREATE INDEX chunk_terms_held ON chunk_terms USING gin (terms) WITH (fastupdate = off)",
     ),
