@@ -23,7 +23,7 @@ CHUNKS_A_PASSAGE: Final = 4
 """How many chunks are looked at for each passage: neighbours make one."""
 LEAST_RERANKED: Final = 30
 """Chunks: a reranker reads each of them, which takes its time."""
-RERANKING_SECONDS: Final = 5.0
+RERANKING_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,8 +88,17 @@ class Knowledge(Provider):
         vectors: VectorIndex,
         lexical: LexicalIndex,
         reranking: Reranking,
+        settings: Settings,
     ) -> RetrieveKnowledge:
-        return RetrieveKnowledge(transactions, embedders, vectors, lexical, reranking.reranker, on_trouble=_troubled)
+        return RetrieveKnowledge(
+            transactions,
+            embedders,
+            vectors,
+            lexical,
+            reranking.reranker,
+            on_trouble=_troubled,
+            reranking_seconds=settings.rerank.timeout,
+        )
 
     @provide
     def steps(

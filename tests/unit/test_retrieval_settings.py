@@ -1,0 +1,22 @@
+"""What the settings say about retrieval is what it does."""
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from adapters.web import WebClient
+from entrypoints.embedding_provider import Reranking, reranker_of
+from entrypoints.knowledge_provider import Knowledge
+from entrypoints.settings import load_settings
+from kept_knowledge import KeptKnowledge
+
+
+@pytest.mark.parametrize("seconds", ["0.5", "7", "30"])
+def test_a_reranker_is_waited_for_as_long_as_the_settings_say(tmp_path: Path, seconds: str) -> None:
+    environ = {"AGENTCHAT_RERANK__BASE_URL": "https://rerank.example/v1", "AGENTCHAT_RERANK__TIMEOUT": seconds}
+    settings, kept = load_settings(environ, tmp_path), cast(Any, KeptKnowledge())
+    reranking = Reranking(reranker_of(settings, WebClient()))
+    made = Knowledge().retrieve(kept, kept, kept, kept, reranking, settings)
+    assert made.reranking_seconds == float(seconds)
+    assert made.reranker is reranking.reranker
