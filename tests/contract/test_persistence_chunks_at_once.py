@@ -103,6 +103,38 @@ async def test_of_several_who_purge_each_sees_what_the_others_left(transactions:
         assert sorted(await asyncio.gather(*removing)) == [0, 0, 0, 10, 10, 10]
 
 
+async def test_a_base_is_not_switched_while_chunks_without_the_vectors_are_being_stored(
+    transactions: DatabaseTransactions,
+) -> None:
+    base = await with_base(transactions, await registered(transactions))
+    file = await with_file(transactions, base)
+
+    async def switch(tx: Transaction) -> bool:
+        return await tx.knowledge.switch(base.knowledge_id, "new")
+
+    async with transactions.begin() as tx:
+        assert await tx.chunks.add(file, [new_chunk(0, "a")], MODEL, NOW)
+        task = asyncio.create_task(outcome_of(transactions, switch))
+        # Until it waits for this transaction: longer does no harm, shorter shows less.
+        await asyncio.wait([task], timeout=0.2)
+        assert not task.done()
+    assert await task is False
+
+
+async def test_whoever_removes_vectors_and_whoever_adds_chunks_take_turns(transactions: DatabaseTransactions) -> None:
+    base = await with_base(transactions, await registered(transactions))
+    file = await with_file(transactions, base)
+    await outcome_of(transactions, adding(file, 0, 10))
+    calls: list[Callable[[Transaction], Awaitable[Any]]] = [
+        lambda tx: tx.chunks.remove_vectors(base.knowledge_id, but="new", limit=2),
+        adding(file, 10, 2),
+        lambda tx: tx.chunks.remove_of_file(file.knowledge_file_id, 2),
+    ]
+    outcomes = await asyncio.gather(*(outcome_of(transactions, call) for call in calls * 4))
+    assert "unavailable" not in {str(one) for one in outcomes}
+    assert all(isinstance(one, int) for one in outcomes)
+
+
 async def test_no_agent_refers_to_a_base_that_is_removed_while_it_is_linked(
     transactions: DatabaseTransactions,
 ) -> None:

@@ -133,7 +133,6 @@ async def test_calls_take_as_few_statements_as_they_say(
             tx.knowledge.these([base.knowledge_id], owner=owner),
             tx.knowledge.removed(9),
             tx.knowledge.of_other_models("m", 9),
-            tx.knowledge.switch(base.knowledge_id, MODEL),
             tx.knowledge_files.list(base.knowledge_id, Window(), owner=owner),
             tx.knowledge_files.get(file.knowledge_file_id, owner=owner),
             tx.knowledge_files.at_work(file.knowledge_file_id),

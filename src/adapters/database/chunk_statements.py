@@ -40,7 +40,6 @@ _MODEL: Final = bindparam("of_model", type_=Text)
 _AMONG: Final = chunks.c.chunk_id.in_(bindparam("ids", type_=CHUNK_ID, expanding=True))
 _BASE_IS: Final = knowledge_bases.c.knowledge_id == _BASE
 
-HOLD_BASE: Final = select(knowledge_bases.c.knowledge_id).where(_BASE_IS, BASE_IS_THERE).with_for_update()
 HOLD_FILE: Final = (
     select(knowledge_files.c.knowledge_file_id)
     .where(

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from adapters.database import chunk_statements as said
 from adapters.database.chunk_statements import VectorStatements
+from adapters.database.knowledge_bases import HOLD_BASE
 from adapters.database.lexemes import lexemes
 from adapters.database.lexical_on_postgres import add_terms as add_terms_on_postgres
 from adapters.database.lexical_on_sqlite import add_terms as add_terms_on_sqlite
@@ -79,7 +80,7 @@ class ChunkRows:
     ) -> bool:
         this = {"id": file.knowledge_id, "file": file.knowledge_file_id}
         held = {**this, "begun": file.generation, "cut_by": file.plan}
-        for hold in (said.HOLD_BASE, said.HOLD_FILE):
+        for hold in (HOLD_BASE, said.HOLD_FILE):
             if not connection.execute(hold, held).fetchall():
                 return False
         ids = self._add_chunks(connection, this, new)
@@ -110,7 +111,7 @@ class ChunkRows:
         self, knowledge_id: str, model: str, vectors: dict[ChunkId, Vector], connection: Connection
     ) -> None:
         this = {"id": knowledge_id}
-        if not connection.execute(said.HOLD_BASE, this).fetchall():
+        if not connection.execute(HOLD_BASE, this).fetchall():
             return
         found = connection.execute(said.STILL_THERE, {**this, "ids": [*vectors]})
         there = {row[0]: vectors[row[0]] for row in found}
@@ -126,6 +127,8 @@ class ChunkRows:
             connection.execute(self._vectors.add[self._dialect], rows)
 
     def _remove_vectors(self, values: Values, connection: Connection) -> int:
+        if not connection.execute(HOLD_BASE, values).fetchall():
+            return 0
         removed = connection.execute(self._vectors.remove, values).rowcount
         if removed:
             connection.execute(said.SHRINK, values)

@@ -50,6 +50,7 @@ BASE_IS: Final = knowledge_bases.c.knowledge_id == bindparam("id", type_=Text)
 BASE_IS_THERE: Final = and_(knowledge_bases.c.user_id.is_not(None), knowledge_bases.c.removed_at.is_(None))
 BASE_IS_MINE: Final = and_(knowledge_bases.c.user_id == OWNER, knowledge_bases.c.removed_at.is_(None))
 NOW: Final = bindparam("now", type_=Moment)
+HOLD_BASE: Final = select(knowledge_bases.c.knowledge_id).where(BASE_IS, BASE_IS_THERE).with_for_update()
 _AMONG: Final = knowledge_bases.c.knowledge_id.in_(bindparam("ids", type_=Text, expanding=True))
 
 _NAMES: Final = ("knowledge_id", "user_id", "name", "description", "created_at", "updated_at", "model")
@@ -183,7 +184,7 @@ class KnowledgeBaseRows:
         return [row[0] for row in await self._session.rows(_OF_OTHER_MODELS, values)]
 
     async def switch(self, knowledge_id: KnowledgeId, model: str) -> bool:
-        return bool(await self._session.affected(self._switching, {"id": knowledge_id, "of_model": model}))
+        return await self._session.together(partial(_switch, self._switching, id=knowledge_id, of_model=model))
 
 
 def _remove(connection: Connection, **values: Any) -> bool:
@@ -196,6 +197,12 @@ def _remove(connection: Connection, **values: Any) -> bool:
             left = msgspec.json.encode([link for link in links if link != values["id"]]).decode()
             connection.execute(_UNLINK, {"agent": agent_id, "left": left, "now": values["now"]})
     return True
+
+
+def _switch(switching: Update, connection: Connection, **values: Any) -> bool:
+    # Held first: a statement that waits for whoever adds chunks does not see them.
+    connection.execute(HOLD_BASE, values).fetchall()
+    return bool(connection.execute(switching, values).rowcount)
 
 
 def _forget(connection: Connection, **values: Any) -> bool:
