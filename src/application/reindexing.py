@@ -4,20 +4,27 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
+from application.embedded_texts import embedded
 from application.ingestion_steps import PAUSE_SECONDS, REMOVED_AT_ONCE
 from application.ports.embedder import Embedder, Embedders
 from application.ports.job_queue import Again, Job
 from application.ports.persistence import Transactions
 from domain.embedding_text import embedding_text
-from domain.errors import Unavailable
-from domain.ids import ChunkId, KnowledgeId
+from domain.errors import ModelError, Unavailable
+from domain.ids import KnowledgeId
 
 SLICE_SECONDS: Final = 20.0
+MOST_REFUSED: Final = 50
+"""Without a single vector: then it is hardly the texts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reindex:
-    """What fails is raised: the queue reports it and tries again, ever later, and for ever. What is made is kept."""
+    """What fails is raised: the queue reports it and tries again, ever later, and for ever. What is made is kept.
+
+    A chunk that the model refuses is passed over, so that all others get their vectors. It is reported and tried again
+    in the same way; until it has its vector, or its file is removed, the old vectors are searched.
+    """
 
     transactions: Transactions
     embedders: Embedders
@@ -29,10 +36,12 @@ class Reindex:
             return None
         knowledge_id = KnowledgeId(job.subject)
         until = asyncio.get_running_loop().time() + self.slice_seconds
-        while not await self._switch(knowledge_id, embedder.model.name):
+        while True:
             made, complete = await self._make_vectors(knowledge_id, embedder, until)
             if not complete:
                 return Again()
+            if await self._switch(knowledge_id, embedder.model.name):
+                break
             if not made:
                 # No chunk lacks its vector, and yet there is nothing to switch: the base was removed.
                 return None
@@ -52,20 +61,26 @@ class Reindex:
             return await tx.knowledge.switch(knowledge_id, model)
 
     async def _make_vectors(self, knowledge_id: KnowledgeId, embedder: Embedder, until: float) -> tuple[int, bool]:
-        """How many were made, and whether that was all; else the time is up."""
+        """How many were made, and whether that was all; else the time is up. Raises what the model refused."""
         made, after, model = 0, None, embedder.model.name
+        refused: list[ModelError] = []
         while True:
             async with self.transactions.autocommit() as tx:
                 lacking = await tx.chunks.without_vector(knowledge_id, model, embedder.batch, after)
+            if not lacking and refused:
+                raise refused[0]
             if not lacking:
                 return made, True
             texts = [embedding_text(chunk.file_name, chunk.headings, chunk.content) for chunk in lacking]
-            vectors = await embedder.passages(texts)
-            ids: list[ChunkId] = [chunk.chunk_id for chunk in lacking]
+            vectors = await embedded(embedder, texts, refused)
+            new = [(chunk.chunk_id, vector) for chunk, vector in zip(lacking, vectors, strict=True) if vector]
             async with self.transactions.autocommit() as tx:
-                await tx.chunks.add_vectors(knowledge_id, model, list(zip(ids, vectors, strict=True)))
-            made, after = made + len(ids), ids[-1]
-            if asyncio.get_running_loop().time() >= until:
+                await tx.chunks.add_vectors(knowledge_id, model, new)
+            made, after = made + len(new), lacking[-1].chunk_id
+            if not made and len(refused) >= MOST_REFUSED:
+                raise refused[0]
+            # A slice that met only what is refused would begin with the same chunks again.
+            if made and asyncio.get_running_loop().time() >= until:
                 return made, False
 
     async def _remove_others(self, knowledge_id: KnowledgeId, model: str, until: float) -> Again | None:

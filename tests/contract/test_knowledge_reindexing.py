@@ -1,6 +1,7 @@
 """Another embedding model: vectors are made beside the old ones, and searched when none is lacking."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -132,6 +133,55 @@ async def test_what_fails_is_reported_and_tried_for_ever(change: Change, trouble
     await newer.run()
     assert newer.queue.failures == [trouble] * 12
     await change.assert_changed()
+
+
+def refusing(*poisoned: str) -> ScriptedEmbedder:
+    def refuse(texts: Sequence[str]) -> Exception | None:
+        return ModelError("content_refused", "No.") if set(poisoned) & set(texts) else None
+
+    return ScriptedEmbedder(name=NEW, refuse=refuse)
+
+
+async def until_done(desk: KnowledgeDesk, job: Job) -> None:
+    while await desk.do(job) is not None:
+        assert len(desk.embedder.calls) < 200
+
+
+@pytest.mark.parametrize("at", [0, 5, -1])
+@pytest.mark.parametrize("slice_seconds", [0.0, 60.0])
+async def test_a_chunk_that_is_refused_keeps_no_other_from_its_vector(
+    change: Change, at: int, slice_seconds: float
+) -> None:
+    rows = await change.desk.chunks(change.file)
+    poisoned = embedding_text("notes.txt", (), rows[at][1])
+    newer = change.newer(embedder=refusing(poisoned, poisoned[: len(poisoned) // 2]), slice_seconds=slice_seconds)
+    with pytest.raises(ModelError):
+        await until_done(newer, change.job)
+    made = [row[0] for row in await change.desk.chunks(change.file) if row[6] == NEW]
+    assert made == [row[0] for row in rows if row[0] != rows[at][0]]
+    assert await change.model() == OLD
+    await change.newer().do(change.job)
+    await change.assert_changed()
+
+
+async def test_a_chunk_that_is_refused_whole_is_found_by_its_first_half(change: Change) -> None:
+    rows = await change.desk.chunks(change.file)
+    poisoned = embedding_text("notes.txt", (), rows[5][1])
+    assert await change.newer(embedder=refusing(poisoned)).do(change.job) is None
+    changed = await change.desk.chunks(change.file)
+    assert await change.model() == NEW
+    assert [row[0] for row in changed] == [row[0] for row in rows]
+    assert changed[5][7] == vector_of(poisoned[: len(poisoned) // 2], 64, NEW)
+
+
+async def test_a_model_that_refuses_everything_is_not_asked_about_everything(
+    change: Change, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reindexing, "MOST_REFUSED", 3)
+    newer = change.newer(embedder=ScriptedEmbedder(name=NEW, refuse=lambda _: ModelError("content_refused", "No.")))
+    with pytest.raises(ModelError):
+        await newer.do(change.job)
+    assert len(newer.embedder.calls) <= 11
 
 
 async def test_a_model_that_is_away_is_waited_for_and_none_is_no_work(change: Change) -> None:

@@ -1,0 +1,49 @@
+"""Vectors of texts of which a model may refuse some: one of them does not keep the others from getting theirs."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from application.ports.embedder import Embedder
+from domain.embeddings import Vector
+from domain.errors import ModelError
+
+_ABOUT_A_TEXT: Final = frozenset({"content_refused", "context_too_long", "model_bad_request"})
+"""Other lasting errors, such as a wrong key, concern every text."""
+
+
+async def embedded(
+    embedder: Embedder, texts: Sequence[str], refused: list[ModelError] | None = None
+) -> list[Vector | None]:
+    """One vector for each text. What is refused with others is tried alone, and then its first half.
+
+    What is refused even so has no vector, and its error is added to `refused`; without that list it is raised.
+    """
+    try:
+        return list(await embedder.passages(texts))
+    except ModelError as trouble:
+        if not _is_about_a_text(trouble):
+            raise
+        why = trouble
+    if len(texts) == 1:
+        return [await _of_first_half(embedder, texts[0], why, refused)]
+    middle = len(texts) // 2
+    first = await embedded(embedder, texts[:middle], refused)
+    return [*first, *await embedded(embedder, texts[middle:], refused)]
+
+
+async def _of_first_half(
+    embedder: Embedder, text: str, why: ModelError, refused: list[ModelError] | None
+) -> Vector | None:
+    try:
+        return (await embedder.passages([text[: len(text) // 2]]))[0]
+    except ModelError as trouble:
+        if not _is_about_a_text(trouble):
+            raise
+    if refused is None:
+        raise why
+    refused.append(why)
+    return None
+
+
+def _is_about_a_text(trouble: ModelError) -> bool:
+    return not trouble.retryable and trouble.code in _ABOUT_A_TEXT
