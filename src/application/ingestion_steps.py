@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from application.document_reading import ReadDocument
+from application.embedded_texts import embedded
 from application.ports.clock import Clock
 from application.ports.embedder import Embedder, Embedders
 from application.ports.knowledge import NewChunk
@@ -97,7 +98,7 @@ class IngestionSteps:
         new = await asyncio.to_thread(_new_chunks, start, batch)
         if embedder:
             texts = [embedding_text(name, chunk.headings, chunk.text) for chunk in batch]
-            vectors = await embedder.passages(texts)
+            vectors = await embedded(embedder, texts)
             new = [replace(chunk, vector=vector) for chunk, vector in zip(new, vectors, strict=True)]
         now = self.clock.now()
         model = embedder.model.name if embedder else None

@@ -1,13 +1,17 @@
-"""Work on files lets others go on: between portions, between batches, and after its slice of time."""
+"""Work on files lets others go on, and one text that a model refuses does not end it."""
 
 from typing import cast
 
 import pytest
 
 from adapters.database.transactions import DatabaseTransactions
+from adapters.scripted import ScriptedEmbedder, vector_of
 from application import ingestion_steps
 from application.ingestion_steps import emptied
 from application.ports.persistence import Transactions
+from domain.embedding_text import embedding_text
+from domain.errors import ModelError
+from domain.knowledge import IngestionError, IngestionStatus
 from knowledge_desk import KnowledgeDesk, text_of, turns
 from meddled import Meddled
 from stored import registered
@@ -30,3 +34,30 @@ async def test_others_go_on_while_chunks_are_taken_away(
     assert await desk.chunks(file) == []
     assert begun.chunks == 4
     assert {1, 2, 3, 4} <= set(seen)
+
+
+@pytest.mark.parametrize("half_too", [False, True])
+async def test_a_text_that_is_refused_whole_is_found_by_its_first_half_or_fails(
+    transactions: DatabaseTransactions, half_too: bool
+) -> None:
+    desk = KnowledgeDesk(transactions)
+    owner = await registered(transactions)
+    base = await desk.base(owner)
+    known = await desk.file(owner, base, TEXT)
+    await desk.run()
+    expected = await desk.chunks(known)
+    whole = embedding_text("notes.txt", (), expected[5][1])
+    half = whole[: len(whole) // 2]
+    poisoned = {whole, half} if half_too else {whole}
+    embedder = ScriptedEmbedder(
+        refuse=lambda texts: ModelError("content_refused", "No.") if poisoned & set(texts) else None
+    )
+    file = await desk.file(owner, base, TEXT)
+    await desk.process(embedder=embedder).run()
+    ended, rows = await desk.now(file), await desk.chunks(file)
+    if half_too:
+        assert (ended.status, ended.error) == (IngestionStatus.FAIL, IngestionError("content_refused", "No."))
+        assert rows == []
+    else:
+        assert ended.status is IngestionStatus.SUCCESS
+        assert rows == [*expected[:5], (*expected[5][:7], vector_of(half, 64, embedder.name)), *expected[6:]]
