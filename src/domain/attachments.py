@@ -4,7 +4,9 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
+from unicodedata import category, normalize
 
 from domain.documents import ParsedDocument
 from domain.tokens import beginning, estimate
@@ -21,12 +23,11 @@ _CLOSING: Final = "</attachments>\n\n"
 _BEGINNING: Final = "only the beginning"
 _SEARCHABLE: Final = "only the beginning; search_attachment finds the rest"
 _DOCUMENT_END: Final = "\n</document>\n"
-_GAP: Final = r"[^\S\n]{0,8}"
-# Also where the line ends: the rest of the tag may stand on the next one.
-_FENCE: Final = re.compile(
-    rf"<(?={_GAP}/?{_GAP}(?:(?:attachments|document|knowledge|passage)\b|$))", re.IGNORECASE | re.MULTILINE
-)
-_PLAIN: Final = str.maketrans('"<>[]\n', "'()() ")
+_OPENER: Final = re.compile(r"[<\ufe64\uff1c][\s/]*+")
+"""All that compatibility makes a `<`, and what may follow before the name."""
+_TAGS: Final = ("attachments", "document", "knowledge", "passage")
+_UNSEEN: Final = ("Cc", "Cf", "Mn", "Zl", "Zp", "Zs")
+_PLAIN: Final = str.maketrans('"<>[]\n\ufe64\uff1c\ufe65\uff1e', "'()() (())")
 _LONGEST_NAME: Final = 80
 _LEAST_SHOWN: Final = 50
 """Tokens of a document; less than that says nothing."""
@@ -104,8 +105,31 @@ def quoted(name: str, label: str | None, text: str) -> str:
 
 
 def fenced(text: str) -> str:
-    """Without what looks like our own tags."""
-    return _FENCE.sub("&lt;", text)
+    """Without what looks like our own tags, whatever is unseen in them or written in other forms of the letters."""
+    return _OPENER.sub(lambda found: f"&lt;{found[0][1:]}" if _tag_at(text, found.end()) else found[0], text)
+
+
+def _tag_at(text: str, at: int) -> bool:
+    """Reads no further than the next `<`, so that all of a text is read once."""
+    read = ""
+    for place in range(at, len(text)):
+        folded = _folded(text[place])
+        if not folded:
+            continue
+        read += folded
+        if read.startswith(_TAGS):
+            return True
+        if not any(tag.startswith(read) for tag in _TAGS):
+            return False
+    # The rest of the tag may stand on the next line.
+    return True
+
+
+@lru_cache(4096)
+def _folded(character: str) -> str:
+    """Nothing for what is unseen, and for the slash of a closing tag."""
+    plain = normalize("NFKC", character).casefold()
+    return "".join(one for one in plain if one != "/" and category(one) not in _UNSEEN)
 
 
 def _framed(documents: Sequence[AttachedDocument], budget: int) -> list[AttachedDocument]:

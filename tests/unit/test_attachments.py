@@ -109,8 +109,8 @@ def test_an_earlier_question_names_its_files(question: str, names: list[str]) ->
 
 @pytest.mark.parametrize("space", [" ", "\t", "\u3000", "\xa0", "\u2028", "\x0c"])
 def test_no_white_space_makes_fencing_slow(space: str) -> None:
-    """A pattern that tries every length of it would take hours for this."""
-    for text in (f"<{space * 1_000_000}", f"<{space}" * 500_000, f"</{space * 500_000}document"):
+    """A pattern that tries every length of it would take minutes for this."""
+    for text in (f"<{space * 200_000}", f"<{space}" * 100_000, f"</{space * 100_000}document"):
         assert "document" in shown([named(text)])
 
 
