@@ -172,6 +172,26 @@ async def test_a_base_is_switched_when_no_chunk_lacks_its_vector(transactions: D
         assert await tx.chunks.without_vector(base.knowledge_id, new, 9) == []
 
 
+@pytest.mark.parametrize("meanwhile", [None, "scripted/other"])
+async def test_a_base_that_took_chunks_without_its_vectors_is_listed_until_it_is_switched(
+    transactions: DatabaseTransactions, meanwhile: str | None
+) -> None:
+    base = await with_base(transactions, await registered(transactions))
+    file = await with_chunks(transactions, base, [["a"]])
+    made = None if meanwhile is None else vector()
+    async with transactions.autocommit() as tx:
+        assert await tx.knowledge.of_other_models(MODEL, 9) == []
+        assert await tx.chunks.add(file, [new_chunk(1, "b", vector=made)], meanwhile, NOW)
+        assert await tx.chunks.add(file, [new_chunk(2, "c")], MODEL, NOW)
+        assert await tx.knowledge.of_other_models(MODEL, 9) == [base.knowledge_id]
+        assert not await tx.knowledge.switch(base.knowledge_id, MODEL)
+        assert await tx.knowledge.of_other_models(MODEL, 9) == [base.knowledge_id]
+        [lacking] = await tx.chunks.without_vector(base.knowledge_id, MODEL, 9)
+        await tx.chunks.add_vectors(base.knowledge_id, MODEL, [(lacking.chunk_id, vector())])
+        assert await tx.knowledge.switch(base.knowledge_id, MODEL)
+        assert await tx.knowledge.of_other_models(MODEL, 9) == []
+
+
 async def test_an_empty_base_is_switched_at_once(transactions: DatabaseTransactions) -> None:
     owner = await registered(transactions)
     base = await with_base(transactions, owner, model=None)

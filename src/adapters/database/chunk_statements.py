@@ -61,6 +61,12 @@ ADD: Final = {
     "postgresql": postgresql.insert(chunks).on_conflict_do_nothing().returning(chunks.c.chunk_id, chunks.c.ordinal),
 }
 GROW: Final = update(knowledge_bases).where(_BASE_IS).values(grown=knowledge_bases.c.grown + 1)
+# Until the next switch somebody has to look for chunks that lack the vector by which the base is searched.
+MARK_INCOMPLETE: Final = (
+    update(knowledge_bases)
+    .where(_BASE_IS, ~knowledge_bases.c.incomplete, knowledge_bases.c.model.is_distinct_from(_MODEL))
+    .values(incomplete=True)
+)
 
 _stored: Final = select(func.count()).where(chunks.c.knowledge_file_id == _FILE).scalar_subquery()
 ADVANCE: Final = (
@@ -154,5 +160,5 @@ class VectorStatements:
             },
             lacking,
             delete(table).where(tuple_(table.c.chunk_id, table.c.model).in_(others)),
-            update(knowledge_bases).where(_BASE_IS, BASE_IS_THERE, ~lacks_one).values(model=_MODEL),
+            update(knowledge_bases).where(_BASE_IS, BASE_IS_THERE, ~lacks_one).values(model=_MODEL, incomplete=False),
         )

@@ -125,7 +125,7 @@ _OF_OTHER_MODELS: Final = (
     select(knowledge_bases.c.knowledge_id)
     .where(
         BASE_IS_THERE,
-        or_(knowledge_bases.c.model.is_(None), knowledge_bases.c.model != _MODEL),
+        or_(knowledge_bases.c.model.is_(None), knowledge_bases.c.model != _MODEL, knowledge_bases.c.incomplete),
         knowledge_bases.c.knowledge_id > bindparam("after", type_=Text),
     )
     .order_by(knowledge_bases.c.knowledge_id)

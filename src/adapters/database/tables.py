@@ -255,6 +255,7 @@ knowledge_bases = Table(
     Column("created_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
     Column("model", Text),
+    Column("incomplete", Boolean, nullable=False, server_default=text("false")),
     Column("removed_at", Moment),
     # They tell an index in memory what it has missed: rows were added, or removed, since it looked.
     Column("grown", BigInteger, nullable=False),
@@ -265,16 +266,12 @@ knowledge_bases = Table(
     _partial("knowledge_bases_gone", "knowledge_id", where=GONE),
 )
 
+_IN_BASE = ForeignKey("knowledge_bases.knowledge_id", name="knowledge_files_base")
 knowledge_files = Table(
     "knowledge_files",
     metadata,
     Column("knowledge_file_id", Text, nullable=False),
-    Column(
-        "knowledge_id",
-        Text,
-        ForeignKey("knowledge_bases.knowledge_id", name="knowledge_files_base"),
-        nullable=False,
-    ),
+    Column("knowledge_id", Text, _IN_BASE, nullable=False),
     Column("user_id", Text, nullable=False),
     Column("file_id", Text, nullable=False),
     Column("name", Text, nullable=False),

@@ -51,7 +51,8 @@ class KnowledgeBases(Protocol):
         ...
 
     async def of_other_models(self, model: str, limit: int, after: KnowledgeId | None = None) -> Sequence[KnowledgeId]:
-        """Bases with another `model`, or none; by their ids, those behind `after`."""
+        """Bases with another `model`, or none, and those that took chunks without a vector of theirs since the last
+        `switch`; by their ids, those behind `after`."""
         ...
 
     async def switch(self, knowledge_id: KnowledgeId, model: str) -> bool:

@@ -74,6 +74,7 @@ def _create_bases() -> None:
         sa.Column("created_at", Moment(), nullable=False),
         sa.Column("updated_at", Moment(), nullable=False),
         sa.Column("model", sa.Text()),
+        sa.Column("incomplete", sa.Boolean(), nullable=False, server_default=sa.text("false")),
         sa.Column("removed_at", Moment()),
         sa.Column("grown", sa.BigInteger(), nullable=False),
         sa.Column("shrunk", sa.BigInteger(), nullable=False),
