@@ -39,7 +39,7 @@ class Ingest:
         if file.is_given_up:
             await self._fail(file)
             return None
-        work = Try(file.begun(self.clock.now()), asyncio.get_running_loop().time() + self.slice_seconds)
+        work = Try(file.begun(self.clock.now()), self.slice_seconds)
         if not await self._record(work.file):
             return None
         try:

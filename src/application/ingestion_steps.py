@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Final
 
 from application.document_reading import ReadDocument
@@ -30,10 +31,19 @@ class Overtaken(Exception):
 
 @dataclass(slots=True)
 class Try:
-    """`file` is what was recorded last, `until` the time of the event loop at which others get their turn."""
+    """`file` is what was recorded last, `until` the time of the event loop at which others get their turn.
+
+    `left_out` says what limits kept from being read.
+    """
 
     file: KnowledgeFile
-    until: float
+    seconds: float
+    until: float = inf
+    left_out: str | None = None
+
+    def begin_slice(self) -> None:
+        """After reading and cutting, which each slice repeats: else a long document would store little in each."""
+        self.until = asyncio.get_running_loop().time() + self.seconds
 
     @property
     def time_is_up(self) -> bool:
@@ -54,6 +64,7 @@ class IngestionSteps:
     async def __call__(self, work: Try) -> bool:
         """Whether the file is done; else the time is up. Raises Overtaken, and what reading and embedding raise."""
         cut = await self._cut(work)
+        work.begin_slice()
         if not await self._store(work, cut):
             return False
         await self._finish(work)
@@ -62,6 +73,7 @@ class IngestionSteps:
     async def _cut(self, work: Try) -> Sequence[Chunk]:
         plan = f"{self.read.parser.version}/{self.size.plan}"
         document = await self.read(await self._upload(work.file))
+        work.left_out = document.cut
         if work.file.plan != plan:
             await self._record(work, work.file.at(Stage.CHUNK, self.clock.now()))
         cut = await asyncio.to_thread(chunks, document, self.size)
@@ -126,7 +138,9 @@ class IngestionSteps:
             if stored is None:
                 raise Overtaken
             complete = stored.chunks == stored.total
-            await tx.knowledge_files.record(stored.succeeded(now) if complete else stored.without_plan(now))
+            await tx.knowledge_files.record(
+                stored.succeeded(now, work.left_out) if complete else stored.without_plan(now)
+            )
         if not complete:
             raise Overtaken
 

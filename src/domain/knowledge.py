@@ -87,6 +87,7 @@ class IngestionError:
     message: str
 
 
+CUT_SHORT: Final = "file_cut_short"
 CRASHED: Final = IngestionError(
     "ingestion_crashed", f"The work on this file broke off without a reason, and {MOST_SILENT} tries are enough."
 )
@@ -179,8 +180,10 @@ class KnowledgeFile:
         gone = self.without_plan(now)
         return replace(gone, status=IngestionStatus.FAIL, chunks=0, error=self.error or CRASHED)
 
-    def succeeded(self, now: datetime) -> "KnowledgeFile":
-        return replace(self.advanced(now), status=IngestionStatus.SUCCESS, stage=Stage.DONE)
+    def succeeded(self, now: datetime, left_out: str | None = None) -> "KnowledgeFile":
+        """Whoever searches a part of a document is told what was left out of it: the one error that success knows."""
+        error = IngestionError(CUT_SHORT, f"Only a part can be searched: {left_out}") if left_out else None
+        return replace(self.advanced(now), status=IngestionStatus.SUCCESS, stage=Stage.DONE, error=error)
 
 
 def pause_before(attempt: int) -> timedelta:

@@ -1,5 +1,7 @@
 """Work on files lets others go on, and one text that a model refuses does not end it."""
 
+import asyncio
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -9,9 +11,11 @@ from adapters.scripted import ScriptedEmbedder, vector_of
 from application import ingestion_steps
 from application.ingestion_steps import emptied
 from application.ports.persistence import Transactions
+from domain.documents import ParsedDocument
 from domain.embedding_text import embedding_text
 from domain.errors import ModelError
 from domain.knowledge import IngestionError, IngestionStatus
+from file_desk import PlainParser
 from knowledge_desk import KnowledgeDesk, text_of, turns
 from meddled import Meddled
 from stored import registered
@@ -61,3 +65,41 @@ async def test_a_text_that_is_refused_whole_is_found_by_its_first_half_or_fails(
     else:
         assert ended.status is IngestionStatus.SUCCESS
         assert rows == [*expected[:5], (*expected[5][:7], vector_of(half, 64, embedder.name)), *expected[6:]]
+
+
+class CuttingParser(PlainParser):
+    async def parse(self, *given: object) -> ParsedDocument:
+        return replace(await super().parse(*given), cut="only the first 3 pages were read")  # type: ignore[arg-type]
+
+
+async def test_success_with_a_part_of_a_document_says_what_was_left_out(transactions: DatabaseTransactions) -> None:
+    desk = KnowledgeDesk(transactions, parser=CuttingParser(), slice_seconds=0.0)
+    owner = await registered(transactions)
+    file = await desk.file(owner, await desk.base(owner), TEXT)
+    await desk.run()
+    done = await desk.now(file)
+    assert done.error is not None
+    assert (done.status, done.progress, done.error.code) == (IngestionStatus.SUCCESS, 1.0, "file_cut_short")
+    assert done.error.message == "Only a part can be searched: only the first 3 pages were read"
+
+
+async def test_the_time_that_reading_takes_is_not_taken_from_storing(
+    transactions: DatabaseTransactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, passed = asyncio.get_running_loop(), 0.0
+    real = loop.time
+
+    class SlowParser(PlainParser):
+        async def parse(self, *given: object) -> ParsedDocument:
+            nonlocal passed
+            passed += 1000.0
+            return await super().parse(*given)  # type: ignore[arg-type]
+
+    desk = KnowledgeDesk(transactions, parser=SlowParser())
+    owner = await registered(transactions)
+    file = await desk.file(owner, await desk.base(owner), TEXT)
+    monkeypatch.setattr(loop, "time", lambda: real() + passed)
+    await desk.run()
+    assert (await desk.now(file)).status is IngestionStatus.SUCCESS
+    assert passed == 1000.0
+    assert len(desk.queue.done) == 1
