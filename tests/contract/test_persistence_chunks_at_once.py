@@ -121,6 +121,22 @@ async def test_a_base_is_not_switched_while_chunks_without_the_vectors_are_being
     assert await task is False
 
 
+async def test_of_two_who_change_a_base_at_once_neither_undoes_the_other(transactions: DatabaseTransactions) -> None:
+    base = await with_base(transactions, await registered(transactions))
+
+    async def change(**fields: str) -> None:
+        """As the use case does it."""
+        async with transactions.begin() as tx:
+            found = await tx.knowledge.get(base.knowledge_id, owner=base.user_id)
+            await tx.knowledge.save(replace(found, **fields))
+
+    for number in range(20):
+        await asyncio.gather(change(name=f"name {number}"), change(description=f"text {number}"))
+        async with transactions.autocommit() as tx:
+            found = await tx.knowledge.get(base.knowledge_id, owner=base.user_id)
+        assert (found.name, found.description) == (f"name {number}", f"text {number}")
+
+
 async def test_whoever_removes_vectors_and_whoever_adds_chunks_take_turns(transactions: DatabaseTransactions) -> None:
     base = await with_base(transactions, await registered(transactions))
     file = await with_file(transactions, base)

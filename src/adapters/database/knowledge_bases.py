@@ -73,6 +73,8 @@ _BARE: Final = select(
 
 _ADD: Final = insert(knowledge_bases)
 _GET: Final = beside_owner(_SHOWN.where(BASE_IS_MINE, BASE_IS).subquery())
+# In a transaction the base stays as it is until the end: else of two who change it one would undo the other's change.
+_HOLD_MINE: Final = select(knowledge_bases.c.knowledge_id).where(BASE_IS_MINE, BASE_IS).with_for_update(key_share=True)
 _LIST: Final = newest_first(_SHOWN.where(BASE_IS_MINE), knowledge_bases, "knowledge_id")
 _THESE: Final = beside_owner(_BARE.where(BASE_IS_MINE, _AMONG).subquery())
 # In a transaction they stay until its end: whoever links them to an agent and whoever removes them take turns.
@@ -147,6 +149,8 @@ class KnowledgeBaseRows:
 
     async def get(self, knowledge_id: KnowledgeId, *, owner: UserId) -> KnowledgeBase:
         values = {"owner": owner, "id": knowledge_id}
+        if not self._session.alone:
+            await self._session.rows(_HOLD_MINE, values)
         return _to_base(await owned_row(self._session, _GET, values, "knowledge", knowledge_id))
 
     async def list(self, window: Window, *, owner: UserId) -> Sequence[KnowledgeBase]:

@@ -23,7 +23,7 @@ class KnowledgeBases(Protocol):
         ...
 
     async def get(self, knowledge_id: KnowledgeId, *, owner: UserId) -> KnowledgeBase:
-        """Raises NotFound `knowledge_not_found`."""
+        """Raises NotFound `knowledge_not_found`. In a transaction nobody else changes it until the end."""
         ...
 
     async def list(self, window: Window, *, owner: UserId) -> Sequence[KnowledgeBase]:
