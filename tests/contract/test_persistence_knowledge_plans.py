@@ -64,7 +64,6 @@ async def use_everything(transactions: DatabaseTransactions, base: KnowledgeBase
             await tx.chunks.add_vectors(base.knowledge_id, "other", [(one, vector()) for one in chunks])
             await tx.chunks.remove_vectors(base.knowledge_id, but=MODEL, limit=10)
             await tx.chunks.shown(chunks, owner=owner)
-            await tx.chunks.count(ids)
             await tx.chunks.remove_of_file(file.knowledge_file_id, 2)
             await tx.chunks.remove_of_base(base.knowledge_id, 2)
     await transactions.lexical().search(["a", "b"], ids, 10)
@@ -138,7 +137,6 @@ async def test_calls_take_as_few_statements_as_they_say(
             tx.knowledge_files.at_work(file.knowledge_file_id),
             tx.knowledge_files.record(file),
             tx.chunks.shown([ChunkId(1)], owner=owner),
-            tx.chunks.count([base.knowledge_id]),
         )
         for call in calls:
             statements.clear()

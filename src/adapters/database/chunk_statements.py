@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import (
-    BigInteger,
     Delete,
     Integer,
     Select,
@@ -17,7 +16,6 @@ from sqlalchemy import (
     Update,
     and_,
     bindparam,
-    cast,
     delete,
     exists,
     func,
@@ -116,9 +114,6 @@ SHOWN: Final = beside_owner(
         BASE_IS_MINE,
     )
     .subquery()
-)
-COUNT: Final = select(cast(func.coalesce(func.sum(knowledge_files.c.chunks), 0), BigInteger)).where(
-    knowledge_files.c.knowledge_id.in_(bindparam("ids", type_=Text, expanding=True))
 )
 STILL_THERE: Final = (
     select(chunks.c.chunk_id)

@@ -66,10 +66,6 @@ class ChunkRows:
         rows = await owned_rows(self._session, said.SHOWN, {"owner": owner, "ids": [*chunk_ids]})
         return [FoundChunk(*row) for row in rows]
 
-    async def count(self, knowledge_ids: Sequence[KnowledgeId]) -> int:
-        rows = await self._session.rows(said.COUNT, {"ids": [*knowledge_ids]})
-        return int(rows[0][0])
-
     def _add(
         self,
         file: KnowledgeFile,

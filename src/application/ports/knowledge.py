@@ -169,10 +169,6 @@ class Chunks(Protocol):
         """Those that are there, of files and bases that are there and the owner's, in any order, in one statement."""
         ...
 
-    async def count(self, knowledge_ids: Sequence[KnowledgeId]) -> int:
-        """Of stored chunks; whoever asks has proved the right to it."""
-        ...
-
 
 class LexicalIndex(Protocol):
     """Finds chunks by the terms that they share with a query. The event loop goes on meanwhile."""
