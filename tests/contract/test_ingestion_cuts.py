@@ -1,7 +1,7 @@
 """Wherever the work on a file breaks off, it ends as if it had not; wherever something is removed, nothing is left."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any, cast
 
 import pytest
@@ -17,59 +17,14 @@ from domain.chunking import ChunkSize
 from domain.errors import ModelError
 from domain.ids import UserId
 from domain.knowledge import SILENT_COSTS, IngestionStatus, KnowledgeBase, KnowledgeFile
-from knowledge_desk import Killed, KnowledgeDesk, Mortal, Watched, text_of
+from ingestion_scene import ENDLESS, TEXT, Scene, never, points_of
+from knowledge_desk import Killed, KnowledgeDesk, Mortal, Watched
 from stored import registered
-
-TEXT = text_of(5)
-ENDLESS = 10_000
-"""More points than any work has."""
-
-Chunks = list[tuple[Any, ...]]
-
-
-class Scene:
-    """A base of somebody's in which one file after another is put, and what an undisturbed run makes of it."""
-
-    def __init__(self, desk: KnowledgeDesk, owner: UserId, base: KnowledgeBase, undisturbed: Chunks) -> None:
-        self.desk, self.owner, self.base, self.undisturbed = desk, owner, base, undisturbed
-
-    @classmethod
-    async def made(cls, transactions: DatabaseTransactions) -> "Scene":
-        desk = KnowledgeDesk(transactions)
-        owner = await registered(transactions)
-        base = await desk.base(owner)
-        file = await desk.file(owner, base, TEXT)
-        await desk.run()
-        return cls(desk, owner, base, await desk.chunks(file))
-
-    def points(self, count: int) -> range:
-        """All of them on SQLite; there each is cheap, and what happens is the same on both but for locks."""
-        return range(1, count + 1, 1 if self.desk.transactions.database.dialect == "sqlite" else 4)
-
-    async def file(self) -> KnowledgeFile:
-        return await self.desk.file(self.owner, self.base, TEXT)
-
-    async def assert_as_undisturbed(self, file: KnowledgeFile) -> None:
-        done = await self.desk.now(file)
-        assert (done.status, done.error, done.chunks) == (IngestionStatus.SUCCESS, None, len(self.undisturbed))
-        assert await self.desk.chunks(file) == self.undisturbed
 
 
 @pytest.fixture
 async def scene(transactions: DatabaseTransactions) -> Scene:
     return await Scene.made(transactions)
-
-
-async def points_of(scene: Scene, work: Callable[[KnowledgeDesk], Awaitable[object]], *, inside: bool) -> int:
-    """How many points a piece of work has."""
-    counting = Watched(scene.desk.transactions, ENDLESS, _never, inside=inside)
-    await work(scene.desk.process(database=counting))
-    assert 8 < counting.points < 200
-    return counting.points
-
-
-async def _never() -> None:
-    raise AssertionError("nobody comes here")
 
 
 async def test_killed_at_any_point_it_ends_with_the_chunks_of_an_undisturbed_run(scene: Scene) -> None:
@@ -308,7 +263,7 @@ async def test_a_file_that_fails_loses_its_chunks_wherever_that_breaks_off(scene
         return scene.desk.process(database=database, embedder=hopeless(ScriptedEmbedder()))
 
     await scene.file()
-    counting = Watched(scene.desk.transactions, ENDLESS, _never, inside=True)
+    counting = Watched(scene.desk.transactions, ENDLESS, never, inside=True)
     await doomed(counting).do(scene.desk.queue.take())
     for at in scene.points(counting.points):
         file = await scene.file()
