@@ -79,7 +79,8 @@ ADVANCE: Final = (
 COUNT_OF_FILE: Final = update(knowledge_files).where(FILE_IS).values(chunks=_stored)
 
 _SHRINK: Final = update(knowledge_bases).values(shrunk=knowledge_bases.c.shrunk + 1)
-SHRINK: Final = _SHRINK.where(_BASE_IS)
+# Vectors by which nobody searches any more go unnoticed: the matrix of those that are searched stays in memory.
+SHRINK_IF_SEARCHED: Final = _SHRINK.where(_BASE_IS, knowledge_bases.c.model.is_distinct_from(_MODEL))
 SHRINK_BASE: Final = _SHRINK.where(_BASE_IS, exists().where(chunks.c.knowledge_id == _BASE))
 SHRINK_BASE_OF_FILE: Final = _SHRINK.where(
     knowledge_bases.c.knowledge_id

@@ -129,7 +129,7 @@ class ChunkRows:
             return 0
         removed = connection.execute(self._vectors.remove, values).rowcount
         if removed:
-            connection.execute(said.SHRINK, values)
+            connection.execute(said.SHRINK_IF_SEARCHED, values)
         return removed
 
 
