@@ -9,7 +9,16 @@ from application.ports.embedder import Embedders
 from application.ports.knowledge import LexicalIndex, VectorIndex
 from application.ports.persistence import Transactions
 from application.ports.reranker import Reranker
-from application.rankings import EMBEDDING_SECONDS, LOOKED_AT, OnTrouble, RankChunks, Rankings, checked, reason_of
+from application.rankings import (
+    EMBEDDING_SECONDS,
+    LOOKED_AT,
+    SEARCHING_SECONDS,
+    OnTrouble,
+    RankChunks,
+    Rankings,
+    checked,
+    reason_of,
+)
 from domain.errors import InvalidValue, ModelError, NotFound
 from domain.fusion import depth_for, hybrid
 from domain.ids import KnowledgeId, UserId
@@ -49,6 +58,7 @@ class RetrieveKnowledge:
     on_trouble: OnTrouble
     embedding_seconds: float = EMBEDDING_SECONDS
     reranking_seconds: float = RERANKING_SECONDS
+    searching_seconds: float = SEARCHING_SECONDS
 
     async def __call__(
         self,
@@ -58,7 +68,10 @@ class RetrieveKnowledge:
         top_k: int = 5,
         min_score: float | None = None,
     ) -> Retrieval:
-        """Raises InvalidValue, TooLarge, NotFound `knowledge_not_found` for the first base that is not the caller's."""
+        """Raises InvalidValue, TooLarge, NotFound `knowledge_not_found` for the first base that is not the caller's.
+
+        And Unavailable `retrieval_timeout` when the search takes too long.
+        """
         checked(query)
         if not 1 <= top_k <= MOST_PASSAGES:
             raise InvalidValue("top_k", f"must be 1 to {MOST_PASSAGES}")
@@ -98,7 +111,9 @@ class RetrieveKnowledge:
 
     @property
     def rank(self) -> RankChunks:
-        return RankChunks(self.embedders, self.vectors, self.lexical, self.on_trouble, self.embedding_seconds)
+        return RankChunks(
+            self.embedders, self.vectors, self.lexical, self.on_trouble, self.embedding_seconds, self.searching_seconds
+        )
 
     async def _hydrated(self, actor: UserId, hits: Sequence[Hit]) -> list[tuple[FoundChunk, float]]:
         if not hits:
