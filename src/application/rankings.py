@@ -7,7 +7,7 @@ from typing import Final
 
 from application.ports.embedder import Embedders
 from application.ports.knowledge import LexicalIndex, VectorIndex
-from domain.embeddings import Vector
+from domain.embeddings import Vector, shown_name
 from domain.errors import InvalidValue, ModelError, TooLarge, Unavailable
 from domain.ids import KnowledgeId
 from domain.knowledge import KnowledgeBase
@@ -94,16 +94,19 @@ class RankChunks:
             return None, lacking or "Vectors of the knowledge base are not made yet."
         embedder = self.embedders.open(model)
         if embedder is None:
-            return None, f"The embedding model {model} can't be reached with the present configuration."
+            return None, f"The embedding model {shown_name(model)} can't be reached with the present configuration."
         try:
             async with asyncio.timeout(self.embedding_seconds):
                 return await embedder.query(asked), None
         except ModelError as trouble:
             self.on_trouble(trouble)
-            return None, f"The embedding model {model} failed: {trouble.message}"
+            return None, f"The embedding model {shown_name(model)} failed: {trouble.message}"
         except TimeoutError as trouble:
             self.on_trouble(trouble)
-            return None, f"The embedding model {model} gave no answer within {self.embedding_seconds:g} seconds."
+            return (
+                None,
+                f"The embedding model {shown_name(model)} gave no answer within {self.embedding_seconds:g} seconds.",
+            )
 
 
 def checked(query: str, *, field: str = "query") -> str:

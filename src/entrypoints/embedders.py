@@ -10,7 +10,7 @@ from adapters.openai import OpenAIEmbedder, Pace
 from adapters.openai.endpoint import OPENAI_URL
 from adapters.web import Posting, WebClient
 from application.ports.embedder import Embedder
-from domain.embeddings import EmbeddingModel
+from domain.embeddings import COMPATIBLE, EmbeddingModel
 from entrypoints.settings import Settings
 from entrypoints.settings_knowledge import DEFAULT_OPENAI_MODEL, OPENAI_DIMENSIONS, SHORTENED, keyless
 from entrypoints.settings_schema import EmbeddingSettings
@@ -107,7 +107,7 @@ def model_of(chosen: EmbeddingSettings) -> EmbeddingModel:
         dimensions = chosen.dimensions or own or 0
         return EmbeddingModel(_OPENAI + name + ("" if dimensions == own else f"@{dimensions}"), dimensions)
     host = urlsplit(chosen.base_url or "").netloc.lower()
-    return EmbeddingModel(f"compatible/{host}/{name}@{chosen.dimensions}", chosen.dimensions or 0)
+    return EmbeddingModel(f"{COMPATIBLE}{host}/{name}@{chosen.dimensions}", chosen.dimensions or 0)
 
 
 def openai_model(name: str) -> tuple[EmbeddingModel, str] | None:

@@ -11,6 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 from application.knowledge import ChangeKnowledge, CreateKnowledge, DeleteKnowledge, ListKnowledge, ShowKnowledge
 from application.paging import Window
 from application.retrieval import RetrieveKnowledge
+from domain.embeddings import shown_name
 from domain.ids import KnowledgeId
 from domain.knowledge import KnowledgeBase, KnowledgeDraft
 from domain.retrieval import Passage
@@ -52,7 +53,7 @@ class KnowledgeView(Struct):
             base.description,
             base.files,
             base.size,
-            base.model,
+            None if base.model is None else shown_name(base.model),
             base.user_id,
             rfc3339(base.created_at),
             rfc3339(base.updated_at),
