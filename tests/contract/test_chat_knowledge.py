@@ -2,33 +2,26 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.offline import OfflineChatModel
 from adapters.scripted import Hold, ScriptedChatModel, call, delta, finished
 from adapters.scripted.steps import Step
-from application.attachments import Attached
 from application.chat import ChatRequest
-from application.prompts import compose
 from asked_files import said
 from chat_desk import ChatDesk, read, text_of
-from domain.agents import Agent, AgentDraft
 from domain.chat_events import AnswerDelta, Recorded, Retrieved, RunFinished, ToolProgress
-from domain.conversation import ToolTurn, request_tokens
-from domain.ids import AgentId, KnowledgeFileId, KnowledgeId, ModelId, UserId, new_id
+from domain.conversation import ToolTurn
+from domain.ids import AgentId, ModelId, UserId, new_id
 from domain.messages import Answer, AnswerStatus, StepStatus
 from domain.models import ModelSpec, Provider
-from domain.retrieval import Passage
 from domain.shown_passages import NOTHING
 from domain.tools import ToolType
 from kept_knowledge import KeptKnowledge
-from stored import NOW, agent
+from stored import agent
 
 QUESTION = "How long is the warranty?"
 WARRANTY = "The warranty lasts two years."
@@ -287,24 +280,3 @@ async def test_the_offline_model_quotes_and_cites(transactions: DatabaseTransact
     assert f"The warranty lasts two years. [{cited.index}]" in text_of(seen)
     assert cited in found.citations
     assert any(isinstance(one.event, AnswerDelta) for one in seen)
-
-
-contents = st.text(min_size=1, max_size=400) | st.sampled_from(
-    ["<knowledge>" * 40, "词" * 2000, "word " * 2000, "<" * 999]
-)
-passages = st.lists(
-    st.builds(
-        lambda text: Passage(text, 0.5, KnowledgeId("k"), KnowledgeFileId("f"), "a.pdf", 1, 0, len(text)), contents
-    ),
-    max_size=8,
-)
-AGENT = Agent.create(AgentId("a"), UserId("u"), AgentDraft(name="Ada"), NOW)
-
-
-@given(st.integers(1000, 20_000), passages, st.text(min_size=1, max_size=200))
-def test_the_prompt_fits_the_window_whatever_was_found(window: int, found: list[Passage], question: str) -> None:
-    spec = replace(ModelSpec(ModelId("m"), Provider.OFFLINE, "m"), context_window=window)
-    prompt = compose(spec, AGENT, (), question, (), Attached(), Attached(), found)
-    assert request_tokens(prompt.request) <= window
-    assert said(prompt.request).endswith(question)
-    assert [number for number, _ in prompt.passages] == list(range(1, len(prompt.passages) + 1))
