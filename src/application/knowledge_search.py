@@ -35,6 +35,8 @@ NOTHING: Final = "Nothing was found. Try other words, or say that the knowledge 
 _NAMED: Final = 10
 """Bases that are named to the model."""
 
+_Place = tuple[KnowledgeFileId, int, int]
+
 
 @dataclass(frozen=True, slots=True)
 class Consulted:
@@ -80,10 +82,14 @@ async def consult(
 
 
 class ShownPassages:
-    """What a run was shown, numbered from 1 without gaps; a passage that is found again keeps its number."""
+    """What a run was shown, numbered from 1 without gaps; a passage that is found again keeps its number.
+
+    So does one that lies within it, and one of which only the beginning was shown.
+    """
 
     def __init__(self) -> None:
-        self._numbers: dict[tuple[KnowledgeFileId, int, int], int] = {}
+        self._places: dict[int, _Place] = {}
+        self._proposed: dict[int, _Place] = {}
         self._last = 0
 
     def __len__(self) -> int:
@@ -92,10 +98,12 @@ class ShownPassages:
     def numbered(self, passages: Sequence[Passage]) -> list[Numbered]:
         """With the numbers that they have, or would have: the new ones are nobody's until they are kept."""
         last, found = self._last, []
+        self._proposed = {}
         for one in passages:
-            number = self._numbers.get(_place(one))
+            number = self._number_of(_place(one))
             if number is None:
                 last = number = last + 1
+                self._proposed[number] = _place(one)
             found.append((number, one))
         return found
 
@@ -104,9 +112,18 @@ class ShownPassages:
         new: list[Citation] = []
         for number, one in shown:
             if number > self._last:
-                self._last = self._numbers[_place(one)] = number
+                self._last = number
+                # Its whole extent: to a budget it is cut anew each time.
+                self._places[number] = self._proposed.get(number, _place(one))
                 new += numbered([one], number)
         return tuple(new)
+
+    def _number_of(self, place: _Place) -> int | None:
+        file, start, end = place
+        for number, (kept_file, kept_start, kept_end) in self._places.items():
+            if kept_file == file and kept_start <= start and end <= kept_end:
+                return number
+        return None
 
 
 class SearchKnowledge:
@@ -177,5 +194,5 @@ def search_spec(names: Sequence[str]) -> ToolSpec:
     )
 
 
-def _place(passage: Passage) -> tuple[KnowledgeFileId, int, int]:
+def _place(passage: Passage) -> _Place:
     return passage.knowledge_file_id, passage.start, passage.end
