@@ -187,5 +187,5 @@ def machine_of(client: Client, headers: dict[str, Headers]) -> type[RuleBasedSta
 
 def test_nobody_ever_sees_another_s_object(client: Client, register: Register) -> None:
     headers = {name: register(name) for name in ("ann", "bob", "cho")}
-    limits = settings(max_examples=20, stateful_step_count=30, deadline=None)
+    limits = settings(max_examples=12, stateful_step_count=30, deadline=None)
     run_state_machine_as_test(machine_of(client, headers), settings=limits)
