@@ -14,7 +14,7 @@ from application.ports.job_queue import Again, Job
 from application.ports.persistence import Transactions
 from domain.errors import DomainError, ModelError, TooManyRequests, Unauthenticated, Unavailable
 from domain.ids import KnowledgeFileId
-from domain.knowledge import IngestionError, KnowledgeFile, pause_before
+from domain.knowledge import DEFECT, IngestionError, KnowledgeFile, pause_before
 
 SLICE_SECONDS: Final = 20.0
 LONGEST_RETRY_AFTER: Final = timedelta(hours=1)
@@ -53,6 +53,10 @@ class Ingest:
             return await self._after(work.file, trouble)
         except asyncio.CancelledError:
             await self._call_off(work.file)
+            raise
+        except Exception:
+            # A defect of ours: told to the operator by the queue, which tries again, and counted as one failure.
+            await self._record(work.file.set_back(DEFECT, self.clock.now()))
             raise
 
     async def _at_work(self, job: Job) -> KnowledgeFile | None:

@@ -88,6 +88,9 @@ class IngestionError:
 
 
 CUT_SHORT: Final = "file_cut_short"
+DEFECT: Final = IngestionError(
+    "internal_error", "The server failed at this file through a defect of its own; it tries again."
+)
 CRASHED: Final = IngestionError(
     "ingestion_crashed", f"The work on this file broke off without a reason, and {MOST_SILENT} tries are enough."
 )

@@ -12,7 +12,7 @@ from application.ports.job_queue import Again
 from domain.documents import ParsedDocument
 from domain.embeddings import Vector
 from domain.errors import ModelError
-from domain.knowledge import CRASHED, MOST_ATTEMPTS, MOST_SILENT, IngestionStatus, KnowledgeFile, pause_before
+from domain.knowledge import CRASHED, DEFECT, MOST_ATTEMPTS, MOST_SILENT, IngestionStatus, KnowledgeFile, pause_before
 from file_desk import PlainParser
 from knowledge_desk import Killed, KnowledgeDesk, text_of
 from stored import registered
@@ -144,12 +144,12 @@ async def test_a_chunk_that_kills_its_workers_ends_the_same_way(desk: KnowledgeD
     assert (failed.status, failed.error, await desk.chunks(file)) == (IngestionStatus.FAIL, CRASHED, [])
 
 
-async def test_a_defect_of_ours_ends_like_a_crash_and_is_reported_each_time(desk: KnowledgeDesk) -> None:
+async def test_a_defect_of_ours_is_told_as_such_counted_once_a_try_and_reported_each_time(desk: KnowledgeDesk) -> None:
     class Miscounting(ScriptedEmbedder):
         async def passages(self, texts: Sequence[str]) -> Sequence[Vector]:
             return (await super().passages(texts))[:-1]
 
     file = await in_work(desk)
     await desk.process(embedder=Miscounting()).run()
-    assert (await desk.now(file)).error == CRASHED
-    assert [type(failure) for failure in desk.queue.failures] == [ValueError] * MOST_SILENT
+    assert (await desk.now(file)).error == DEFECT
+    assert [type(failure) for failure in desk.queue.failures] == [ValueError] * MOST_ATTEMPTS
