@@ -1,0 +1,43 @@
+"""The conversation with MCP servers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from application.ports.tool_runner import ToolOutput
+from domain.ids import McpServerId
+from domain.mcp_servers import McpServer
+from domain.tools import JsonValue
+
+
+class McpUnavailable(Exception):
+    """The server can't be used now: one sentence that says why, without its secrets."""
+
+
+@dataclass(frozen=True, slots=True)
+class McpTool:
+    """`parameters` is the JSON Schema that the server gave, of type object."""
+
+    name: str
+    title: str
+    description: str
+    parameters: Mapping[str, JsonValue]
+
+
+class McpConnections(Protocol):
+    """One connection for a server and its owner, made when first needed, closed when idle, tried again after a pause.
+
+    After several failures the server is left alone for a while (McpUnavailable at once), longer each time.
+    """
+
+    async def tools(self, server: McpServer) -> Sequence[McpTool]:
+        """Remembered until the server says that its list changed, or for some minutes. Raises McpUnavailable."""
+        ...
+
+    async def call(self, server: McpServer, tool: str, arguments: Mapping[str, JsonValue]) -> ToolOutput:
+        """Raises ToolFailed with what the server said, and McpUnavailable. Cancelling it tells the server."""
+        ...
+
+    async def forget(self, server_id: McpServerId) -> None:
+        """Close what is open to a server that was changed or removed."""
+        ...
