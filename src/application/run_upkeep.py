@@ -22,6 +22,10 @@ REMOVALS: Final = 100
 PAUSE_SECONDS: Final = 0.01
 
 OnTrouble = Callable[[Exception], None]
+OnSuccess = Callable[[], None]
+
+
+def _nothing() -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,7 @@ class KeepRunsAlive:
     leases: Leases
     shared_clock: SharedClock
     on_trouble: OnTrouble
+    on_success: OnSuccess = _nothing
 
     async def once(self) -> None:
         """Raises Unavailable."""
@@ -57,6 +62,7 @@ class KeepRunsAlive:
             try:
                 async with asyncio.timeout(self.leases.seconds / 3):
                     await self.once()
+                self.on_success()
             except Exception as trouble:  # noqa: BLE001 - a keeper that gives up would let every lease run out
                 self.leases.lose_touch()
                 self.on_trouble(trouble)
@@ -74,6 +80,7 @@ class SweepRuns:
     close_abandoned: CloseAbandoned
     log_retention: timedelta
     on_trouble: OnTrouble
+    on_success: OnSuccess = _nothing
 
     async def once(self) -> None:
         """Raises Unavailable."""
@@ -88,6 +95,7 @@ class SweepRuns:
         while True:
             try:
                 await self.once()
+                self.on_success()
             except Exception as trouble:  # noqa: BLE001 - the next look may find the database in order
                 self.leases.lose_touch()
                 self.on_trouble(trouble)

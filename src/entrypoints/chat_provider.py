@@ -12,6 +12,7 @@ from application.answering import Answering
 from application.ask_once import AskOnce
 from application.attachments import OpenAttachments
 from application.chat import ChatLimits, StartChat
+from application.lasting_trouble import LastingTrouble
 from application.leases import Leases
 from application.log_writer import LogWriter
 from application.model_places import ModelPlaces
@@ -63,7 +64,8 @@ class Chat(Provider):
     def alive(
         self, registry: RunRegistry, transactions: Transactions, leases: Leases, shared_clock: SharedClock
     ) -> KeepRunsAlive:
-        return KeepRunsAlive(registry, transactions, leases, shared_clock, on_trouble=_lease_trouble)
+        lost = LastingTrouble(log, "leases_not_renewed", "leases_renewed")
+        return KeepRunsAlive(registry, transactions, leases, shared_clock, lost.came, lost.passed)
 
     @provide
     def sweep(
@@ -75,7 +77,8 @@ class Chat(Provider):
         settings: Settings,
     ) -> SweepRuns:
         retention = timedelta(hours=settings.run_log_retention_hours)
-        return SweepRuns(registry, transactions, leases, close_abandoned, retention, on_trouble=_sweep_trouble)
+        trouble = LastingTrouble(log, "runs_not_swept", "runs_swept")
+        return SweepRuns(registry, transactions, leases, close_abandoned, retention, trouble.came, trouble.passed)
 
     @provide
     def log_writer(self, registry: RunRegistry, transactions: Transactions) -> LogWriter:
@@ -159,14 +162,6 @@ def _store_trouble(run_id: RunId, trouble: Exception) -> None:
 
 def _close_trouble(run_id: RunId, trouble: Exception) -> None:
     log.error("abandoned_run_not_closed", extra={"run_id": run_id}, exc_info=trouble)
-
-
-def _lease_trouble(trouble: Exception) -> None:
-    log.warning("leases_not_renewed", exc_info=_defect(trouble))
-
-
-def _sweep_trouble(trouble: Exception) -> None:
-    log.warning("runs_not_swept", exc_info=_defect(trouble))
 
 
 def _log_trouble(trouble: Exception) -> None:

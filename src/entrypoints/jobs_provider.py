@@ -7,7 +7,8 @@ from dishka import Provider, Scope, provide
 
 from adapters.database.engine import postgres_creator
 from adapters.database.transactions import DatabaseTransactions
-from application.job_work import QueuedJobs
+from application.job_work import OnOutage, QueuedJobs
+from application.lasting_trouble import LastingTrouble
 from application.ports.job_queue import Job, JobQueue
 from domain.errors import DomainError
 from entrypoints.settings import Settings
@@ -25,7 +26,7 @@ class Jobs(Provider):
     @provide
     async def queue(self, settings: Settings, database: DatabaseTransactions) -> AsyncIterator[JobQueue]:
         if settings.embedded:
-            yield QueuedJobs(database.jobs(), _failed, _away)
+            yield QueuedJobs(database.jobs(), _failed, _away())
             return
         # Imported where it is chosen: the library takes a third of a second.
         from adapters.jobs import PostgresJobs
@@ -36,7 +37,7 @@ class Jobs(Provider):
             statement_timeout=str(STATEMENT_SECONDS * 1000),
         )
         table = PostgresJobs(connect)
-        yield QueuedJobs(table, _failed, _away)
+        yield QueuedJobs(table, _failed, _away())
         await table.aclose()
 
 
@@ -48,9 +49,13 @@ def _failed(job: Job, trouble: BaseException) -> None:
     )
 
 
-def _away(trouble: Exception | None) -> None:
-    if trouble is None:
-        log.info("jobs_back")
-        return
-    cause = trouble.__cause__ or trouble
-    log.warning("jobs_away", extra={"cause": type(cause).__name__})
+def _away() -> OnOutage:
+    away = LastingTrouble(log, "jobs_away", "jobs_back")
+
+    def told(trouble: Exception | None) -> None:
+        if trouble is None:
+            away.passed()
+        else:
+            away.came(trouble, type(trouble.__cause__ or trouble).__name__)
+
+    return told

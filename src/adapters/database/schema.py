@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from adapters.database.engine import is_postgres, postgres_creator, sqlite_engine, sqlite_file
 from adapters.database.errors import FAILURES
-from adapters.database.session import Attempts, refuse
+from adapters.database.session import Attempts, away, refuse
 from domain.errors import Unavailable
 
 NEWEST: Final = "0005"
@@ -82,9 +82,11 @@ def _revision(connection: Connection) -> str | None:
 async def _run(url: str, work: Callable[[Connection], _T]) -> _T:
     """One transaction, one process at a time: BEGIN IMMEDIATE on SQLite, an advisory lock on Postgres."""
     try:
-        return await (_run_on_postgres(url, work) if is_postgres(url) else _run_on_sqlite(sqlite_file(url), work))
+        result = await (_run_on_postgres(url, work) if is_postgres(url) else _run_on_sqlite(sqlite_file(url), work))
     except FAILURES as error:
         refuse(error)
+    away.passed()
+    return result
 
 
 async def _run_on_postgres(url: str, work: Callable[[Connection], _T]) -> _T:

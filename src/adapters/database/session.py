@@ -14,9 +14,11 @@ from sqlalchemy.sql import Executable
 
 from adapters.database.engine import Gate, Runner
 from adapters.database.errors import FAILURES, is_deadlock, is_locked, is_stale_plan, translate, was_not_sent
+from application.lasting_trouble import LastingTrouble
 from domain.errors import Unavailable
 
-log = logging.getLogger("agentchat.database")
+away: Final = LastingTrouble(logging.getLogger("agentchat.database"), "database_unavailable", "database_back")
+"""Of the process, whoever asks the database. The client is told to come again; the operator, what is wrong."""
 
 Values = Mapping[str, Any]
 Rows = Sequence[Any]
@@ -122,7 +124,9 @@ class SingleStatements:
         try:
             while True:
                 try:
-                    return await self._spawn(work)
+                    result = await self._spawn(work)
+                    away.passed()
+                    return result
                 except DBAPIError as error:
                     attempts = attempts or Attempts(repeatable=repeatable)
                     if not await attempts.again(error):
@@ -176,7 +180,9 @@ class OpenTransaction:
                 return await self._spawn(run, self._connection, *given)
             while True:
                 try:
-                    return await self._spawn(self._begin, run, *given)
+                    result: _T = await self._spawn(self._begin, run, *given)
+                    away.passed()
+                    return result
                 except DBAPIError as error:
                     attempts = attempts or Attempts()
                     if not await attempts.again(error):
@@ -210,8 +216,7 @@ def refuse(error: Exception) -> NoReturn:
     if known is None:
         raise error
     if isinstance(known, Unavailable):
-        # The client is told to come again; the operator, what is wrong.
-        log.warning("database_unavailable", extra={"cause": str(getattr(error, "orig", error))[:300]})
+        away.came(known, str(getattr(error, "orig", error))[:300])
     raise known from error
 
 
