@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from adapters.database.chunk_tables import chunks
 from adapters.database.engine import Database, open_database
-from adapters.database.tables import knowledge_bases, knowledge_files
+from adapters.database.knowledge_tables import knowledge_bases, knowledge_files
 from application.ports.knowledge import VectorIndex
 from domain.embeddings import Vector
 from domain.ids import ChunkId, KnowledgeId, new_id

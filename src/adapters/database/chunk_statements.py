@@ -29,8 +29,8 @@ from adapters.database.chunk_tables import CHUNK_ID, chunks
 from adapters.database.columns import Moment
 from adapters.database.knowledge_bases import BASE_IS_MINE, BASE_IS_THERE
 from adapters.database.knowledge_files import AT_WORK, FILE_IS
+from adapters.database.knowledge_tables import knowledge_bases, knowledge_files
 from adapters.database.owners import LIMIT, beside_owner
-from adapters.database.tables import knowledge_bases, knowledge_files
 
 _FILE: Final = bindparam("file", type_=Text)
 _BASE: Final = bindparam("id", type_=Text)

@@ -1,6 +1,7 @@
 """The database's errors in the domain's words."""
 
 import sqlite3
+from functools import cache
 from typing import Final
 
 from sqlalchemy import Table, UniqueConstraint
@@ -86,7 +87,7 @@ def _integrity(error: IntegrityError) -> DomainError | None:
     if isinstance(cause, sqlite3.IntegrityError):
         if cause.sqlite_errorcode == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
             return BrokenReference(None)
-        name = _SQLITE_NAMES.get(str(cause).removeprefix("UNIQUE constraint failed: "))
+        name = _all_sqlite_names().get(str(cause).removeprefix("UNIQUE constraint failed: "))
     else:
         name = getattr(cause, "constraint_name", None)
         if getattr(cause, "sqlstate", None) == "23503":
@@ -148,6 +149,7 @@ def _sqlite_names(table: Table) -> dict[str, str]:
     return {", ".join(f"{table.name}.{column.name}" for column in columns): str(name) for name, columns in unique}
 
 
-_SQLITE_NAMES: Final = {
-    columns: name for table in metadata.tables.values() for columns, name in _sqlite_names(table).items()
-}
+@cache
+def _all_sqlite_names() -> dict[str, str]:
+    """Asked for when the first constraint breaks: then every module of tables is loaded, in whatever order."""
+    return {columns: name for table in metadata.tables.values() for columns, name in _sqlite_names(table).items()}

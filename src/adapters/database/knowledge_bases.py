@@ -29,6 +29,7 @@ from sqlalchemy import (
 
 from adapters.database.chunk_tables import chunks
 from adapters.database.columns import Moment
+from adapters.database.knowledge_tables import GONE, knowledge_bases, knowledge_files
 from adapters.database.owners import (
     LIMIT,
     OWNER,
@@ -40,7 +41,7 @@ from adapters.database.owners import (
     window_values,
 )
 from adapters.database.session import Rows, Session
-from adapters.database.tables import GONE, agents, knowledge_bases, knowledge_files
+from adapters.database.tables import agents
 from application.paging import Window
 from domain.ids import KnowledgeId, UserId
 from domain.knowledge import KnowledgeBase

@@ -29,9 +29,10 @@ from adapters.database.chunk_tables import chunks
 from adapters.database.columns import Moment
 from adapters.database.errors import account_gone
 from adapters.database.knowledge_bases import BASE_IS, BASE_IS_MINE, BASE_IS_THERE, NOW
+from adapters.database.knowledge_tables import LIVE_FILE, knowledge_bases, knowledge_files
 from adapters.database.owners import LIMIT, OWNER, beside_owner, owned_row, refuse_missing, window_values
 from adapters.database.session import Session
-from adapters.database.tables import LIVE_FILE, knowledge_bases, knowledge_files, users
+from adapters.database.tables import users
 from application.paging import Window
 from domain.errors import Conflict, NotFound
 from domain.files import FileKind
@@ -93,6 +94,16 @@ _RETRY: Final = (
 )
 _UNFINISHED: Final = select(select(func.count()).where(AT_WORK, _files.c.user_id == OWNER).scalar_subquery()).where(
     users.c.user_id == OWNER
+)
+_others: Final = select(func.count()).where(
+    AT_WORK, _files.c.user_id == OWNER, _files.c.knowledge_file_id != bindparam("file", type_=Text)
+)
+_BESIDE: Final = select(
+    _others.where(_files.c.stage == Stage.QUEUED.value).scalar_subquery(),
+    _others.where(
+        tuple_(_files.c.created_at, _files.c.knowledge_file_id)
+        < tuple_(bindparam("created", type_=Moment), bindparam("file", type_=Text))
+    ).scalar_subquery(),
 )
 _AT_WORK: Final = _SHOWN.where(AT_WORK, FILE_IS)
 _CHANGEABLE: Final = (
@@ -175,6 +186,11 @@ class KnowledgeFileRows:
         if not rows:
             raise account_gone()
         return int(rows[0][0])
+
+    async def beside(self, file: KnowledgeFile) -> tuple[int, int]:
+        values = {"owner": file.user_id, "file": file.knowledge_file_id, "created": file.created_at}
+        [row] = await self._session.rows(_BESIDE, values)
+        return int(row[0]), int(row[1])
 
     async def at_work(self, knowledge_file_id: KnowledgeFileId) -> KnowledgeFile | None:
         rows = await self._session.rows(_AT_WORK, {"file": knowledge_file_id})

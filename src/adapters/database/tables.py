@@ -39,7 +39,7 @@ users = Table(
 )
 
 
-def _owner(table: str, *, nullable: bool = False) -> Column[str]:
+def owner_column(table: str, *, nullable: bool = False) -> Column[str]:
     account = ForeignKey("users.user_id", name=f"{table}_user", ondelete="CASCADE")
     return Column("user_id", Text, account, nullable=nullable)
 
@@ -49,7 +49,7 @@ refresh_tokens = Table(
     metadata,
     Column("token_hash", Text, nullable=False),
     Column("family_id", Text, nullable=False),
-    _owner("refresh_tokens"),
+    owner_column("refresh_tokens"),
     Column("expires_at", Moment, nullable=False),
     Column("spent_at", Moment),
     PrimaryKeyConstraint("token_hash", name="refresh_tokens_pk"),
@@ -62,7 +62,7 @@ api_keys = Table(
     "api_keys",
     metadata,
     Column("api_key_id", Text, nullable=False),
-    _owner("api_keys"),
+    owner_column("api_keys"),
     Column("name", Text, nullable=False),
     Column("key_hash", Text, nullable=False),
     Column("hint", Text, nullable=False),
@@ -87,7 +87,7 @@ agents = Table(
     "agents",
     metadata,
     Column("agent_id", Text, nullable=False),
-    _owner("agents", nullable=True),
+    owner_column("agents", nullable=True),
     Column("name", Text, nullable=False),
     Column("name_key", Text, nullable=False),
     Column("created_at", Moment, nullable=False),
@@ -111,7 +111,7 @@ dialogs = Table(
     "dialogs",
     metadata,
     Column("dialog_id", Text, nullable=False),
-    _owner("dialogs"),
+    owner_column("dialogs"),
     Column("name", Text, nullable=False),
     Column("agent_id", Text, nullable=False),
     Column("agent_name", Text, nullable=False),
@@ -128,7 +128,7 @@ messages = Table(
     "messages",
     metadata,
     Column("message_id", Text, nullable=False),
-    _owner("messages"),
+    owner_column("messages"),
     Column("dialog_id", Text, nullable=False),
     Column("position", Integer, nullable=False),
     Column("created_at", Moment, nullable=False),
@@ -159,7 +159,7 @@ messages = Table(
 )
 
 
-def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+def partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
     return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
 
 
@@ -188,11 +188,11 @@ runs = Table(
         ondelete="CASCADE",
     ),
     Index("runs_by_dialog", "user_id", "dialog_id"),
-    _partial("runs_open", "user_id", "dialog_id", where="closed_at IS NULL", unique=True),
-    _partial("runs_key", "user_id", "idempotency_key", where="idempotency_key IS NOT NULL", unique=True),
-    _partial("runs_leases", "lease_until", where="closed_at IS NULL"),
-    _partial("runs_closed", "closed_at", where="closed_at IS NOT NULL"),
-    _partial("runs_logs", "closed_at", where="closed_at IS NOT NULL AND has_log"),
+    partial_index("runs_open", "user_id", "dialog_id", where="closed_at IS NULL", unique=True),
+    partial_index("runs_key", "user_id", "idempotency_key", where="idempotency_key IS NOT NULL", unique=True),
+    partial_index("runs_leases", "lease_until", where="closed_at IS NULL"),
+    partial_index("runs_closed", "closed_at", where="closed_at IS NOT NULL"),
+    partial_index("runs_logs", "closed_at", where="closed_at IS NOT NULL AND has_log"),
 )
 
 run_log = Table(
@@ -224,10 +224,10 @@ files = Table(
     Column("has_content", Boolean, nullable=False),
     PrimaryKeyConstraint("file_id", name="files_pk"),
     Index("files_by_user", "user_id", "created_at", "file_id"),
-    _partial("files_sizes", "user_id", "size", where="removed_at IS NULL"),
-    _partial("files_by_content", "sha256", where="user_id IS NOT NULL AND removed_at IS NULL"),
-    _partial("files_gone", "file_id", where=GONE_WITH_CONTENT),
-    _partial("files_emptied", "created_at", where=WITHOUT_CONTENT),
+    partial_index("files_sizes", "user_id", "size", where="removed_at IS NULL"),
+    partial_index("files_by_content", "sha256", where="user_id IS NOT NULL AND removed_at IS NULL"),
+    partial_index("files_gone", "file_id", where=GONE_WITH_CONTENT),
+    partial_index("files_emptied", "created_at", where=WITHOUT_CONTENT),
 )
 
 # They belong to contents, not to files: what two people uploaded is read once.
@@ -238,60 +238,4 @@ readings = Table(
     Column("parser", Text, nullable=False),
     Column("outcome", LargeBinary, nullable=False),
     PrimaryKeyConstraint("sha256", "parser", name="readings_pk"),
-)
-
-LIVE_FILE = "removed_at IS NULL AND status = 'process'"
-GONE = "user_id IS NULL OR removed_at IS NOT NULL"
-
-# A deleted account leaves its bases behind, without their owner: what is in them goes in portions, and they go last.
-knowledge_bases = Table(
-    "knowledge_bases",
-    metadata,
-    Column("knowledge_id", Text, nullable=False),
-    Column("user_id", Text, ForeignKey("users.user_id", name="knowledge_bases_user", ondelete="SET NULL")),
-    Column("name", Text, nullable=False),
-    Column("name_key", Text),
-    Column("description", Text, nullable=False),
-    Column("created_at", Moment, nullable=False),
-    Column("updated_at", Moment, nullable=False),
-    Column("model", Text),
-    Column("incomplete", Boolean, nullable=False, server_default=text("false")),
-    Column("removed_at", Moment),
-    # They tell an index in memory what it has missed: rows were added, or removed, since it looked.
-    Column("grown", BigInteger, nullable=False),
-    Column("shrunk", BigInteger, nullable=False),
-    PrimaryKeyConstraint("knowledge_id", name="knowledge_bases_pk"),
-    UniqueConstraint("user_id", "name_key", name="knowledge_bases_name"),
-    Index("knowledge_bases_by_user", "user_id", "created_at", "knowledge_id"),
-    _partial("knowledge_bases_gone", "knowledge_id", where=GONE),
-)
-
-_IN_BASE = ForeignKey("knowledge_bases.knowledge_id", name="knowledge_files_base")
-knowledge_files = Table(
-    "knowledge_files",
-    metadata,
-    Column("knowledge_file_id", Text, nullable=False),
-    Column("knowledge_id", Text, _IN_BASE, nullable=False),
-    Column("user_id", Text, nullable=False),
-    Column("file_id", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("size", BigInteger, nullable=False),
-    Column("created_at", Moment, nullable=False),
-    Column("updated_at", Moment, nullable=False),
-    Column("status", Text, nullable=False),
-    Column("stage", Text, nullable=False),
-    Column("chunks", Integer, nullable=False),
-    Column("total", Integer),
-    Column("plan", Text),
-    Column("attempts", Integer, nullable=False),
-    Column("generation", Integer, nullable=False),
-    Column("error_code", Text),
-    Column("error_message", Text),
-    Column("removed_at", Moment),
-    PrimaryKeyConstraint("knowledge_file_id", name="knowledge_files_pk"),
-    Index("knowledge_files_by_base", "knowledge_id", "created_at", "knowledge_file_id"),
-    _partial("knowledge_files_at_work", "updated_at", where=LIVE_FILE),
-    _partial("knowledge_files_of_user", "user_id", where=LIVE_FILE),
-    _partial("knowledge_files_gone", "knowledge_file_id", where="removed_at IS NOT NULL"),
 )

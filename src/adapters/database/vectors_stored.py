@@ -15,8 +15,8 @@ from sqlalchemy.util import greenlet_spawn
 from adapters.database.chunk_tables import chunk_vectors
 from adapters.database.engine import Gate, Runner, is_postgres, open_database, sqlite_engine, sqlite_file
 from adapters.database.errors import FAILURES
+from adapters.database.knowledge_tables import knowledge_bases
 from adapters.database.session import Attempts, Lane, SingleStatements, refuse
-from adapters.database.tables import knowledge_bases
 from adapters.database.vectors_matrix import Matrix, Rows, empty
 from domain.ids import KnowledgeId
 
