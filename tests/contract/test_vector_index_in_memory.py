@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import Connection
 
+from adapters.database import vectors_following, vectors_stored
 from adapters.database.chunk_tables import chunk_vectors
 from adapters.database.vectors_embedded import EmbeddedVectorIndex
 from contract.vector_index_fixtures import embedded, shelf_of
@@ -54,6 +56,50 @@ async def test_of_what_has_grown_only_the_rest_is_read(embedded: Shelf) -> None:
         assert ids(await embedded.search(EAST, base)) == placed
     assert len(seen) == 1
     assert placed[1] in seen[0]
+
+
+async def test_of_what_has_shrunk_nothing_is_read_again(embedded: Shelf) -> None:
+    base = await embedded.base()
+    placed = await embedded.put(base, *[EAST] * 9)
+    await embedded.search(EAST, base)
+    await embedded.remove(base, *placed[2:5], placed[8])
+    left = [*placed[:2], *placed[5:8]]
+    with loads() as seen:
+        assert ids(await embedded.search(EAST, base)) == left
+    assert [values for values in seen if values[2] < placed[8]] == []
+    left += await embedded.put(base, EAST)
+    with loads() as seen:
+        assert ids(await embedded.search(EAST, base)) == left
+    assert len(seen) == 1
+
+
+async def test_more_than_one_portion_comes_and_goes(embedded: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (vectors_stored, vectors_following):
+        monkeypatch.setattr(module, "PORTION", 3)
+        monkeypatch.setattr(module, "IDS_PORTION", 4)
+    monkeypatch.setattr(vectors_stored, "_NAMED", 2)
+    base = await embedded.base()
+    there: list[ChunkId] = []
+    for size in (30, 3, 4, 1, 24):
+        there += await embedded.put(base, *[EAST] * size)
+        assert ids(await embedded.search(EAST, base, limit=99)) == there
+        gone = there[1::3]
+        await embedded.remove(base, *gone)
+        there = [one for one in there if one not in gone]
+        assert ids(await embedded.search(EAST, base, limit=99)) == there
+
+
+async def test_a_small_base_is_answered_while_a_large_one_is_read(embedded: Shelf) -> None:
+    large, small = await embedded.base(), await embedded.base()
+    await embedded.put(large, *[vector(*range(1, 65))] * 6_000)
+    placed = await embedded.put(small, EAST)
+    slow = asyncio.ensure_future(embedded.search(vector(*range(1, 65)), large, limit=1))
+    with loads() as seen:
+        while not seen:
+            await asyncio.sleep(0)
+        assert ids(await embedded.search(EAST, small)) == placed
+    assert not slow.done()
+    assert len(await slow) == 1
 
 
 async def test_many_who_ask_at_once_wait_for_one_reading(embedded: Shelf) -> None:

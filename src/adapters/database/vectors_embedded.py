@@ -3,10 +3,11 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
+from adapters.database.vectors_following import Loaded, followed
 from adapters.database.vectors_matrix import Matrix, can_be_near, empty, nearest
-from adapters.database.vectors_stored import Loaded, Stamp, StoredVectors
+from adapters.database.vectors_stored import Key, Stamp, StoredVectors
 from domain.embeddings import Vector
 from domain.ids import KnowledgeId
 from domain.retrieval import Hit
@@ -14,12 +15,6 @@ from domain.retrieval import Hit
 MOST_BYTES: Final = 512 * 1024 * 1024
 _INLINE: Final = 500_000
 """So many multiplications take less time than a hop to a thread and back."""
-
-
-class Key(NamedTuple):
-    knowledge_id: KnowledgeId
-    model: str
-    dimensions: int
 
 
 class EmbeddedVectorIndex:
@@ -43,7 +38,10 @@ class EmbeddedVectorIndex:
             return ()
         hits: list[Hit] = []
         # One base after the other: so no more than one is in memory that is not counted.
-        for knowledge_id, stamp in (await self._stored.stamps(knowledge_ids)).items():
+        stamps = await self._stored.stamps(knowledge_ids)
+        for knowledge_id in dict.fromkeys(knowledge_ids):
+            if (stamp := stamps.get(knowledge_id)) is None:
+                continue
             matrix = await self._matrix(Key(knowledge_id, model, len(vector) // 4), stamp)
             if matrix.multiplications <= _INLINE:
                 hits += nearest(matrix, vector, limit)
@@ -88,7 +86,7 @@ class EmbeddedVectorIndex:
 
     async def _load(self, key: Key) -> Loaded | None:
         try:
-            loaded = await self._stored.load(*key, self._kept.get(key))
+            loaded = await followed(self._stored, key, self._kept.get(key))
             self._keep(key, loaded)
         finally:
             del self._loads[key]

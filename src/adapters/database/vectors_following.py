@@ -1,0 +1,74 @@
+"""What has changed in the vectors of a base since they were loaded, and only that.
+
+The counters of a base are read first and its vectors afterwards, each portion at a moment of its own: so what is loaded
+holds everything that was counted. What comes or goes later is counted again, and found by the next look.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from adapters.database.vectors_matrix import NONE, Matrix, differences, empty, numbers
+from adapters.database.vectors_stored import IDS_PORTION, PORTION, Key, Stamp, StoredVectors
+
+_AT_ONCE: Final = 8
+"""Portions that are put into the matrix together: it costs a copy of its last block."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Whatever was stored when the counters stood so, and perhaps some that came later."""
+
+    stamp: Stamp
+    matrix: Matrix
+
+
+async def followed(stored: StoredVectors, key: Key, known: Loaded | None) -> Loaded | None:
+    """All vectors of a base, of which some may be known already; None when the base is gone."""
+    stamp = (await stored.stamps([key.knowledge_id])).get(key.knowledge_id)
+    if stamp is None:
+        return None
+    if known is None:
+        return Loaded(stamp, await _with_later(stored, key, empty(key.dimensions)))
+    matrix = known.matrix
+    if stamp.shrunk == known.stamp.shrunk:
+        matrix = await _with_later(stored, key, matrix)
+        # Of several writers one may commit smaller ids after another's larger ones: those were passed over here.
+        if await stored.count(key) == matrix.seen:
+            return Loaded(stamp, matrix)
+    matrix = await _compared(stored, key, matrix)
+    return Loaded(stamp, await _with_later(stored, key, matrix))
+
+
+async def _with_later(stored: StoredVectors, key: Key, matrix: Matrix) -> Matrix:
+    """With those behind the last that is known."""
+    after, portions, more = matrix.last, [], True
+    while more:
+        portion = await stored.vectors(key, after)
+        more = len(portion) == PORTION
+        if portion:
+            portions.append(portion)
+            after = portion[-1][0]
+        if portions and (len(portions) == _AT_ONCE or not more):
+            matrix = await asyncio.to_thread(matrix.with_more, portions)
+            portions = []
+    return matrix
+
+
+async def _compared(stored: StoredVectors, key: Key, matrix: Matrix) -> Matrix:
+    """Without those that are gone, and with those that came late."""
+    known, after, gone, late = await asyncio.to_thread(matrix.known), 0, [NONE], [NONE]
+    while len(known):
+        there = numbers(await stored.ids(key, after))
+        after = int(there.max()) if len(there) == IDS_PORTION else int(known[-1])
+        # What lies behind all that is known is read later.
+        within, known = np.split(known, [np.searchsorted(known, after, "right")])
+        missing, new = await asyncio.to_thread(differences, within, there[there <= after])
+        gone.append(missing)
+        late.append(new)
+    matrix = await asyncio.to_thread(matrix.without, np.concatenate(gone))
+    if len(more := np.concatenate(late)):
+        matrix = await asyncio.to_thread(matrix.with_more, [await stored.these(key, more.tolist())])
+    return await asyncio.to_thread(matrix.compacted)
