@@ -1,14 +1,45 @@
-"""Vectors of texts of which a model may refuse some: one of them does not keep the others from getting theirs."""
+"""Vectors of texts, few or many at a time as the model is quick; one that it refuses does not keep others waiting."""
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from application.ports.embedder import Embedder
+from domain.batch_pace import BatchPace
 from domain.embeddings import Vector
 from domain.errors import ModelError
 
 _ABOUT_A_TEXT: Final = frozenset({"content_refused", "context_too_long", "model_bad_request"})
 """Other lasting errors, such as a wrong key, concern every text."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimedEmbedding:
+    """Learns from each call, whoever makes it in this process, how many texts the next one should have."""
+
+    _paces: dict[str, BatchPace] = field(default_factory=dict)
+
+    def batch(self, embedder: Embedder) -> int:
+        return self._pace(embedder).size
+
+    async def __call__(
+        self, embedder: Embedder, texts: Sequence[str], refused: list[ModelError] | None = None
+    ) -> list[Vector | None]:
+        """See `embedded`."""
+        loop, pace = asyncio.get_running_loop(), self._pace(embedder)
+        begun = loop.time()
+        try:
+            vectors = await embedded(embedder, texts, refused)
+        except ModelError as trouble:
+            if trouble.code == "model_timeout":
+                pace.failed()
+            raise
+        pace.took(len(texts), loop.time() - begun)
+        return vectors
+
+    def _pace(self, embedder: Embedder) -> BatchPace:
+        return self._paces.setdefault(embedder.model.name, BatchPace(embedder.batch))
 
 
 async def embedded(

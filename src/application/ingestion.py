@@ -43,7 +43,7 @@ class Ingest:
         if not await self._record(work.file):
             return None
         try:
-            return None if await self.steps(work) else Again()
+            return None if await self.steps(work) else await self._behind_one_s_own(work.file, job)
         except Overtaken:
             return None if await self._at_work(job) is None else _GONE_ON_SOON
         except Unauthenticated:
@@ -64,6 +64,15 @@ class Ingest:
             file = await tx.knowledge_files.at_work(KnowledgeFileId(job.subject))
         # A file that was begun anew has another job.
         return file if file and file.generation == job.generation else None
+
+    async def _behind_one_s_own(self, file: KnowledgeFile, job: Job) -> Again:
+        """One's own files that nobody began yet come first, else small ones would wait for large ones.
+
+        Where none does, the large ones are again everybody's first, second and so on.
+        """
+        async with self.transactions.autocommit() as tx:
+            unbegun, older = await tx.knowledge_files.beside(file)
+        return Again(rank=job.rank + unbegun if unbegun else older)
 
     async def _after(self, file: KnowledgeFile, trouble: DomainError) -> Again | None:
         error, now = _told(trouble), self.clock.now()

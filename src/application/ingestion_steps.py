@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Final
 
 from application.document_reading import ReadDocument
-from application.embedded_texts import embedded
+from application.embedded_texts import TimedEmbedding
 from application.ports.clock import Clock
 from application.ports.embedder import Embedder, Embedders
 from application.ports.knowledge import NewChunk
@@ -60,6 +60,7 @@ class IngestionSteps:
     embedders: Embedders
     clock: Clock
     size: ChunkSize = ChunkSize()
+    embedded: TimedEmbedding = field(default_factory=TimedEmbedding)
 
     async def __call__(self, work: Try) -> bool:
         """Whether the file is done; else the time is up. Raises Overtaken, and what reading and embedding raise."""
@@ -94,8 +95,8 @@ class IngestionSteps:
 
     async def _store(self, work: Try, cut: Sequence[Chunk]) -> bool:
         embedder = self._embedder()
-        size = embedder.batch if embedder else STORED_AT_ONCE
-        for start in range(work.file.chunks, len(cut), size):
+        while (start := work.file.chunks) < len(cut):
+            size = self.embedded.batch(embedder) if embedder else STORED_AT_ONCE
             await self._store_batch(work, start, cut[start : start + size], embedder)
             if work.file.chunks == len(cut):
                 break
@@ -110,7 +111,7 @@ class IngestionSteps:
         new = await asyncio.to_thread(_new_chunks, start, batch)
         if embedder:
             texts = [embedding_text(name, chunk.headings, chunk.text) for chunk in batch]
-            vectors = await embedded(embedder, texts)
+            vectors = await self.embedded(embedder, texts)
             new = [replace(chunk, vector=vector) for chunk, vector in zip(new, vectors, strict=True)]
         now = self.clock.now()
         model = embedder.model.name if embedder else None

@@ -1,10 +1,10 @@
 """Another embedding model: new vectors are made beside the old ones, which are searched until all are there."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from application.embedded_texts import embedded
+from application.embedded_texts import TimedEmbedding
 from application.ingestion_steps import PAUSE_SECONDS, REMOVED_AT_ONCE
 from application.ports.embedder import Embedder, Embedders
 from application.ports.job_queue import Again, Job
@@ -29,6 +29,7 @@ class Reindex:
     transactions: Transactions
     embedders: Embedders
     slice_seconds: float = SLICE_SECONDS
+    embedded: TimedEmbedding = field(default_factory=TimedEmbedding)
 
     async def __call__(self, job: Job) -> Again | None:
         embedder = self._embedder()
@@ -66,13 +67,13 @@ class Reindex:
         refused: list[ModelError] = []
         while True:
             async with self.transactions.autocommit() as tx:
-                lacking = await tx.chunks.without_vector(knowledge_id, model, embedder.batch, after)
+                lacking = await tx.chunks.without_vector(knowledge_id, model, self.embedded.batch(embedder), after)
             if not lacking and refused:
                 raise refused[0]
             if not lacking:
                 return made, True
             texts = [embedding_text(chunk.file_name, chunk.headings, chunk.content) for chunk in lacking]
-            vectors = await embedded(embedder, texts, refused)
+            vectors = await self.embedded(embedder, texts, refused)
             new = [(chunk.chunk_id, vector) for chunk, vector in zip(lacking, vectors, strict=True) if vector]
             async with self.transactions.autocommit() as tx:
                 await tx.chunks.add_vectors(knowledge_id, model, new)

@@ -53,6 +53,7 @@ async def use_everything(transactions: DatabaseTransactions, base: KnowledgeBase
             await tx.knowledge_files.list(base.knowledge_id, window, owner=owner)
             await tx.knowledge_files.get(file.knowledge_file_id, owner=owner)
             await tx.knowledge_files.unfinished(owner=owner)
+            await tx.knowledge_files.beside(file)
             await tx.knowledge_files.at_work(file.knowledge_file_id)
             await tx.knowledge_files.record(file)
             await tx.knowledge_files.waiting(seconds(-9), 10)

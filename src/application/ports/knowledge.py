@@ -88,6 +88,10 @@ class KnowledgeFiles(Protocol):
         """How many files of the owner are in PROCESS."""
         ...
 
+    async def beside(self, file: KnowledgeFile) -> tuple[int, int]:
+        """Of its owner's other files in PROCESS: how many are still QUEUED, and how many were put in before it."""
+        ...
+
     async def at_work(self, knowledge_file_id: KnowledgeFileId) -> KnowledgeFile | None:
         """The file if it is in PROCESS, and it and its base are there."""
         ...

@@ -1,0 +1,110 @@
+"""Who comes when: a batch takes a few seconds, a slice little longer than it should, and small files do not wait."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from adapters.database.transactions import DatabaseTransactions
+from adapters.scripted import ScriptedEmbedder
+from domain.batch_pace import SECONDS
+from domain.embeddings import Vector
+from domain.knowledge import IngestionStatus
+from knowledge_desk import KnowledgeDesk, text_of
+from stored import registered
+
+SLICE = 20.0
+
+
+class SlowEmbedder(ScriptedEmbedder):
+    """Each text takes two seconds of a clock that is set."""
+
+    passed = 0.0
+
+    async def passages(self, texts: Sequence[str]) -> Sequence[Vector]:
+        self.passed += 2.0 * len(texts)
+        return await super().passages(texts)
+
+
+async def test_a_slow_model_gets_small_batches_so_that_slices_end_in_time(
+    transactions: DatabaseTransactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, embedder = asyncio.get_running_loop(), SlowEmbedder(batch=16)
+    desk = KnowledgeDesk(transactions, embedder=embedder, slice_seconds=SLICE)
+    owner = await registered(transactions)
+    file = await desk.file(owner, await desk.base(owner), text_of(40))
+    real = loop.time
+    monkeypatch.setattr(loop, "time", lambda: real() + embedder.passed)
+    slices = []
+    while desk.queue.waiting_jobs:
+        before = embedder.passed
+        job = desk.queue.take()
+        if (again := await desk.do(job)) is not None:
+            await desk.queue.put_again(job, again)
+        slices.append(embedder.passed - before)
+    monkeypatch.undo()
+    assert (await desk.now(file)).status is IngestionStatus.SUCCESS
+    assert len(slices) >= 3
+    assert max(slices) <= SLICE + SECONDS
+    assert {len(call) for call in embedder.calls[1:]} <= {1, 2}
+
+
+async def test_a_quick_model_gets_as_many_at_once_as_are_worth_one_call(transactions: DatabaseTransactions) -> None:
+    desk = KnowledgeDesk(transactions, embedder=ScriptedEmbedder(batch=16))
+    owner = await registered(transactions)
+    await desk.file(owner, await desk.base(owner), text_of(60))
+    await desk.run()
+    assert [len(call) for call in desk.embedder.calls][:4] == [4, 8, 16, 16]
+
+
+@pytest.mark.parametrize("large", [1, 2])
+async def test_one_s_own_small_files_do_not_wait_for_large_ones(transactions: DatabaseTransactions, large: int) -> None:
+    desk = KnowledgeDesk(transactions, slice_seconds=0.0)
+    owner = await registered(transactions)
+    base = await desk.base(owner)
+    long = [await desk.file(owner, base, text_of(20)) for _ in range(large)]
+    short = [await desk.file(owner, base, text_of(2)) for _ in range(5)]
+    await desk.run()
+    begun = [*long, *short]
+    assert desk.queue.done[: len(begun)] == [file.knowledge_file_id for file in begun]
+    assert len(desk.queue.done) > len(begun) + 2 * large
+    assert {(await desk.now(file)).status for file in begun} == {IngestionStatus.SUCCESS}
+
+
+async def test_what_came_while_a_large_file_was_at_work_goes_before_its_next_slice(
+    transactions: DatabaseTransactions,
+) -> None:
+    desk = KnowledgeDesk(transactions, slice_seconds=0.0)
+    owner = await registered(transactions)
+    base = await desk.base(owner)
+    long = await desk.file(owner, base, text_of(20))
+    job = desk.queue.take()
+    short = [await desk.file(owner, base, text_of(2)) for _ in range(3)]
+    again = await desk.do(job)
+    assert again is not None
+    await desk.queue.put_again(job, again)
+    await desk.run()
+    assert desk.queue.done[:4] == [*(file.knowledge_file_id for file in short), long.knowledge_file_id]
+
+
+async def test_large_files_of_one_owner_are_first_second_and_third_again_when_nothing_small_waits(
+    transactions: DatabaseTransactions,
+) -> None:
+    desk = KnowledgeDesk(transactions, slice_seconds=0.0)
+    ann, bob = await registered(transactions), await registered(transactions)
+    base, other = await desk.base(ann), await desk.base(bob)
+    for _ in range(3):
+        await desk.file(ann, base, text_of(20))
+    for _ in range(3):
+        job = desk.queue.take()
+        again = await desk.do(job)
+        assert again is not None
+        await desk.queue.put_again(job, again)
+    theirs = await desk.file(bob, other, text_of(20))
+    for _ in range(8):
+        job = desk.queue.take()
+        if (again := await desk.do(job)) is not None:
+            await desk.queue.put_again(job, again)
+    rows = {job.subject: job.rank for _, job in desk.queue.waiting_jobs}
+    assert rows.get(theirs.knowledge_file_id, 0) == 0
+    assert sorted(rank for subject, rank in rows.items() if subject != theirs.knowledge_file_id)[-1] <= 2
