@@ -3,7 +3,7 @@
 import asyncio
 import gc
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from application.run_registry import RunRegistry
 from application.run_upkeep import KeepRunsAlive, SweepRuns
 from application.sessions import Authenticate, LogIn
 from application.uploads import UploadFile
+from domain.errors import Unavailable
 from entrypoints.container import http_config, make_container, secrets_of
 from entrypoints.http.app import create_app as create_http_app
 from entrypoints.http.front import Drain
@@ -95,7 +96,9 @@ async def _upkeep(container: AsyncContainer) -> tuple[Coroutine[Any, Any, None],
     alive, sweep = await container.get(KeepRunsAlive), await container.get(SweepRuns)
     writer, signals = await container.get(LogWriter), await container.get(RunSignals)
     files = await container.get(SweepFiles)
-    await alive.once()
+    # Without the database there are no leases yet, and 503 for whoever asks; it is looked at again and again.
+    with suppress(Unavailable):
+        await alive.once()
     return alive.forever(), sweep.forever(), writer.forever(), signals.listen(), files.forever()
 
 

@@ -1,8 +1,18 @@
 """The database's tables before anything serves: the embedded mode migrates itself, a server's database is asked."""
 
+import asyncio
+import random
+from contextlib import suppress
+from typing import Final
+
 from adapters.database import schema
 from adapters.database.engine import postgres_creator
+from adapters.database.refusals import refusal_in
+from domain.errors import Unavailable
 from entrypoints.settings import Settings
+
+FIRST_DELAY: Final = 0.1
+LONGEST_DELAY: Final = 5.0
 
 
 async def bring_up_to_date(settings: Settings) -> None:
@@ -38,3 +48,40 @@ async def prepare_database(settings: Settings) -> None:
     else:
         await schema.require_current(url)
         await prepare_vectors(settings)
+
+
+async def await_database(settings: Settings, stop: asyncio.Event) -> bool:
+    """Prepare it, as soon as it is there; False when `stop` came first.
+
+    Raises Unavailable for what no waiting mends: another schema, a login that is refused. The adapter tells the log of
+    the outage and of its end.
+    """
+    delay = FIRST_DELAY
+    while not stop.is_set():
+        if await _prepared(settings, stop):
+            break
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
+        delay = min(2 * delay, LONGEST_DELAY)
+    return not stop.is_set()
+
+
+async def _prepared(settings: Settings, stop: asyncio.Event) -> bool:
+    """One try, which a database that never answers does not hold up when `stop` comes."""
+    preparing, stopped = asyncio.create_task(prepare_database(settings)), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([preparing, stopped], return_when=asyncio.FIRST_COMPLETED)
+        if not preparing.done():
+            return False
+        await preparing
+    except Exception as trouble:
+        if refusal := refusal_in(trouble):
+            raise Unavailable("database_refused", refusal) from trouble
+        if settings.embedded or not (isinstance(trouble, Unavailable) and trouble.code == "database_unavailable"):
+            raise
+        return False
+    finally:
+        for task in (preparing, stopped):
+            task.cancel()
+        await asyncio.wait([preparing, stopped])
+    return True

@@ -73,16 +73,26 @@ class GracefulServer(uvicorn.Server):
 def serve(settings: Settings) -> int:
     """Until a signal; the exit code."""
     sock = bind(settings.host, settings.port)
-    from entrypoints.schema_ready import prepare_database
     from entrypoints.sole_server import sole_server
 
     with sole_server(settings):
-        asyncio.run(prepare_database(settings))
+        if not asyncio.run(_database_is_ready(settings)):
+            return 0
         if settings.workers == 1:
             return run(sock, settings, announce=greeting(sock))
         from entrypoints.server_workers import Supervisor
 
         return Supervisor(settings, sock, greeting(sock)).run()
+
+
+async def _database_is_ready(settings: Settings) -> bool:
+    """False when a signal ended the waiting for it. Raises Unavailable."""
+    from entrypoints.schema_ready import await_database
+
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return await await_database(settings, stop)
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from dishka import AsyncContainer
@@ -11,7 +12,7 @@ from dishka import AsyncContainer
 from application.knowledge_upkeep import KeepKnowledge
 from application.ports.job_queue import Again, Job, JobQueue
 from domain.errors import Unavailable
-from entrypoints.schema_ready import prepare_database
+from entrypoints.schema_ready import await_database
 from entrypoints.settings import Settings
 
 OpenContainer = Callable[[Settings], AsyncContainer]
@@ -31,10 +32,12 @@ def refuse_embedded(settings: Settings) -> None:
 
 
 async def work(settings: Settings, open_container: OpenContainer) -> int:
-    """Until a signal; the exit code. Raises Unavailable on SQLite and on another schema."""
+    """Until a signal; the exit code. Raises Unavailable on SQLite, on another schema, and when the login is refused."""
     refuse_embedded(settings)
-    await prepare_database(settings)
     stop = asyncio.Event()
+    on_signals(stop.set)
+    if not await await_database(settings, stop):
+        return 0
     container = open_container(settings)
     keeping: asyncio.Task[None] | None = None
     try:
@@ -43,7 +46,7 @@ async def work(settings: Settings, open_container: OpenContainer) -> int:
         working = asyncio.create_task(queue.work(handler, places, stop=stop))
         upkeep = await container.get(KeepKnowledge)
         keeping = asyncio.create_task(upkeep.forever())
-        _on_signals(stop, working)
+        on_signals(partial(_told_to_stop, stop, working))
         sys.stdout.write(f"agentchat works on jobs, {places} at once\n")
         sys.stdout.flush()
         await _until_stopped(working, stop, settings.shutdown_grace_seconds)
@@ -55,14 +58,14 @@ async def work(settings: Settings, open_container: OpenContainer) -> int:
     return 0
 
 
-def _on_signals(stop: asyncio.Event, working: "asyncio.Task[None]") -> None:
-    """The first lets what was begun end, for a while; a second gives it back at once."""
+def _told_to_stop(stop: asyncio.Event, working: "asyncio.Task[None]") -> None:
+    """The first time lets what was begun end, for a while; the second gives it back at once."""
+    if stop.is_set():
+        working.cancel()
+    stop.set()
 
-    def heard() -> None:
-        if stop.is_set():
-            working.cancel()
-        stop.set()
 
+def on_signals(heard: Callable[[], None]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, heard)
 
