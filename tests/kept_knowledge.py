@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any, cast
 
 from adapters.scripted import ScriptedEmbedder, ScriptedEmbedders
 from adapters.scripted.embedder import vector_of
+from application.paging import Window
 from application.ports.persistence import Transactions
 from application.ports.reranker import Reranker
 from application.retrieval import RetrieveKnowledge
@@ -43,6 +45,7 @@ class KeptKnowledge:
     def __post_init__(self) -> None:
         self.embedders = ScriptedEmbedders([self.embedder])
         self.knowledge = self.chunks = self
+        self.knowledge_files = _Files(self)
 
     def retrieval(self, reranker: Reranker | None = None, seconds: float = 10.0) -> RetrieveKnowledge:
         return RetrieveKnowledge(
@@ -91,6 +94,16 @@ class KeptKnowledge:
         self.asked.append(what)
         if self.down:
             raise Unavailable("database_unavailable", "The database is away, as wanted.", retry_after=1)
+
+
+@dataclass
+class _Files:
+    all: KeptKnowledge
+
+    async def list(self, knowledge_id: KnowledgeId, window: Window, *, owner: UserId) -> Sequence[Any]:
+        self.all.note("files")
+        there = {one.knowledge_file_id: one.file_name for one in self.all.of([knowledge_id])}
+        return [SimpleNamespace(knowledge_file_id=file_id, name=name) for file_id, name in there.items()]
 
 
 @dataclass

@@ -1,14 +1,14 @@
 """Measuring a knowledge base: how well its owner's questions find what they should, by each way of ranking."""
 
-import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from application.rankings import checked
+from application.paging import Window
+from application.rankings import checked, together
 from application.retrieval import RetrieveKnowledge, refuse_missing
-from domain.errors import InvalidValue, TooLarge
-from domain.evaluation import CaseScores, EvaluationCase, Measured, distinct, found_at, measured, scores_of
+from domain.errors import InvalidValue, TooLarge, TooManyRequests
+from domain.evaluation import CaseScores, EvaluationCase, Measured, distinct, file_names, found_at, measured, scores_of
 from domain.fusion import depth_for, hybrid
 from domain.ids import ChunkId, UserId
 from domain.knowledge import KnowledgeBase
@@ -19,6 +19,7 @@ MOST_EXPECTED: Final = 20
 LONGEST_EXPECTED: Final = 10_000
 MOST_K: Final = 50
 AT_ONCE: Final = 4
+RETRY_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,33 +39,61 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class EvaluateKnowledge:
+    """One at a time for each user, in this process: it asks as much as hundreds of people do."""
+
     retrieve: RetrieveKnowledge
+    measuring: set[UserId] = field(default_factory=set, init=False, compare=False)
 
     async def __call__(
         self, actor: UserId, knowledge_id: str, cases: Sequence[EvaluationCase], k: int = 5
     ) -> Evaluation:
-        """Raises InvalidValue and TooLarge that name the case, NotFound `knowledge_not_found`."""
+        """Raises InvalidValue and TooLarge that name the case, NotFound `knowledge_not_found`.
+
+        TooManyRequests while another one of the caller's goes on, and Unavailable `embedding_unavailable` when the
+        embedding model is too busy, or fails in a way that may pass.
+        """
         if not 1 <= k <= MOST_K:
             raise InvalidValue("k", f"must be 1 to {MOST_K}")
         clean = _checked(cases)
+        if actor in self.measuring:
+            message = "Another evaluation of yours goes on: wait until it is done."
+            raise TooManyRequests("too_many_requests", message, retry_after=RETRY_SECONDS)
+        self.measuring.add(actor)
+        try:
+            return _evaluated(await self._all(actor, knowledge_id, clean, k), k)
+        finally:
+            self.measuring.discard(actor)
+
+    async def _all(
+        self, actor: UserId, knowledge_id: str, cases: Sequence[EvaluationCase], k: int
+    ) -> Sequence["_Scored"]:
         bases = await self.retrieve.bases(actor, [knowledge_id])
         refuse_missing([knowledge_id], bases)
+        files = await self._files(actor, bases[0])
         scored: list[_Scored] = []
-        for start in range(0, len(clean), AT_ONCE):
-            some = clean[start : start + AT_ONCE]
-            scored += await asyncio.gather(*(self._scored(actor, one, bases, k) for one in some))
+        for start in range(0, len(cases), AT_ONCE):
+            some = cases[start : start + AT_ONCE]
+            scored += await together(*(self._scored(actor, one, bases, files, k) for one in some))
             if any(one.dense is None for one in scored):
-                # A model that failed once would be waited for again and again: words alone, for all that are left.
+                # A model that refused once would be asked again and again: words alone, for all that are left.
                 bases = [replace(base, model=None) for base in bases]
-        return _evaluated(scored, k)
+        return scored
 
-    async def _scored(self, actor: UserId, case: EvaluationCase, bases: Sequence[KnowledgeBase], k: int) -> "_Scored":
-        [ranking] = await self.retrieve.rank(case.query, bases, depth_for(k))
+    async def _files(self, actor: UserId, base: KnowledgeBase) -> Collection[str]:
+        """At most as many as a base may hold, in one query."""
+        async with self.retrieve.transactions.autocommit() as tx:
+            files = await tx.knowledge_files.list(base.knowledge_id, Window(), owner=actor)
+        return file_names(name for file in files for name in (file.name, file.knowledge_file_id))
+
+    async def _scored(
+        self, actor: UserId, case: EvaluationCase, bases: Sequence[KnowledgeBase], files: Collection[str], k: int
+    ) -> "_Scored":
+        [ranking] = await self.retrieve.rank_patiently(case.query, bases, depth_for(k))
         dense, lexical = ranking.dense, ranking.lexical
         ways = [(dense or ())[:k], lexical[:k], hybrid(dense, lexical)[:k]]
         chunks = await self._chunks(actor, {hit.chunk_id for way in ways for hit in way})
         by_dense, by_words, by_both = (
-            _scores(case, [chunks[hit.chunk_id] for hit in way if hit.chunk_id in chunks], k) for way in ways
+            _scores(case, [chunks[hit.chunk_id] for hit in way if hit.chunk_id in chunks], files, k) for way in ways
         )
         return _Scored(None if dense is None else by_dense, by_words, by_both, ranking.lacking)
 
@@ -100,8 +129,8 @@ def _evaluated(scored: Sequence[_Scored], k: int) -> Evaluation:
     )
 
 
-def _scores(case: EvaluationCase, chunks: Sequence[FoundChunk], k: int) -> CaseScores:
-    return scores_of(found_at(chunks, case.expected), len(case.expected), k)
+def _scores(case: EvaluationCase, chunks: Sequence[FoundChunk], files: Collection[str], k: int) -> CaseScores:
+    return scores_of(found_at(chunks, case.expected, files), len(case.expected), k)
 
 
 def _checked(cases: Sequence[EvaluationCase]) -> list[EvaluationCase]:

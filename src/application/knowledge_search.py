@@ -30,6 +30,8 @@ MOST_SHOWN: Final = 200
 MOST_TOKENS: Final = 4_000
 """Of the result of one search, on a model with a large window."""
 CONSULTING_SECONDS: Final = 20.0
+_RERANKED_AFTER: Final = 0.9
+"""Of that time: a reranker that may take longer must not cost the passages that are found already."""
 NOTHING_FOUND: Final = "知识库中没有找到相关内容 Nothing was found in the knowledge bases"
 NOTHING: Final = "Nothing was found. Try other words, or say that the knowledge bases don't hold it."
 _NAMED: Final = 10
@@ -71,7 +73,8 @@ async def consult(
             bases = await retrieve.bases(actor, knowledge_ids)
             if not bases:
                 return None
-            found = await retrieve.within(actor, question[:LOOKED_AT], bases, TOP_K)
+            by = asyncio.get_running_loop().time() + seconds * _RERANKED_AFTER
+            found = await retrieve.within(actor, question[:LOOKED_AT], bases, TOP_K, rerank_by=by)
     except DomainError as trouble:
         retrieve.on_trouble(trouble)
         return Consulted(trouble=trouble.message)
@@ -168,7 +171,8 @@ class SearchKnowledge:
 
     async def _found(self, query: str, top_k: int) -> Retrieval:
         bases = await self._retrieve.bases(self._actor, self._knowledge_ids)
-        return await self._retrieve.within(self._actor, query, bases, top_k) if bases else Retrieval(())
+        by = asyncio.get_running_loop().time() + CONSULTING_SECONDS * _RERANKED_AFTER
+        return await self._retrieve.within(self._actor, query, bases, top_k, rerank_by=by) if bases else Retrieval(())
 
 
 def search_spec(names: Sequence[str]) -> ToolSpec:

@@ -1,30 +1,37 @@
 """Chunks ranked for a query by meaning and by words, at the same time, in bases that the caller may read."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, TypeVar
 
-from application.ports.embedder import Embedders
+from application.ports.embedder import Embedder, Embedders
 from application.ports.knowledge import LexicalIndex, VectorIndex
+from application.query_turns import QueryTurns
 from domain.embeddings import Vector, shown_name
 from domain.errors import InvalidValue, ModelError, TooLarge, Unavailable
-from domain.ids import KnowledgeId
+from domain.ids import KnowledgeId, UserId
 from domain.knowledge import KnowledgeBase
 from domain.lexical import index_terms
 from domain.retrieval import Hit
 from domain.text import storable
+from domain.tokens import reach
 
 MOST_QUERY_CHARS: Final = 100_000
 LOOKED_AT: Final = 8_000
 """Characters of a query that are searched for: its beginning says what it asks."""
+EMBEDDED_TOKENS: Final = 128
+"""Of them, those that are embedded: the local model takes a quarter of a second for so many, and others wait."""
 MOST_TERMS: Final = 64
 """The first ones. More make the search slower and hardly better."""
 MOST_LOOKUPS: Final = 1_024
 """Terms times bases: in many bases fewer terms are searched for, and in each base the same."""
 EMBEDDING_SECONDS: Final = 10.0
 SEARCHING_SECONDS: Final = 10.0
+PATIENCE_SECONDS: Final = 60.0
 RETRY_SECONDS: Final = 5.0
+
+_T = TypeVar("_T")
 
 OnTrouble = Callable[[Exception], None]
 
@@ -40,44 +47,58 @@ class Rankings:
 
 @dataclass(frozen=True, slots=True)
 class RankChunks:
-    """Whatever is wrong with an embedding model, words still find something. `on_trouble` hears of it."""
+    """Whatever is wrong with an embedding model, words still find something. `on_trouble` hears of it.
+
+    Who `is_patient` waits for the model behind all who are not, and is refused when it is too busy: what they measure
+    must not change with the load.
+    """
 
     embedders: Embedders
     vectors: VectorIndex
     lexical: LexicalIndex
     on_trouble: OnTrouble
+    turns: QueryTurns
     embedding_seconds: float = EMBEDDING_SECONDS
     searching_seconds: float = SEARCHING_SECONDS
+    patience_seconds: float = PATIENCE_SECONDS
+    is_patient: bool = False
 
     async def __call__(self, query: str, bases: Sequence[KnowledgeBase], limit: int) -> Sequence[Rankings]:
         """For each model of the bases, which the caller proved to be theirs; `query` is `checked`.
 
-        Raises Unavailable `retrieval_timeout` when a search takes too long.
+        Raises Unavailable `retrieval_timeout` when a search takes too long, TooManyRequests when too many questions
+        of the caller wait; to the patient Unavailable `embedding_unavailable`, too.
         """
         asked = query.strip()[:LOOKED_AT]
         models = dict.fromkeys(base.model for base in bases)
-        groups = [(model, [base.knowledge_id for base in bases if base.model == model]) for model in models]
+        groups = [[base for base in bases if base.model == model] for model in models]
+        for first, *_ in groups:
+            if first.model is not None and not self.is_patient:
+                self.turns.refuse_full(first.model, first.user_id)
         terms = _terms(asked, len(bases))
-        return await asyncio.gather(*(self._of_one_model(asked, terms, model, ids, limit) for model, ids in groups))
+        return await together(*(self._of_one_model(asked, terms, group, limit) for group in groups))
 
     async def _of_one_model(
-        self, asked: str, terms: Sequence[str], model: str | None, knowledge_ids: Sequence[KnowledgeId], limit: int
+        self, asked: str, terms: Sequence[str], bases: Sequence[KnowledgeBase], limit: int
     ) -> Rankings:
-        lexical, (dense, lacking) = await asyncio.gather(
-            self._by_words(terms, knowledge_ids, limit), self._by_meaning(asked, model, knowledge_ids, limit)
+        (lexical, _), (dense, lacking) = await together(
+            self._by_words(terms, bases, limit), self._by_meaning(asked, bases, limit)
         )
-        return Rankings(dense, lexical, lacking)
+        return Rankings(dense, lexical or (), lacking)
 
-    async def _by_words(self, terms: Sequence[str], knowledge_ids: Sequence[KnowledgeId], limit: int) -> Sequence[Hit]:
-        return await self._in_time(self.lexical.search(terms, knowledge_ids, limit)) if terms else ()
+    async def _by_words(
+        self, terms: Sequence[str], bases: Sequence[KnowledgeBase], limit: int
+    ) -> tuple[Sequence[Hit] | None, str | None]:
+        return await self._in_time(self.lexical.search(terms, _ids(bases), limit)) if terms else (), None
 
     async def _by_meaning(
-        self, asked: str, model: str | None, knowledge_ids: Sequence[KnowledgeId], limit: int
+        self, asked: str, bases: Sequence[KnowledgeBase], limit: int
     ) -> tuple[Sequence[Hit] | None, str | None]:
-        vector, lacking = await self._embedded(asked, model)
+        model, owner = bases[0].model, bases[0].user_id
+        vector, lacking = await self._embedded(asked, model, owner)
         if model is None or vector is None:
             return None, lacking
-        return await self._in_time(self.vectors.search(vector, model, knowledge_ids, limit)), None
+        return await self._in_time(self.vectors.search(vector, model, _ids(bases), limit)), None
 
     async def _in_time(self, search: Awaitable[Sequence[Hit]]) -> Sequence[Hit]:
         try:
@@ -88,7 +109,7 @@ class RankChunks:
             message = f"The knowledge bases gave no answer within {seconds}. Ask for less, or later."
             raise Unavailable("retrieval_timeout", message, retry_after=RETRY_SECONDS) from trouble
 
-    async def _embedded(self, asked: str, model: str | None) -> tuple[Vector | None, str | None]:
+    async def _embedded(self, asked: str, model: str | None, owner: UserId) -> tuple[Vector | None, str | None]:
         if model is None:
             lacking = None if self.embedders.configured else self.embedders.lacking
             return None, lacking or "Vectors of the knowledge base are not made yet."
@@ -96,17 +117,25 @@ class RankChunks:
         if embedder is None:
             return None, f"The embedding model {shown_name(model)} can't be reached with the present configuration."
         try:
-            async with asyncio.timeout(self.embedding_seconds):
-                return await embedder.query(asked), None
+            return await self._vector(embedder, asked[: reach(asked, 0, len(asked), EMBEDDED_TOKENS)], owner), None
         except ModelError as trouble:
             self.on_trouble(trouble)
-            return None, f"The embedding model {shown_name(model)} failed: {trouble.message}"
+            why, may_pass = f"The embedding model {shown_name(model)} failed: {trouble.message}", trouble.retryable
         except TimeoutError as trouble:
             self.on_trouble(trouble)
-            return (
-                None,
-                f"The embedding model {shown_name(model)} gave no answer within {self.embedding_seconds:g} seconds.",
-            )
+            seconds = self.patience_seconds if self.is_patient else self.embedding_seconds
+            why, may_pass = f"The embedding model {shown_name(model)} gave no answer within {seconds:g} seconds.", True
+        if self.is_patient and may_pass:
+            raise Unavailable("embedding_unavailable", f"{why} Try again later.", retry_after=RETRY_SECONDS)
+        return None, why
+
+    async def _vector(self, embedder: Embedder, text: str, owner: UserId) -> Vector:
+        """The wait for one's turn counts."""
+        async with (
+            asyncio.timeout(self.patience_seconds if self.is_patient else self.embedding_seconds),
+            self.turns.place(embedder, owner, patient=self.is_patient),
+        ):
+            return await embedder.query(text)
 
 
 def checked(query: str, *, field: str = "query") -> str:
@@ -126,3 +155,17 @@ def _terms(asked: str, bases: int) -> Sequence[str]:
 def reason_of(rankings: Sequence[Rankings]) -> str | None:
     """Why some of it was ranked by words alone, None when nothing was."""
     return " ".join(dict.fromkeys(one.lacking for one in rankings if one.lacking)) or None
+
+
+def _ids(bases: Sequence[KnowledgeBase]) -> Sequence[KnowledgeId]:
+    return [base.knowledge_id for base in bases]
+
+
+async def together(*work: Coroutine[Any, Any, _T]) -> list[_T]:
+    """When one fails, the others are given up."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -1,17 +1,20 @@
 """Finding passages for a question: ranked by meaning and by words, fused, and joined where they are neighbours."""
 
 import asyncio
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from application.ports.embedder import Embedders
 from application.ports.knowledge import LexicalIndex, VectorIndex
 from application.ports.persistence import Transactions
 from application.ports.reranker import Reranker
+from application.query_turns import QueryTurns
 from application.rankings import (
     EMBEDDING_SECONDS,
     LOOKED_AT,
+    PATIENCE_SECONDS,
     SEARCHING_SECONDS,
     OnTrouble,
     RankChunks,
@@ -59,6 +62,8 @@ class RetrieveKnowledge:
     embedding_seconds: float = EMBEDDING_SECONDS
     reranking_seconds: float = RERANKING_SECONDS
     searching_seconds: float = SEARCHING_SECONDS
+    patience_seconds: float = PATIENCE_SECONDS
+    turns: QueryTurns = field(default_factory=QueryTurns)
 
     async def __call__(
         self,
@@ -70,7 +75,8 @@ class RetrieveKnowledge:
     ) -> Retrieval:
         """Raises InvalidValue, TooLarge, NotFound `knowledge_not_found` for the first base that is not the caller's.
 
-        And Unavailable `retrieval_timeout` when the search takes too long.
+        And Unavailable `retrieval_timeout` when the search takes too long, TooManyRequests when too many questions
+        of the caller wait.
         """
         checked(query)
         if not 1 <= top_k <= MOST_PASSAGES:
@@ -85,7 +91,7 @@ class RetrieveKnowledge:
         """Those that are there and the caller's."""
         unique = [KnowledgeId(one) for one in dict.fromkeys(knowledge_ids)]
         if not 1 <= len(unique) <= MOST_BASES:
-            raise InvalidValue("knowledge_id", f"name 1 to {MOST_BASES}")
+            raise InvalidValue("knowledge_id", f"must name 1 to {MOST_BASES} knowledge bases")
         async with self.transactions.autocommit() as tx:
             return await tx.knowledge.these(unique, owner=actor)
 
@@ -96,15 +102,17 @@ class RetrieveKnowledge:
         bases: Sequence[KnowledgeBase],
         top_k: int,
         min_score: float | None = None,
+        rerank_by: float = math.inf,
     ) -> Retrieval:
-        """In bases that the caller was found to own."""
+        """In bases that the caller was found to own. A reranker that is not done by then, on the event loop's clock,
+        is not waited for: who has less time than it may take gets what was found."""
         query = checked(query)[:LOOKED_AT]
         rankings = await self.rank(query, bases, depth_for(top_k))
         wanted = max(LEAST_RERANKED, 2 * top_k) if self.reranker else CHUNKS_A_PASSAGE * top_k
         best = _merged(rankings)[:wanted]
         ranked = await self._hydrated(actor, best)
         if self.reranker is not None and ranked:
-            ranked = await self._reranked(self.reranker, query, ranked)
+            ranked = await self._reranked(self.reranker, query, ranked, rerank_by)
         passages = await _joined(ranked, top_k)
         kept = (one for one in passages if min_score is None or one.score >= min_score)
         return Retrieval(tuple(kept), reason_of(rankings))
@@ -112,8 +120,19 @@ class RetrieveKnowledge:
     @property
     def rank(self) -> RankChunks:
         return RankChunks(
-            self.embedders, self.vectors, self.lexical, self.on_trouble, self.embedding_seconds, self.searching_seconds
+            self.embedders,
+            self.vectors,
+            self.lexical,
+            self.on_trouble,
+            self.turns,
+            self.embedding_seconds,
+            self.searching_seconds,
+            self.patience_seconds,
         )
+
+    @property
+    def rank_patiently(self) -> RankChunks:
+        return replace(self.rank, is_patient=True)
 
     async def _hydrated(self, actor: UserId, hits: Sequence[Hit]) -> list[tuple[FoundChunk, float]]:
         if not hits:
@@ -124,12 +143,12 @@ class RetrieveKnowledge:
         return [(by_id[hit.chunk_id], hit.score) for hit in hits if hit.chunk_id in by_id]
 
     async def _reranked(
-        self, reranker: Reranker, query: str, ranked: list[tuple[FoundChunk, float]]
+        self, reranker: Reranker, query: str, ranked: list[tuple[FoundChunk, float]], by: float
     ) -> list[tuple[FoundChunk, float]]:
         """By what the reranker says; as they were when it says nothing."""
         chunks = [chunk for chunk, _ in ranked]
         try:
-            async with asyncio.timeout(self.reranking_seconds):
+            async with asyncio.timeout_at(min(by, asyncio.get_running_loop().time() + self.reranking_seconds)):
                 scores = await reranker.scores(query, [chunk.content for chunk in chunks])
             scored = [(chunk, min(1.0, max(0.0, score))) for chunk, score in zip(chunks, scores, strict=True)]
         except (ModelError, TimeoutError, ValueError) as trouble:

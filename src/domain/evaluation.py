@@ -1,7 +1,7 @@
 """How well a ranking finds what was expected: recall, mean reciprocal rank and nDCG of its first k places."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -10,7 +10,7 @@ from domain.retrieval import FoundChunk
 
 @dataclass(frozen=True, slots=True)
 class EvaluationCase:
-    """`expected` are names or ids of files, or texts that are to be found: each of them."""
+    """`expected` are each to be found: a file of the base, when it is the name or id of one, else a text."""
 
     query: str
     expected: tuple[str, ...]
@@ -35,13 +35,21 @@ class Measured:
     failed: tuple[int, ...] = ()
 
 
-def found_at(chunks: Sequence[FoundChunk], expected: Sequence[str]) -> list[int]:
-    """For each chunk, best first, how much of what is expected is first met in it."""
+def file_names(names: Iterable[str]) -> frozenset[str]:
+    """Names and ids of a base's files, as `found_at` wants them."""
+    return frozenset(map(_plain, names)) - {""}
+
+
+def found_at(chunks: Sequence[FoundChunk], expected: Sequence[str], files: Collection[str]) -> list[int]:
+    """For each chunk, best first, how much of what is expected is first met in it.
+
+    What names one of the `files` is met in its chunks alone: that another text mentions the file is no find.
+    """
     missing = {_plain(one) for one in expected}
     counts = []
     for chunk in chunks:
         text, names = _plain(chunk.content), {_plain(chunk.file_name), _plain(chunk.knowledge_file_id)}
-        met = {one for one in missing if one in names or one in text}
+        met = {one for one in missing if (one in names if one in files else one in text)}
         missing -= met
         counts.append(len(met))
     return counts

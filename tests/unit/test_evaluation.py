@@ -1,12 +1,15 @@
 """Measures of retrieval: within bounds, 1 for a perfect ranking, less for a later find."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.evaluation import CaseScores, distinct, found_at, measured, scores_of
+from domain.evaluation import CaseScores, distinct, file_names, found_at, measured, scores_of
 from unit.found_chunks import found
 
+FILES = file_names(["file0.txt", "file0", "file1.txt", "file1"])
 counts = st.lists(st.integers(0, 2), max_size=12)
 
 
@@ -60,12 +63,45 @@ def test_means_lie_between_the_least_and_the_most(values: list[tuple[float, floa
 )
 def test_a_file_is_expected_by_name_or_id_and_a_text_whatever_its_white_space(expected: str) -> None:
     chunks = [found("nothing", 0, 7, file="file0"), found("It lasts two years.\n保修期\n为两年。", 0, 99, file="file1")]
-    assert found_at(chunks, [expected]) == [0, 1]
+    assert found_at(chunks, [expected], FILES) == [0, 1]
+
+
+names = st.text(alphabet="aB.\n", min_size=1, max_size=3).filter(str.strip)
+
+
+@given(
+    st.lists(st.tuples(names, st.text(alphabet="aB. ", max_size=6)), max_size=6),
+    st.lists(names, min_size=1, max_size=4),
+    st.lists(names, max_size=3),
+)
+def test_what_names_a_file_is_met_in_that_file_alone_and_anything_else_in_a_text(
+    passages: list[tuple[str, str]], expected: list[str], more_files: list[str]
+) -> None:
+    chunks = [replace(found(text, 0, 99), file_name=name) for name, text in passages]
+    files = [*(name for name, _ in passages), *more_files]
+    wanted = list(dict.fromkeys(map(said, expected)))
+    counts = found_at(chunks, expected, file_names(files))
+    first = dict.fromkeys(wanted, -1)
+    for one in wanted:
+        is_file = one in map(said, files)
+        places = (said(name) == one if is_file else one in said(text) for name, text in passages)
+        first[one] = next((number for number, is_met in enumerate(places) if is_met), -1)
+    assert counts == [list(first.values()).count(number) for number in range(len(chunks))]
+
+
+def said(text: str) -> str:
+    return "".join(text.split()).casefold()
+
+
+def test_a_file_that_a_passage_only_mentions_is_not_found_there() -> None:
+    chunks = [found("See file1.txt, or file1.", 0, 99, file="file0"), found("Here.", 0, 99, file="file1")]
+    assert found_at(chunks, ["file1.txt"], FILES) == [0, 1]
+    assert found_at(chunks, ["file1.txt"], ()) == [1, 0]
 
 
 def test_what_was_met_once_is_not_met_again() -> None:
     chunks = [found("a b c", 0, 5, number=number) for number in range(3)]
-    assert found_at(chunks, ["a b", "c", "z"]) == [2, 0, 0]
+    assert found_at(chunks, ["a b", "c", "z"], ()) == [2, 0, 0]
 
 
 @given(st.lists(st.text(alphabet="aB \n", max_size=3), max_size=6))

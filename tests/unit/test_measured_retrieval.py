@@ -1,10 +1,13 @@
 """A base is measured by its owner's questions, by each way of ranking."""
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 
 from adapters.scripted.embedder import embedding_failure
 from application.evaluation import AT_ONCE, MOST_CASES, EvaluateKnowledge
-from domain.errors import DomainError, NotFound
+from domain.errors import DomainError, ModelError, NotFound, TooManyRequests, Unavailable
 from domain.evaluation import EvaluationCase
 from domain.ids import KnowledgeId, UserId
 from kept_knowledge import KeptKnowledge
@@ -15,6 +18,12 @@ ADA, BOB = UserId("ada"), UserId("bob")
 @pytest.fixture
 def kept() -> KeptKnowledge:
     return KeptKnowledge()
+
+
+async def pause() -> None:
+    """As long as all that can go on now needs."""
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
 def filled(kept: KeptKnowledge) -> KnowledgeId:
@@ -43,7 +52,10 @@ async def test_a_case_costs_one_embedding_two_searches_and_one_statement(kept: K
     base = filled(kept)
     kept.asked.clear()
     await EvaluateKnowledge(kept.retrieval())(ADA, base, [EvaluationCase("warranty", ("years",))] * 6)
-    assert {what: kept.asked.count(what) for what in kept.asked} == {"bases": 1, "words": 6, "vectors": 6, "chunks": 6}
+    assert {what: kept.asked.count(what) for what in kept.asked} == {
+        **{"bases": 1, "files": 1},
+        **{"words": 6, "vectors": 6, "chunks": 6},
+    }
     assert len(kept.embedder.calls) == 6
 
 
@@ -58,9 +70,9 @@ async def test_without_a_model_words_alone_are_measured(kept: KeptKnowledge) -> 
     assert found.lexical_only == "No embedding model is configured, as scripted."
 
 
-async def test_a_model_that_fails_is_not_asked_for_ever(kept: KeptKnowledge) -> None:
+async def test_a_model_that_refuses_is_not_asked_for_ever(kept: KeptKnowledge) -> None:
     base = filled(kept)
-    kept.embedder.failures += [embedding_failure()] * 1000
+    kept.embedder.failures += [ModelError("model_auth_failed", "The key is refused.")] * 1000
     cases = [EvaluationCase("猫在", ("猫.txt",))] * 100
     found = await EvaluateKnowledge(kept.retrieval())(ADA, base, cases)
     assert found.dense is None
@@ -68,6 +80,84 @@ async def test_a_model_that_fails_is_not_asked_for_ever(kept: KeptKnowledge) -> 
     assert "failed" in found.lexical_only
     assert found.lexical.recall == 1
     assert len(kept.embedder.calls) == AT_ONCE
+
+
+async def test_a_failure_that_may_pass_ends_the_evaluation_instead_of_halving_it(kept: KeptKnowledge) -> None:
+    base = filled(kept)
+    kept.embedder.failures += [embedding_failure()]
+    evaluate = EvaluateKnowledge(kept.retrieval())
+    with pytest.raises(Unavailable, match="Try again later") as refused:
+        await evaluate(ADA, base, [GOOD] * 9)
+    assert (refused.value.code, bool(refused.value.retry_after)) == ("embedding_unavailable", True)
+    assert len(kept.embedder.calls) <= AT_ONCE
+    assert (await evaluate(ADA, base, [GOOD])).dense is not None
+
+
+async def test_a_model_that_is_too_busy_ends_the_evaluation_too(kept: KeptKnowledge) -> None:
+    base = filled(kept)
+    kept.embedder.gate = asyncio.Event()
+    with pytest.raises(Unavailable, match=r"within 0\.02 seconds"):
+        await EvaluateKnowledge(replace(kept.retrieval(), patience_seconds=0.02))(ADA, base, [GOOD] * 9)
+    assert len(kept.embedder.calls) == kept.embedder.cancelled == AT_ONCE
+
+
+async def test_an_evaluation_waits_longer_than_a_question_does(kept: KeptKnowledge) -> None:
+    base = filled(kept)
+    kept.embedder.gate = asyncio.Event()
+    retrieve = kept.retrieval(seconds=0.02)
+    measuring = asyncio.create_task(EvaluateKnowledge(retrieve)(ADA, base, [GOOD]))
+    assert "within 0.02 seconds" in ((await retrieve(ADA, "years", [base])).lexical_only or "")
+    kept.embedder.gate.set()
+    assert (await measuring).dense is not None
+
+
+async def test_a_user_has_one_evaluation_at_a_time_and_others_have_theirs(kept: KeptKnowledge) -> None:
+    base, others = filled(kept), kept.base(BOB)
+    evaluate = EvaluateKnowledge(kept.retrieval())
+    kept.embedder.gate = asyncio.Event()
+    first = asyncio.create_task(evaluate(ADA, base, [GOOD]))
+    second = asyncio.create_task(evaluate(BOB, others, [GOOD]))
+    await kept.embedder.reached.wait()
+    with pytest.raises(TooManyRequests) as refused:
+        await evaluate(ADA, base, [GOOD])
+    assert (refused.value.code, refused.value.retry_after) == ("too_many_requests", 10)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    kept.embedder.gate.set()
+    assert (await evaluate(ADA, base, [GOOD])).dense is not None
+    assert (await second).dense is not None
+
+
+async def test_questions_go_before_evaluations_and_users_take_turns(kept: KeptKnowledge) -> None:
+    """One place: Ada measures and asks a lot, and Bob asks once."""
+    kept.embedder.queries_at_once = 1
+    mine, theirs = filled(kept), kept.base(BOB)
+    retrieve = kept.retrieval()
+    kept.embedder.gate = asyncio.Event()
+    measuring = asyncio.create_task(EvaluateKnowledge(retrieve)(ADA, mine, [EvaluationCase("case", ("two",))] * 8))
+    await kept.embedder.reached.wait()
+    asking = [asyncio.create_task(retrieve(ADA, f"ada {number}", [mine])) for number in range(8)]
+    await pause()
+    asking.append(asyncio.create_task(retrieve(BOB, "bob", [theirs])))
+    await pause()
+    kept.embedder.gate.set()
+    assert all(one.lexical_only is None for one in await asyncio.gather(*asking))
+    assert (await measuring).dense is not None
+    order = kept.embedder.texts
+    assert order[:3] == ["case", "ada 0", "bob"]
+    assert order[3:10] == [f"ada {number}" for number in range(1, 8)]
+    assert order[10:] == ["case"] * 7
+
+
+async def test_a_file_that_others_mention_is_found_in_itself(kept: KeptKnowledge) -> None:
+    base = kept.base(ADA)
+    kept.file(base, "The warranty stands in terms.pdf, see there.", name="index.txt")
+    kept.file(base, "Two years long.", name="terms.pdf")
+    found = await EvaluateKnowledge(kept.retrieval())(ADA, base, [EvaluationCase("warranty", ("Terms.PDF",))], k=1)
+    assert (found.lexical.recall, found.hybrid.recall) == (0, 0)
+    by_text = [EvaluationCase("warranty", ("stands in terms.pdf",))]
+    assert (await EvaluateKnowledge(kept.retrieval())(ADA, base, by_text, k=1)).lexical.recall == 1
 
 
 GOOD = EvaluationCase("years", ("two",))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from adapters.scripted import ScriptedEmbedder
 from adapters.scripted.embedder import embedding_failure
-from application.rankings import LOOKED_AT, MOST_QUERY_CHARS, MOST_TERMS
+from application.rankings import EMBEDDED_TOKENS, LOOKED_AT, MOST_QUERY_CHARS, MOST_TERMS
 from application.retrieval import MOST_BASES, MOST_PASSAGES
 from domain.errors import InvalidValue, NotFound, TooLarge, Unavailable
 from domain.ids import UserId
@@ -124,6 +124,16 @@ async def test_a_query_of_100000_characters_works_fast_and_a_longer_one_is_refus
     assert all(len(text) <= LOOKED_AT for text in kept.embedder.texts)
     with pytest.raises(TooLarge):
         await kept.retrieval()(ADA, "a" * (MOST_QUERY_CHARS + 1), [base])
+
+
+async def test_a_long_question_is_cut_for_the_model_alone(kept: KeptKnowledge) -> None:
+    base = kept.base(ADA)
+    kept.file(base, "two years")
+    words = " ".join(f"word{number:010}" for number in range(60))
+    for query, most in ((words, 4 * EMBEDDED_TOKENS), ("年" * 1000, EMBEDDED_TOKENS), ("short", 5)):
+        await kept.retrieval()(ADA, query, [base])
+        assert kept.embedder.texts[-1] == query[:most]
+    assert set(kept.searched_terms[0]) >= set(words.split())
 
 
 @pytest.mark.parametrize(

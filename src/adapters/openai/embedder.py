@@ -55,6 +55,10 @@ class OpenAIEmbedder:
     def batch(self) -> int:
         return self._batch
 
+    @property
+    def queries_at_once(self) -> int:
+        return self._pace.at_once
+
     async def query(self, text: str) -> Vector:
         (vector,) = await self._vectors([text], self._pace.question, self._query_seconds)
         return vector

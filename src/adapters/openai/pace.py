@@ -9,6 +9,7 @@ class Pace:
     """Of one process. Passages wait for their turn; questions, for which a person waits, go first and are counted."""
 
     def __init__(self, *, at_once: int, per_minute: int | None = None) -> None:
+        self.at_once = at_once
         self._passages = asyncio.Semaphore(at_once)
         self._questions = asyncio.Semaphore(at_once)
         self._interval = 60.0 / per_minute if per_minute else 0.0

@@ -24,6 +24,7 @@ class ScriptedEmbedder:
     name: str = "scripted/words"
     dimensions: int = 64
     batch: int = 4
+    queries_at_once: int = 4
     failures: list[Exception] = field(default_factory=list)
     refuse: Callable[[Sequence[str]], Exception | None] | None = None
     gate: asyncio.Event | None = None

@@ -21,6 +21,11 @@ class Embedder(Protocol):
         """As many texts are worth one call of `passages`; more may be given."""
         ...
 
+    @property
+    def queries_at_once(self) -> int:
+        """So many calls of `query` go on at a time, at least 1; further ones would only wait inside."""
+        ...
+
     async def query(self, text: str) -> Vector: ...
 
     async def passages(self, texts: Sequence[str]) -> Sequence[Vector]:

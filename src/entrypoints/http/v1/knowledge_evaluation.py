@@ -15,7 +15,7 @@ from entrypoints.http.identifiers import Identifier
 
 
 class CaseBody(Struct):
-    """`expected` names a file (its name or id), or is a text that the answer stands in; one or several of them."""
+    """`expected` is a file of the base (its name or id), else a text that the answer holds; one or several of them."""
 
     query: str
     expected: str | list[str]
