@@ -15,7 +15,7 @@ class McpTransport(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class McpAddress:
-    """How a server is reached: `url` and `headers`, or `command`, `args` and `env` for stdio. Secrets print as nothing."""
+    """How a server is reached: `url` and `headers`, for stdio `command`, `args` and `env`. Secrets are not printed."""
 
     transport: McpTransport
     url: str = ""
