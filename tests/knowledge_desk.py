@@ -18,7 +18,7 @@ from application.asked_work import AskForWork
 from application.document_reading import ReadDocument, ReaderPlaces
 from application.ingestion import Ingest
 from application.ingestion_jobs import DoJob
-from application.ingestion_steps import IngestionSteps
+from application.ingestion_steps import MOST_CHUNKS, IngestionSteps
 from application.knowledge import CreateKnowledge, DeleteKnowledge
 from application.knowledge_files import AddKnowledgeFile, DeleteKnowledgeFile, RetryKnowledgeFile
 from application.knowledge_upkeep import KeepKnowledge
@@ -196,6 +196,7 @@ class KnowledgeDesk:
         self.embedder: ScriptedEmbedder = given.get("embedder") or ScriptedEmbedder()
         self.embedders: ScriptedEmbedders = given.get("embedders") or ScriptedEmbedders([self.embedder])
         self.size: ChunkSize = given.get("size", SMALL)
+        self.most_chunks: int = given.get("most_chunks", MOST_CHUNKS)
         self.slice_seconds: float = given.get("slice_seconds", 60.0)
         self.troubles: list[Exception] = []
         self._build()
@@ -204,7 +205,7 @@ class KnowledgeDesk:
         database, embedders, clock = self.database, self.embedders, self.clock
         ask = AskForWork(self.queue, self.troubles.append)
         self.read = ReadDocument(database, self.storage, self.parser, ReaderPlaces(4), self.troubles.append, 0.0)
-        self.steps = IngestionSteps(database, self.read, embedders, clock, self.size)
+        self.steps = IngestionSteps(database, self.read, embedders, clock, self.size, self.most_chunks)
         self.ingest = Ingest(database, self.steps, clock, self.slice_seconds, chance=lambda: 0.0)
         self.purge = Purge(database, self.slice_seconds)
         self.do = DoJob(self.ingest, Reindex(database, embedders, self.slice_seconds), self.purge)

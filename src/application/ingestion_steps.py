@@ -14,12 +14,16 @@ from application.ports.knowledge import NewChunk
 from application.ports.persistence import Transactions
 from domain.chunking import Chunk, ChunkSize, chunks
 from domain.embedding_text import embedding_text, found_by
+from domain.embeddings import Vector
 from domain.errors import InvalidValue, NotFound, Unavailable
 from domain.files import StoredFile
 from domain.knowledge import KnowledgeFile, Stage
+from domain.repetition import Repeated
 
 STORED_AT_ONCE: Final = 64
-"""Chunks without vectors."""
+"""Chunks for which no vector is to be made."""
+MOST_CHUNKS: Final = 20_000
+"""Of one file."""
 REMOVED_AT_ONCE: Final = 100
 PAUSE_SECONDS: Final = 0.01
 """Between portions, which SQLite removes without letting anybody else go on."""
@@ -40,6 +44,7 @@ class Try:
     seconds: float
     until: float = inf
     left_out: str | None = None
+    repeated: Repeated = field(default_factory=Repeated)
 
     def begin_slice(self) -> None:
         """After reading and cutting, which each slice repeats: else a long document would store little in each."""
@@ -60,6 +65,7 @@ class IngestionSteps:
     embedders: Embedders
     clock: Clock
     size: ChunkSize = ChunkSize()
+    most_chunks: int = MOST_CHUNKS
     embedded: TimedEmbedding = field(default_factory=TimedEmbedding)
 
     async def __call__(self, work: Try) -> bool:
@@ -80,6 +86,9 @@ class IngestionSteps:
         cut = await asyncio.to_thread(chunks, document, self.size)
         if not cut:
             raise InvalidValue("file_url", f"{work.file.name} has no text", code="file_no_text")
+        if len(cut) > self.most_chunks:
+            many = f"{work.file.name} makes {len(cut):,} chunks, and a file may have {self.most_chunks:,}: divide it"
+            raise InvalidValue("file_url", many, code="file_too_many_chunks")
         if (work.file.plan, work.file.total) != (plan, len(cut)):
             planned = work.file.planned(plan, len(cut), self.clock.now())
             await emptied(self.transactions, work.file, planned)
@@ -95,9 +104,12 @@ class IngestionSteps:
 
     async def _store(self, work: Try, cut: Sequence[Chunk]) -> bool:
         embedder = self._embedder()
+        if embedder:
+            work.repeated = await asyncio.to_thread(Repeated.among, cut[work.file.chunks :])
         while (start := work.file.chunks) < len(cut):
-            size = self.embedded.batch(embedder) if embedder else STORED_AT_ONCE
-            await self._store_batch(work, start, cut[start : start + size], embedder)
+            most = self.embedded.batch(embedder) if embedder else STORED_AT_ONCE
+            batch = work.repeated.batch(cut[start : start + max(most, STORED_AT_ONCE)], most)
+            await self._store_batch(work, start, batch, embedder)
             if work.file.chunks == len(cut):
                 break
             if work.file.attempts:
@@ -107,11 +119,9 @@ class IngestionSteps:
         return True
 
     async def _store_batch(self, work: Try, start: int, batch: Sequence[Chunk], embedder: Embedder | None) -> None:
-        name = work.file.name
         new = await asyncio.to_thread(_new_chunks, start, batch)
         if embedder:
-            texts = [embedding_text(name, chunk.headings, chunk.text) for chunk in batch]
-            vectors = await self.embedded(embedder, texts)
+            vectors = await self._vectors(work, batch, embedder)
             new = [replace(chunk, vector=vector) for chunk, vector in zip(new, vectors, strict=True)]
         now = self.clock.now()
         model = embedder.model.name if embedder else None
@@ -119,6 +129,12 @@ class IngestionSteps:
             if not await tx.chunks.add(work.file.at(Stage.EMBED, now), new, model, now):
                 raise Overtaken
         work.file = replace(work.file, stage=Stage.EMBED, chunks=start + len(batch))
+
+    async def _vectors(self, work: Try, batch: Sequence[Chunk], embedder: Embedder) -> list[Vector | None]:
+        """What stands in the file again and again is embedded once."""
+        lacking = work.repeated.lacking(batch)
+        texts = [embedding_text(work.file.name, chunk.headings, chunk.text) for chunk in lacking]
+        return work.repeated.completed(batch, lacking, await self.embedded(embedder, texts) if texts else [])
 
     def _embedder(self) -> Embedder | None:
         model = self.embedders.configured

@@ -105,7 +105,7 @@ class Knowledge(Provider):
         self, transactions: Transactions, read: ReadDocument, embedders: Embedders, clock: Clock, settings: Settings
     ) -> IngestionSteps:
         size = ChunkSize(settings.knowledge.chunk_tokens, settings.knowledge.chunk_overlap)
-        return IngestionSteps(transactions, read, embedders, clock, size)
+        return IngestionSteps(transactions, read, embedders, clock, size, settings.knowledge.max_chunks)
 
     @provide
     def jobs(self, transactions: Transactions, steps: IngestionSteps, embedders: Embedders, clock: Clock) -> JobHandler:

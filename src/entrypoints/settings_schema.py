@@ -103,6 +103,7 @@ class KnowledgeSettings(Struct, frozen=True, kw_only=True):
 
     chunk_tokens: Annotated[int, Meta(ge=32, le=8000)] = 300
     chunk_overlap: Annotated[int, Meta(ge=0, le=4000)] = 40
+    max_chunks: Annotated[int, Meta(ge=1, le=1_000_000)] = 20_000
 
 
 class IngestionSettings(Struct, frozen=True, kw_only=True):

@@ -11,12 +11,13 @@ from adapters.scripted import ScriptedEmbedder, vector_of
 from application import ingestion_steps
 from application.ingestion_steps import emptied
 from application.ports.persistence import Transactions
+from domain.chunking import chunks
 from domain.documents import ParsedDocument
 from domain.embedding_text import embedding_text
 from domain.errors import ModelError
 from domain.knowledge import IngestionError, IngestionStatus
 from file_desk import PlainParser
-from knowledge_desk import KnowledgeDesk, text_of, turns
+from knowledge_desk import SMALL, KnowledgeDesk, text_of, turns
 from meddled import Meddled
 from stored import registered
 
@@ -103,3 +104,35 @@ async def test_the_time_that_reading_takes_is_not_taken_from_storing(
     assert (await desk.now(file)).status is IngestionStatus.SUCCESS
     assert passed == 1000.0
     assert len(desk.queue.done) == 1
+
+
+async def test_what_a_file_says_again_and_again_is_embedded_once(transactions: DatabaseTransactions) -> None:
+    desk = KnowledgeDesk(transactions)
+    owner = await registered(transactions)
+    file = await desk.file(owner, await desk.base(owner), "x" * 9_000)
+    await desk.run()
+    done, rows = await desk.now(file), await desk.chunks(file)
+    assert done.status is IngestionStatus.SUCCESS
+    assert len(rows) == done.chunks > 100
+    texts = {embedding_text("notes.txt", (), row[1]) for row in rows}
+    assert sorted(desk.embedder.texts) == sorted(texts)
+    assert [row[7] for row in rows] == [vector_of(embedding_text("notes.txt", (), row[1]), 64, row[6]) for row in rows]
+
+
+@pytest.mark.parametrize("over", [0, 1])
+async def test_a_file_of_too_many_chunks_fails_before_anything_is_embedded(
+    transactions: DatabaseTransactions, over: int
+) -> None:
+    many = len(chunks(ParsedDocument(TEXT), SMALL))
+    desk = KnowledgeDesk(transactions, most_chunks=many - over)
+    owner = await registered(transactions)
+    file = await desk.file(owner, await desk.base(owner), TEXT)
+    await desk.run()
+    ended = await desk.now(file)
+    if not over:
+        assert ended.status is IngestionStatus.SUCCESS
+        return
+    assert (ended.status, ended.chunks, desk.embedder.calls) == (IngestionStatus.FAIL, 0, [])
+    assert ended.error is not None
+    assert ended.error.code == "file_too_many_chunks"
+    assert ended.error.message == f"notes.txt makes {many} chunks, and a file may have {many - 1}: divide it"
