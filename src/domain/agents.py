@@ -34,6 +34,7 @@ class AgentDraft:
     mcp_ids: tuple[str, ...] | None = None
     knowledge_ids: tuple[str, ...] | None = None
     enable_memory: bool | None = None
+    require_approval: tuple[str, ...] | None = None
 
     def cleaned(self) -> "AgentDraft":
         """The draft with every rule applied. Raises InvalidValue that names the field."""
@@ -47,6 +48,7 @@ class AgentDraft:
             tool_ids=_links("tool_ids", self.tool_ids),
             mcp_ids=_links("mcp_ids", self.mcp_ids),
             knowledge_ids=_links("knowledge_ids", self.knowledge_ids),
+            require_approval=_links("require_approval", self.require_approval, 2 * MAX_LINKS),
         )
 
 
@@ -69,6 +71,8 @@ class Agent:
     knowledge_ids: tuple[str, ...] = ()
     enable_memory: bool = False
     version: int = 1
+    require_approval: tuple[str, ...] = ()
+    """Of `tool_ids` and `mcp_ids` those whose calls wait for a person."""
 
     @classmethod
     def create(cls, agent_id: AgentId, owner: UserId, draft: AgentDraft, now: datetime) -> "Agent":
@@ -107,18 +111,27 @@ class Agent:
         }
         if given.get("llm_id") == "":
             given["llm_id"] = None
-        return replace(self, **given)
+        drawn = replace(self, **given)
+        for one in clean.require_approval or ():
+            if one not in drawn.tool_ids and one not in drawn.mcp_ids:
+                raise InvalidValue("require_approval", f"{one!r} must be among the agent's tool_ids or mcp_ids")
+        return drawn.with_links(drawn.tool_ids, drawn.mcp_ids)
+
+    def with_links(self, tool_ids: tuple[ToolId, ...], mcp_ids: tuple[str, ...]) -> "Agent":
+        """What it does not call any more needs no approval."""
+        waiting = tuple(one for one in self.require_approval if one in tool_ids or one in mcp_ids)
+        return replace(self, tool_ids=tool_ids, mcp_ids=mcp_ids, require_approval=waiting)
 
 
 def _optional_block(field: str, value: str | None, maximum: int) -> str | None:
     return None if value is None else block(field, value, maximum=maximum)
 
 
-def _links(field: str, ids: tuple[_Id, ...] | None) -> tuple[_Id, ...] | None:
+def _links(field: str, ids: tuple[_Id, ...] | None, maximum: int = MAX_LINKS) -> tuple[_Id, ...] | None:
     if ids is None:
         return None
-    if len(ids) > MAX_LINKS:
-        raise InvalidValue(field, f"an agent carries at most {MAX_LINKS}")
+    if len(ids) > maximum:
+        raise InvalidValue(field, f"an agent carries at most {maximum}")
     for one in ids:
         line(field, one, minimum=1, maximum=128)
     return tuple(dict.fromkeys(ids))

@@ -98,7 +98,7 @@ class AgentRows:
 
 def to_agent(row: Any) -> Agent:
     agent_id, user_id, name, _, created_at, updated_at, description, logo_url, system_prompt, llm_id, *rest = row
-    tool_ids, mcp_ids, knowledge_ids, enable_memory, version = rest
+    tool_ids, mcp_ids, knowledge_ids, enable_memory, version, require_approval = rest
     return Agent(
         agent_id,
         user_id,
@@ -114,6 +114,7 @@ def to_agent(row: Any) -> Agent:
         _links(knowledge_ids),
         enable_memory,
         version,
+        _links(require_approval),
     )
 
 
@@ -136,6 +137,7 @@ def _changeable(agent: Agent) -> dict[str, Any]:
         "knowledge_ids": msgspec.json.encode(agent.knowledge_ids).decode(),
         "enable_memory": agent.enable_memory,
         "version": agent.version,
+        "require_approval": msgspec.json.encode(agent.require_approval).decode(),
     }
 
 

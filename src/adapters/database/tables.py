@@ -101,6 +101,7 @@ agents = Table(
     Column("knowledge_ids", Text, nullable=False),
     Column("enable_memory", Boolean, nullable=False),
     Column("version", Integer, nullable=False),
+    Column("require_approval", Text, nullable=False, server_default=text("'[]'")),
     PrimaryKeyConstraint("agent_id", name="agents_pk"),
     UniqueConstraint("user_id", "name_key", name="agents_name"),
     Index("agents_by_user", "user_id", "created_at", "agent_id"),

@@ -24,11 +24,13 @@ from adapters.database.knowledge_files import KnowledgeFileRows
 from adapters.database.lexical_on_postgres import PostgresLexicalIndex
 from adapters.database.lexical_on_sqlite import SqliteLexicalIndex
 from adapters.database.login_failures import LoginFailureRows
+from adapters.database.mcp_servers import McpServerRows
 from adapters.database.messages import MessageRows
 from adapters.database.readings import ReadingRows
 from adapters.database.refresh_tokens import RefreshTokenRows
 from adapters.database.runs import RunRows
 from adapters.database.session import Lane, OpenTransaction, Session, SingleStatements
+from adapters.database.tools import ToolRows
 from adapters.database.users import UserRows
 from application.ports.files import Files, Readings
 from application.ports.knowledge import Chunks, KnowledgeBases, KnowledgeFiles
@@ -43,6 +45,7 @@ from application.ports.persistence import (
     Users,
 )
 from application.ports.runs import Runs
+from application.ports.tools import McpServers, Tools
 
 _PING: Final = select(literal_column("1", Integer))
 _NOW: Final = select(func.clock_timestamp(type_=Moment))
@@ -62,10 +65,12 @@ class Repositories:
         "knowledge",
         "knowledge_files",
         "login_failures",
+        "mcp_servers",
         "messages",
         "readings",
         "refresh_tokens",
         "runs",
+        "tools",
         "users",
     )
 
@@ -83,6 +88,8 @@ class Repositories:
         self.knowledge: KnowledgeBases = KnowledgeBaseRows(session, vectors.switch)
         self.knowledge_files: KnowledgeFiles = KnowledgeFileRows(session, dialect)
         self.chunks: Chunks = ChunkRows(session, dialect, vectors)
+        self.tools: Tools = ToolRows(session)
+        self.mcp_servers: McpServers = McpServerRows(session)
 
 
 class DatabaseTransactions:

@@ -15,6 +15,7 @@ from application.paging import Window
 from application.ports.files import Files, Readings
 from application.ports.knowledge import Chunks, KnowledgeBases, KnowledgeFiles
 from application.ports.runs import Runs
+from application.ports.tools import McpServers, Tools
 from domain.agents import Agent
 from domain.dialogs import Dialog
 from domain.ids import AgentId, ApiKeyId, DialogId, FamilyId, MessageId, UserId
@@ -194,6 +195,8 @@ class Transaction(Protocol):
     knowledge: KnowledgeBases
     knowledge_files: KnowledgeFiles
     chunks: Chunks
+    tools: Tools
+    mcp_servers: McpServers
 
 
 class Transactions(Protocol):

@@ -1,0 +1,46 @@
+"""Rules for headers that people have sent to somebody else's server: nothing in them may end or reshape the request."""
+
+import re
+from typing import Final
+
+from domain.errors import InvalidValue
+
+NAME_MAX: Final = 128
+VALUE_MAX: Final = 8192
+RESERVED: Final = frozenset(
+    {
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""They are the connection's own."""
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VISIBLE: Final = re.compile(r"[\x20-\x7e]+")
+
+
+def header_name(field: str, raw: str) -> str:
+    name = raw.strip()
+    if len(name) > NAME_MAX or not _TOKEN.fullmatch(name):
+        raise InvalidValue(field, f"must be the name of a header such as X-Api-Key, of at most {NAME_MAX} characters")
+    if name.lower() in RESERVED:
+        raise InvalidValue(field, "must be a header that is not the connection's own")
+    return name
+
+
+def header_value(field: str, raw: str) -> str:
+    """What is refused is never repeated: it is a secret."""
+    value = raw.strip()
+    if len(value) > VALUE_MAX or not _VISIBLE.fullmatch(value):
+        raise InvalidValue(field, f"must be 1 to {VALUE_MAX} visible ASCII characters")
+    return value
