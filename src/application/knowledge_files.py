@@ -11,7 +11,7 @@ from application.ports.job_queue import Job, JobKind
 from application.ports.persistence import Transactions
 from domain.errors import InvalidValue
 from domain.ids import KnowledgeFileId, KnowledgeId, UserId, new_id
-from domain.knowledge import KnowledgeFile
+from domain.knowledge import IngestionStatus, KnowledgeFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +22,24 @@ class AddKnowledgeFile:
     ask_for_work: AskForWork
 
     async def __call__(self, actor: UserId, knowledge_id: KnowledgeId, file_url: str) -> KnowledgeFile:
-        """Raises InvalidValue `file_url_refused` for anything but one's own file, `file_no_text` for a picture;
-        NotFound `knowledge_not_found`, Conflict `knowledge_full`."""
+        """An upload is in a base once: put in again it gives the file that is there, and begins anew what had failed.
+
+        Raises InvalidValue `file_url_refused` for anything but one's own file, `file_no_text` for a picture;
+        NotFound `knowledge_not_found`, Conflict `knowledge_full`.
+        """
         [upload] = await own_files(self.transactions, actor, [file_of(self.storage, file_url)])
         if upload.kind.is_image:
             raise InvalidValue("file_url", f"{upload.name} is a picture, it has no text to search", code="file_no_text")
         file = KnowledgeFile.create(KnowledgeFileId(new_id()), knowledge_id, upload, self.clock.now())
         async with self.transactions.begin() as tx:
             before = await tx.knowledge_files.unfinished(owner=actor)
-            await tx.knowledge_files.add(file)
-        await self.ask_for_work(ingestion_of(file, before))
-        return file
+            kept = await tx.knowledge_files.add(file)
+            if kept.status is IngestionStatus.FAIL:
+                kept = await tx.knowledge_files.retry(kept.knowledge_file_id, file.created_at, owner=actor)
+            elif kept.knowledge_file_id != file.knowledge_file_id:
+                return kept
+        await self.ask_for_work(ingestion_of(kept, before))
+        return kept
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,7 @@ class KnowledgeOfTwo(RuleBasedStateMachine):
             owner = self.users[who]
             one = knowledge_file(replace(kept.base, user_id=owner))
             mine = kept.there and kept.base.user_id == owner
-            assert self.do("knowledge_files", "add", one) == (None if mine else "knowledge_not_found")
+            assert self.do("knowledge_files", "add", one) == (one if mine else "knowledge_not_found")
             if mine:
                 self.files.append(KeptFile(one, kept))
 

@@ -77,7 +77,8 @@ def contents(response: Any) -> list[str]:
 
 
 def test_a_file_is_taken_at_once_and_found_later(client: Client, ann: Headers, base: str) -> None:
-    added = data_of(put(client, ann, base, upload(client, ann)))
+    url = upload(client, ann)
+    added = data_of(put(client, ann, base, url))
     assert set(added) == VIEW
     assert added["knowledge_file_id"] == added["id"]
     assert (added["knowledge_id"], added["file_name"], added["file_size"]) == (base, "notes.md", len(TEXT))
@@ -87,6 +88,7 @@ def test_a_file_is_taken_at_once_and_found_later(client: Client, ann: Headers, b
     assert (done["status"], done["stage"], done["progress"], done["error"]) == ("success", "done", 1, None)
     assert done["chunks"] > 0
     assert data_of(client.get(f"{FILES}/{added['id']}", headers=ann)) == done
+    assert data_of(put(client, ann, base, url)) == done
     assert data_of(client.get(f"{FILES}/select", params={"knowledge_id": base}, headers=ann)) == [done]
     shown = data_of(client.get(f"/api/v1/knowledge/{base}", headers=ann))
     assert (shown["count"], shown["file_size"]) == (1, len(TEXT))

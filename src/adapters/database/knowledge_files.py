@@ -59,6 +59,11 @@ _ADD: Final = {
     "sqlite": sqlite.insert(_files).on_conflict_do_nothing(index_elements=[_files.c.knowledge_file_id]),
     "postgresql": postgresql.insert(_files).on_conflict_do_nothing(index_elements=[_files.c.knowledge_file_id]),
 }
+_OF_UPLOAD: Final = _SHOWN.where(
+    _files.c.knowledge_id == bindparam("id", type_=Text),
+    _files.c.file_id == bindparam("upload", type_=Text),
+    _files.c.removed_at.is_(None),
+)
 _GET: Final = beside_owner(_SHOWN.where(_MINE, FILE_IS).subquery())
 _position: Final = tuple_(_files.c.created_at, _files.c.knowledge_file_id)
 _page: Final = (
@@ -151,10 +156,12 @@ class KnowledgeFileRows:
         self._session = session
         self._dialect = dialect
 
-    async def add(self, file: KnowledgeFile) -> None:
-        values = {"id": file.knowledge_id, "owner": file.user_id}
-        if not await self._session.together(partial(_add, self._dialect, values, _from_file(file))):
+    async def add(self, file: KnowledgeFile) -> KnowledgeFile:
+        values = {"id": file.knowledge_id, "owner": file.user_id, "upload": file.file_id}
+        row = await self._session.together(partial(_add, self._dialect, values, _from_file(file)))
+        if row is None:
             await refuse_missing(self._session, file.user_id, "knowledge", file.knowledge_id)
+        return _to_file(row)
 
     async def get(self, knowledge_file_id: KnowledgeFileId, *, owner: UserId) -> KnowledgeFile:
         values = {"owner": owner, "file": knowledge_file_id}
@@ -217,14 +224,16 @@ class KnowledgeFileRows:
         return bool(await self._session.affected(_FORGET, {"file": knowledge_file_id}))
 
 
-def _add(dialect: str, base: dict[str, Any], file: dict[str, Any], connection: Connection) -> bool:
-    """Whoever adds to a base takes it first: so many at once count each other's files."""
+def _add(dialect: str, base: dict[str, Any], file: dict[str, Any], connection: Connection) -> Any:
+    """Whoever adds to a base takes it first: so many at once see and count each other's files."""
     if not connection.execute(_BASE, base).fetchall():
-        return False
+        return None
+    if known := connection.execute(_OF_UPLOAD, base).first():
+        return known
     if connection.execute(_NUMBER, base).scalar_one() >= MOST_FILES:
         raise Conflict("knowledge_full", f"A knowledge base holds at most {MOST_FILES:,} files: make another.")
     connection.execute(_ADD[dialect], file)
-    return True
+    return connection.execute(_OF_UPLOAD, base).first()
 
 
 def _to_file(row: Any) -> KnowledgeFile:

@@ -61,8 +61,10 @@ class KnowledgeBases(Protocol):
 
 
 class KnowledgeFiles(Protocol):
-    async def add(self, file: KnowledgeFile) -> None:
-        """Raises NotFound when the base is gone, Conflict `knowledge_full` when it has MOST_FILES already."""
+    async def add(self, file: KnowledgeFile) -> KnowledgeFile:
+        """What the base has of that upload: this file, or the one that was put in before, unchanged.
+
+        Raises NotFound when the base is gone, Conflict `knowledge_full` when it has MOST_FILES already."""
         ...
 
     async def get(self, knowledge_file_id: KnowledgeFileId, *, owner: UserId) -> KnowledgeFile:
