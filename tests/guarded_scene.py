@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from adapters.web.guarded import GuardedHttp
 from application.ports.guarded_web import WebRequest
@@ -72,7 +72,9 @@ def get(url: str) -> WebRequest:
 def saying(body: bytes, headers: str = "", status: int = 200) -> Script:
     async def script(exchange: Exchange) -> None:
         head = f"HTTP/1.1 {status} Said\r\ncontent-length: {len(body)}\r\n{headers}\r\n"
-        await exchange.raw(head.encode() + body)
+        # Who has read enough hangs up.
+        with suppress(ConnectionError):
+            await exchange.raw(head.encode() + body)
 
     return script
 

@@ -115,7 +115,7 @@ def failures_of(url: yarl.URL) -> Iterator[None]:
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
         raise WebFailed(f"{host} can't be reached.") from error
     except (aiohttp.ClientResponseError, HttpProcessingError) as error:
-        raise WebFailed(f"{host} sent something that is not HTTP.") from error
+        raise WebFailed(f"{host} sent something that can't be read as HTTP.") from error
     except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError) as error:
         raise WebFailed(f"{host} broke its answer off, or sent what can't be decoded.") from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
