@@ -7,11 +7,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet $(UPGRADE)
 
-.PHONY: serve install dev ocr test check format bench evaluate soak fuzz lock clean help
+.PHONY: serve install dev ocr test check format bench bench-knowledge evaluate soak fuzz lock clean help
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-15s %s\n", $$1, $$2}'
 
 serve: install ## serve the API; options: make serve ARGS="--port 9000"
 	@exec $(BIN)/agentchat serve $(ARGS)
@@ -44,6 +44,9 @@ format: dev ## put code into the house format
 
 bench: dev ## measure: CPU a token, first token, requests a second
 	@$(BIN)/python bench/run.py $(ARGS)
+
+bench-knowledge: dev ## measure knowledge: finding, taking in, and the memory that it takes
+	@$(BIN)/python bench/knowledge_speed.py $(ARGS)
 
 evaluate: dev ## measure retrieval: do questions find their answers in Debian's manuals?
 	@$(BIN)/python bench/retrieval.py $(ARGS)

@@ -25,7 +25,7 @@ def binaries() -> Path:
 
 
 @contextmanager
-def postgres() -> Iterator[tuple[str, int]]:
+def postgres(**settings: str) -> Iterator[tuple[str, int]]:
     """The address of an empty database, and the server's process id."""
     folder, port = Path(tempfile.mkdtemp(prefix="agentchat-bench-pg-")), free_port()
     user = UNPRIVILEGED if os.geteuid() == 0 else None
@@ -35,6 +35,7 @@ def postgres() -> Iterator[tuple[str, int]]:
     initdb = [binaries() / "initdb", "-D", data, "-U", "bench", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C"]
     subprocess.run(initdb, user=user, cwd=folder, check=True, capture_output=True)
     command = [binaries() / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", str(folder)]
+    command += [f"--{name}={value}" for name, value in settings.items()]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, user=user, cwd=folder, stdout=log, stderr=log, start_new_session=True)
     try:
