@@ -88,7 +88,9 @@ class Stack:
                     await tx.chunks.add(planned, portion, self.embedder.model.name, now())
                 await tx.knowledge_files.record(replace(planned, chunks=len(new)).succeeded(now()))
 
-    async def ingest(self, base: KnowledgeId, name: str, content: bytes) -> KnowledgeFile:
+    async def ingest(
+        self, base: KnowledgeId, name: str, content: bytes, handler: JobHandler | None = None
+    ) -> KnowledgeFile:
         """What the job of a file does, from the stored upload to `success`."""
         upload = self._upload(name, content)
         storage = await self.container.get(FileStorage)
@@ -97,7 +99,7 @@ class Stack:
         async with self.transactions.begin() as tx:
             await tx.files.add(upload)
             await tx.knowledge_files.add(file)
-        handler = await self.container.get(JobHandler)
+        handler = handler or await self.container.get(JobHandler)
         job = Job(JobKind.INGEST, file.knowledge_file_id)
         while await handler(job) is not None:
             pass

@@ -1,24 +1,26 @@
 """How well questions find their answers in manuals that others wrote: by words, by vectors, and by both.
 
-    .venv/bin/python bench/retrieval.py [--cache FOLDER] [--size 300 --overlap 40] [--plain] [--tune] [--document]
+    .venv/bin/python bench/retrieval.py [--cache FOLDER] [--sizes 300] [--overlap 40] [--plain] [--tune] [--document]
 
-Documents of Debian are fetched (Debian and Ubuntu only), parsed, cut, embedded and ranked by the product's own code;
-words are ranked by BM25 as SQLite does it, vectors exactly. The half of the questions called development is for
-choosing (`--tune` tries fusions on it), the half called test is what counts. Vectors are kept in the cache folder:
-the first run takes about half an hour of one core, the next ones half a minute.
+Documents of Debian are fetched (Debian and Ubuntu only), and taken in and ranked by the product's own use cases on
+SQLite, as if they were uploaded. The half of the questions called development is for choosing (`--tune` tries fusions
+on it, `--sizes 128 256 512` compares sizes of chunks), the half called test is what counts. Vectors are kept in the
+cache folder: the first run takes about half an hour of one core for each size, the next ones a minute.
 """
 
 import argparse
 import asyncio
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
-from retrieval_corpus import fetch, read
+from knowledge_stack import Stack
+from retrieval_corpus import contents, fetch
 from retrieval_questions import FIGURES, Question, figures, fitting, likely, questions
-from retrieval_ranking import Corpus, Vectors
+from retrieval_ranking import Corpus, KeptVectors, kept
 
 from domain.chunking import ChunkSize
 from domain.fusion import FUSION, Fusion, hybrid
@@ -38,8 +40,8 @@ def options() -> argparse.Namespace:
     size = ChunkSize()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "agentchat-retrieval")
-    parser.add_argument("--size", type=int, default=size.most, help="tokens of a chunk, at most")
-    parser.add_argument("--overlap", type=int, default=size.overlap, help="tokens that neighbours share")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[size.most], help="tokens of a chunk, at most")
+    parser.add_argument("--overlap", type=int, help="tokens that neighbours share; else as many of 300 as by default")
     parser.add_argument("--plain", action="store_true", help="embed the content alone, without file name and headings")
     parser.add_argument("--only", default="", help="names of documents begin so: a smaller corpus, to compare sizes")
     parser.add_argument("--tune", action="store_true", help="try other fusions on the development half")
@@ -47,22 +49,17 @@ def options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-async def corpus_of(language: str, chosen: argparse.Namespace) -> tuple[Corpus, list[Question]]:
-    documents = [one for one in await read(language, chosen.cache) if one.name.startswith(chosen.only)]
-    asked = [one for one in questions(language) if one.file.startswith(chosen.only)]
-    kept, wrong = fitting(asked, {one.name: one.parsed.text for one in documents})
+async def ranked(
+    language: str, chosen: argparse.Namespace, size: ChunkSize, stack: Stack, vectors: KeptVectors
+) -> tuple[Corpus, Rankings]:
+    documents = [one for one in contents(language, chosen.cache) if one[0].startswith(chosen.only)]
+    corpus = await Corpus.taken_in(stack, vectors, f"{language} {size.plan}", documents, size)
+    kept, wrong = fitting([one for one in questions(language) if one.file.startswith(chosen.only)], corpus.texts)
     for complaint in wrong:
         print(f"left out: {complaint}", file=sys.stderr)
-    return Corpus.cut(documents, ChunkSize(chosen.size, chosen.overlap), plain=chosen.plain), kept
-
-
-async def ranked(language: str, chosen: argparse.Namespace, vectors: Vectors) -> tuple[Corpus, Rankings]:
-    corpus, asked = await corpus_of(language, chosen)
-    passages = await vectors.passages(corpus.embedded)
-    queries = await vectors.queries([one.question for one in asked])
     found: Rankings = {half: [] for half in HALVES}
-    for one, query in zip(asked, queries, strict=True):
-        found[one.half].append((one, corpus.by_meaning(query, passages), corpus.by_words(one.question)))
+    for one in kept:
+        found[one.half].append((one, *await corpus.ranked(one.question)))
     return corpus, found
 
 
@@ -118,25 +115,40 @@ def document(lines: Sequence[str]) -> None:
     TABLE.write_text(before + BEGIN + "\n" + "\n".join(lines) + "\n" + END + after)
 
 
+def size_of(most: int, overlap: int | None) -> ChunkSize:
+    usual = ChunkSize()
+    return ChunkSize(most, round(most * usual.overlap / usual.most) if overlap is None else overlap)
+
+
+async def measured(chosen: argparse.Namespace, size: ChunkSize, stack: Stack, vectors: KeptVectors) -> list[str]:
+    """The report on chunks of that size."""
+    found_places: Places = {}
+    sizes = [f"Chunks of {size.most} tokens, of which neighbours share {size.overlap}.", ""]
+    for language in LANGUAGES:
+        corpus, found = await ranked(language, chosen, size, stack, vectors)
+        if chosen.tune:
+            tune(language, corpus, found)
+        for half in HALVES:
+            by_way = zip(*places(corpus, found[half], FUSION), strict=True)
+            found_places |= {(language, half, way): list(one) for way, one in zip(WAYS, by_way, strict=True)}
+        counts = " and ".join(f"{len(found[half])} of the {half} half" for half in HALVES)
+        sizes.append(f"{LANGUAGES[language]}: {corpus.count} chunks of {len(corpus.texts)} files, {counts}.")
+    return [*sizes, "", *table(found_places), "", *doubts(found_places)]
+
+
 async def main() -> None:
     chosen = options()
     fetch(chosen.cache)
-    found_places: Places = {}
-    sizes = []
-    async with Vectors.kept(chosen.cache / "vectors.db") as vectors:
-        for language in LANGUAGES:
-            corpus, found = await ranked(language, chosen, vectors)
-            if chosen.tune:
-                tune(language, corpus, found)
-            for half in HALVES:
-                by_way = zip(*places(corpus, found[half], FUSION), strict=True)
-                found_places |= {(language, half, way): list(one) for way, one in zip(WAYS, by_way, strict=True)}
-            counts = " and ".join(f"{len(found[half])} of the {half} half" for half in HALVES)
-            sizes.append(f"{LANGUAGES[language]}: {len(corpus.chunks)} chunks of {corpus.files} files, {counts}.")
-    report = [*sizes, "", *table(found_places), "", *doubts(found_places)]
-    print("\n".join(report))
+    reports: list[str] = []
+    with kept(chosen.cache / "vectors.db") as database, tempfile.TemporaryDirectory() as folder:
+        async with Stack.opened(Path(folder), {}) as stack:
+            vectors = KeptVectors(stack.embedder, database, plain=chosen.plain)
+            for most in chosen.sizes:
+                report = await measured(chosen, size_of(most, chosen.overlap), stack, vectors)
+                print("\n".join(report))
+                reports += ["", *report] if reports else report
     if chosen.document:
-        document(report)
+        document(reports)
 
 
 if __name__ == "__main__":

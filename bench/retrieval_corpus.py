@@ -5,20 +5,11 @@ by its package's short name and its own, such as "guide-ch06s03.html": so the qu
 """
 
 import gzip
-import hashlib
-import json
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "src"))
-
-from adapters.documents.child_parsers import ChildParsers  # noqa: E402
-from domain.documents import Heading, Page, ParsedDocument, Table  # noqa: E402
-from domain.files import FileKind  # noqa: E402
 
 PINNED = {
     "debian-faq": "11.1",
@@ -37,12 +28,6 @@ _PAGES = (
     "chmod.1 cp.1 date.1 dd.1 diff.1 du.1 file.1 find.1 grep.1 gzip.1 journalctl.1 ls.1 sed.1 ssh.1 tar.1 "
     "systemctl.1 hier.7 ip.7 regex.7 socket.7 tcp.7 unicode.7 fdisk.8 fsck.8 ping.8 netstat.8 route.8 at.1 xargs.1"
 )
-
-
-@dataclass(frozen=True)
-class Document:
-    name: str
-    parsed: ParsedDocument
 
 
 def documents(language: str, cache: Path) -> list[tuple[str, Path]]:
@@ -97,41 +82,12 @@ def _download(package: str, cache: Path) -> Path:
     sys.exit(f"apt-get can't download {package} (is it Debian 12? has `apt-get update` run?): {tried.stderr.strip()}")
 
 
-async def read(language: str, cache: Path) -> list[Document]:
-    """All documents, parsed as uploads are. Kept on the disk by content and parser."""
-    parsers = ChildParsers()
-    try:
-        found = [Document(name, await _parsed(parsers, name, path, cache)) for name, path in documents(language, cache)]
-    finally:
-        await parsers.aclose()
-    return found
-
-
-async def _parsed(parsers: ChildParsers, name: str, path: Path, cache: Path) -> ParsedDocument:
-    content = _rendered(path) if path.suffix == ".gz" else path.read_bytes()
-    digest = hashlib.sha256(content + parsers.version.encode()).hexdigest()[:24]
-    kept = cache / "parsed" / f"{digest}.json"
-    if not kept.exists():
-        kind = FileKind.HTML if name.endswith(".html") else FileKind.TEXT
-        parsed = await parsers.parse(kind, _whole(content))
-        kept.parent.mkdir(exist_ok=True)
-        parts = [[[getattr(one, field) for field in one.__slots__] for one in some] for some in _parts(parsed)]
-        kept.write_text(json.dumps([parsed.text, *parts]))
-    text, pages, headings, tables = json.loads(kept.read_text())
-    return ParsedDocument(
-        text,
-        tuple(Page(*each) for each in pages),
-        tuple(Heading(*each) for each in headings),
-        tuple(Table(*each) for each in tables),
-    )
-
-
-def _parts(parsed: ParsedDocument) -> tuple[tuple[Page, ...], tuple[Heading, ...], tuple[Table, ...]]:
-    return parsed.pages, parsed.headings, parsed.tables
-
-
-async def _whole(content: bytes) -> AsyncIterator[bytes]:
-    yield content
+def contents(language: str, cache: Path) -> list[tuple[str, bytes]]:
+    """Names and bytes, as somebody would upload them."""
+    return [
+        (name, _rendered(path) if path.suffix == ".gz" else path.read_bytes())
+        for name, path in documents(language, cache)
+    ]
 
 
 def _rendered(path: Path) -> bytes:

