@@ -248,7 +248,7 @@ async def test_nobody_there_is_a_failure() -> None:
 
 async def test_a_server_that_does_not_speak_tls_is_a_failure() -> None:
     async with listening_at("127.0.0.1") as (_, port), guarded() as web:
-        with pytest.raises(WebFailed, match="certificate|broke"):
+        with pytest.raises(WebFailed, match=r"certificate|broke"):
             await web.send(get(f"https://127.0.0.1:{port}/"))
 
 
