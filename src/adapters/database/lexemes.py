@@ -30,7 +30,8 @@ def lexeme(term: str) -> str:
 
 def lexemes(terms: Iterable[str]) -> Counter[str]:
     """How often each stands in a chunk."""
-    return Counter(dict(Counter(map(lexeme, filter(None, terms))).most_common(MOST_OF_A_CHUNK)))
+    counted = Counter(filter(None, terms)).most_common(MOST_OF_A_CHUNK)
+    return Counter({lexeme(term): count for term, count in counted})
 
 
 def asked(terms: Sequence[str]) -> list[str]:
