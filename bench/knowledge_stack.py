@@ -31,6 +31,8 @@ from entrypoints.worker import JobHandler
 SECRETS = '["bench-only-00000000000000000000000000000000"]'
 A_FILE = 1000
 """Chunks of one file of the large base."""
+DIFFERENT = 5000
+"""Texts of the large base: each stands in some chunks of it, for words take longer to make than to store."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,13 @@ class Stack:
 
     async def fill(self, base: KnowledgeId, vectors: np.ndarray, words: Words, length: int) -> None:
         """A chunk for each vector, in files of A_FILE chunks that are done."""
+        texts = [words.text(number, length) for number in range(min(DIFFERENT, len(vectors)))]
+        terms = [found_by((), text) for text in texts]
         for first in range(0, len(vectors), A_FILE):
-            some = vectors[first : first + A_FILE]
-            texts = [words.text(number, length) for number in range(len(some))]
-            new = [
-                NewChunk(at, text, found_by((), text), None, 0, len(text), (), Vector(vector.tobytes()))
-                for at, (text, vector) in enumerate(zip(texts, some, strict=True))
-            ]
+            new = []
+            for at, vector in enumerate(vectors[first : first + A_FILE]):
+                text, found = texts[(first + at) % DIFFERENT], terms[(first + at) % DIFFERENT]
+                new.append(NewChunk(at, text, found, None, 0, len(text), (), Vector(vector.tobytes())))
             upload = self._upload(f"part-{first}.txt", b"")
             file = KnowledgeFile.create(KnowledgeFileId(new_id()), base, upload, now())
             planned = replace(file, stage=Stage.EMBED, plan="bench", total=len(new))
