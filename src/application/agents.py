@@ -1,7 +1,8 @@
 """Agents: made, changed, shown, searched and removed by their owner."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from application.models import ModelCatalogue
 from application.paging import Page, Position, Window
@@ -9,8 +10,10 @@ from application.ports.clock import Clock
 from application.ports.persistence import Transaction, Transactions
 from domain.agents import Agent, AgentDraft
 from domain.errors import NotFound
-from domain.ids import AgentId, KnowledgeId, ToolId, UserId, new_id
+from domain.ids import AgentId, KnowledgeId, McpServerId, ToolId, UserId, new_id
 from domain.text import search_key
+
+_Id = TypeVar("_Id", bound=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,31 +21,27 @@ class AgentLinks:
     """What agents may point at."""
 
     models: ModelCatalogue
-    tools: Collection[ToolId]
+    built_in: Collection[ToolId]
 
     def check(self, draft: AgentDraft) -> None:
-        """Raises NotFound for the first model, tool or MCP server that is not there for the caller."""
+        """Raises NotFound for a model that is not there."""
         if draft.llm_id:
             self.models.answering(draft.llm_id)
-        for tool_id in draft.tool_ids or ():
-            if tool_id not in self.tools:
-                raise NotFound("tool", tool_id)
-        for server_id in draft.mcp_ids or ():
-            raise NotFound("mcp_server", server_id)
 
-    async def settled(self, tx: Transaction, agent: Agent, named: Collection[str], owner: UserId) -> Agent:
-        """The agent as it may be saved in this transaction: with knowledge that is there, and stays until its end.
+    async def settled(self, tx: Transaction, agent: Agent, draft: AgentDraft, owner: UserId) -> Agent:
+        """The agent as it may be saved in this transaction: with what is there, and stays until its end.
 
-        Raises NotFound for the first of `named` that is not the owner's. What else is gone was removed just now.
+        Raises NotFound for the first that the draft names and that is not the owner's. What else is gone was removed
+        just now. Everybody holds things in this order: bases, tools, servers, agents.
         """
-        if not agent.knowledge_ids:
-            return agent
-        wanted = [KnowledgeId(one) for one in agent.knowledge_ids]
-        there = {base.knowledge_id for base in await tx.knowledge.these(wanted, owner=owner)}
-        for one in wanted:
-            if one not in there and one in named:
-                raise NotFound("knowledge", one)
-        return replace(agent, knowledge_ids=tuple(one for one in wanted if one in there))
+        bases = _there("knowledge", agent.knowledge_ids, draft.knowledge_ids, await _bases(tx, agent, owner))
+        own = [one for one in agent.tool_ids if one not in self.built_in]
+        held = await tx.tools.held(own, owner=owner) if own else frozenset()
+        tools = _there("tool", agent.tool_ids, draft.tool_ids, {*self.built_in, *held})
+        wanted = [McpServerId(one) for one in agent.mcp_ids]
+        reached = await tx.mcp_servers.held(wanted, owner=owner) if wanted else frozenset()
+        servers = _there("mcp_server", agent.mcp_ids, draft.mcp_ids, reached)
+        return replace(agent, knowledge_ids=bases).with_links(tools, servers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ class CreateAgent:
         agent = Agent.create(AgentId(new_id()), actor, draft, self.clock.now())
         self.links.check(draft.cleaned())
         async with self.transactions.begin() as tx:
-            agent = await self.links.settled(tx, agent, agent.knowledge_ids, actor)
+            agent = await self.links.settled(tx, agent, draft.cleaned(), actor)
             await tx.agents.add(agent)
         return agent
 
@@ -73,7 +72,7 @@ class ChangeAgent:
             agent = await tx.agents.get(agent_id, owner=actor)
             changed = agent.change(draft, self.clock.now(), expected_version=expected_version)
             self.links.check(draft.cleaned())
-            changed = await self.links.settled(tx, changed, draft.cleaned().knowledge_ids or (), actor)
+            changed = await self.links.settled(tx, changed, draft.cleaned(), actor)
             await tx.agents.save(changed)
         return changed
 
@@ -120,6 +119,20 @@ class SearchAgents:
         async with self.transactions.autocommit() as tx:
             rows = await tx.agents.list(window, owner=actor, name_part=search_key(part.strip()))
         return Page.cut(rows, window, _position)
+
+
+async def _bases(tx: Transaction, agent: Agent, owner: UserId) -> Collection[str]:
+    if not agent.knowledge_ids:
+        return ()
+    wanted = [KnowledgeId(one) for one in agent.knowledge_ids]
+    return {base.knowledge_id for base in await tx.knowledge.these(wanted, owner=owner)}
+
+
+def _there(kind: str, ids: Sequence[_Id], named: Sequence[_Id] | None, there: Collection[str]) -> tuple[_Id, ...]:
+    for one in named or ():
+        if one not in there:
+            raise NotFound(kind, one)
+    return tuple(one for one in ids if one in there)
 
 
 def _position(agent: Agent) -> Position:

@@ -75,6 +75,10 @@ class Unavailable(DomainError):
     """A part that the request needs (database, storage) or the server itself can't serve now."""
 
 
+class UpstreamFailed(DomainError):
+    """A server of somebody else's, which the request needs, can't be used now. The message says why."""
+
+
 class ModelError(DomainError):
     """The model's provider refused or failed. Before the first delta or in mid-stream.
 

@@ -133,7 +133,7 @@ class McpServer:
 
     def not_reached(self, reason: str) -> "McpServer":
         """It keeps the names of its tools: they may be back soon."""
-        return replace(self, status=_legible(reason, STATUS_MAX))
+        return replace(self, status=_legible(reason, STATUS_MAX) or "unavailable")
 
 
 def _legible(text: str, longest: int) -> str:

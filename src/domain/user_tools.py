@@ -3,7 +3,7 @@
 import base64
 import unicodedata
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
@@ -21,6 +21,7 @@ DOCUMENT_MAX: Final = 1_000_000
 DOCUMENTS_MAX: Final = 20_000_000
 """Characters of all documents of a person."""
 TOOLS_MAX: Final = 500
+BUILT_IN_SINCE: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class AuthType(StrEnum):
@@ -77,16 +78,30 @@ class ApiDocument:
     text: str = field(repr=False)
     is_object: bool = False
 
+    def cleaned(self) -> "ApiDocument | None":
+        """None for a blank one. Whether it can be understood is asked elsewhere."""
+        if not self.text.strip():
+            return None
+        if len(self.text) > DOCUMENT_MAX:
+            raise InvalidValue("openapi_schema", f"must have at most {DOCUMENT_MAX:,} characters")
+        storable("openapi_schema", self.text)
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class ToolDraft:
-    """What a person says of a tool, unchecked. None leaves a field as it is. `document` of "" removes it."""
+    """What a person says of a tool, unchecked. None leaves a field as it is.
+
+    A blank `document` removes it, and `no_auth` what the tool proves itself with.
+    """
 
     zh_name: str | None = None
     en_name: str | None = None
     description: str | None = None
     logo_url: str | None = None
     document: ApiDocument | None = None
+    auth: AuthDraft | None = None
+    no_auth: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +110,17 @@ class SealedAuth:
 
     type: AuthType
     sealed: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltInTool:
+    """One that every server has, as it is listed: nobody's, and nobody changes it."""
+
+    tool_id: ToolId
+    zh_name: str
+    en_name: str
+    description: str
+    created_at: datetime = BUILT_IN_SINCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +154,7 @@ class UserTool:
         return 0 if self.document is None else len(self.document.text)
 
     def change(self, draft: ToolDraft, now: datetime) -> "UserTool":
-        """Raises InvalidValue or TooLarge. Whether the document can be understood is asked elsewhere."""
+        """All but what it proves itself with, which must be sealed. Raises InvalidValue."""
         description = draft.description
         return replace(
             self,
@@ -138,7 +164,7 @@ class UserTool:
             if description is None
             else block("description", description, maximum=DESCRIPTION_MAX),
             logo_url=self.logo_url if draft.logo_url is None else parse_url("logo_url", draft.logo_url),
-            document=self.document if draft.document is None else _document(draft.document),
+            document=self.document if draft.document is None else draft.document.cleaned(),
             updated_at=now,
         )
 
@@ -148,15 +174,6 @@ class UserTool:
 
 def _name(field: str, raw: str) -> str:
     return line(field, raw, minimum=1, maximum=NAME_MAX)
-
-
-def _document(document: ApiDocument) -> ApiDocument | None:
-    if not document.text.strip():
-        return None
-    if len(document.text) > DOCUMENT_MAX:
-        raise InvalidValue("openapi_schema", f"must have at most {DOCUMENT_MAX:,} characters")
-    storable("openapi_schema", document.text)
-    return document
 
 
 def _header(name: str, value: str) -> Credentials:

@@ -1,6 +1,6 @@
 """The object graph: settings in, use cases out. All but the caller of a request lives as long as the process."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
@@ -25,6 +25,7 @@ from application.ports.persistence import Transactions
 from application.ports.run_signals import RunSignals
 from application.ports.security import OpaqueTokens, PasswordHasher, TokenIssuer
 from application.run_registry import RunRegistry
+from application.tools import BuiltInTools
 from domain.ids import ModelId
 from entrypoints.chat_models import ConfiguredModels
 from entrypoints.chat_provider import Chat, Tools
@@ -39,6 +40,7 @@ from entrypoints.knowledge_provider import Knowledge, VectorHealth
 from entrypoints.metrics_provider import Numbers
 from entrypoints.metrics_workers import WorkerPlace
 from entrypoints.settings import Settings, model_specs
+from entrypoints.tools_provider import ToolsAndServers
 
 SMALLEST_BODY_LIMIT: Final = 2_000_000
 ESCAPED_BYTES: Final = 12
@@ -184,8 +186,8 @@ class AgentsAndDialogs(Provider):
         return models.ModelCatalogue.of(model_specs(settings), ModelId(settings.default_model))
 
     @provide
-    def links(self, catalogue: models.ModelCatalogue, tools: Tools) -> agents.AgentLinks:
-        return agents.AgentLinks(catalogue, tools.keys())
+    def links(self, catalogue: models.ModelCatalogue, built_in: BuiltInTools) -> agents.AgentLinks:
+        return agents.AgentLinks(catalogue, built_in.tools.keys())
 
 
 class Web(Provider):
@@ -224,8 +226,12 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
 
 
 def make_container(
-    settings: Settings, statistics: HttpStatistics | None = None, place: WorkerPlace | None = None
+    settings: Settings,
+    statistics: HttpStatistics | None = None,
+    place: WorkerPlace | None = None,
+    instead: Sequence[Provider] = (),
 ) -> AsyncContainer:
+    """What `instead` provides takes the place of what is provided here."""
     return make_async_container(
         Adapters(),
         Accounts(),
@@ -236,10 +242,12 @@ def make_container(
         Embedding(),
         Jobs(),
         Knowledge(),
+        ToolsAndServers(secrets_of),
         Web(),
         Numbers(),
         CallerProvider(),
         LitestarProvider(),
+        *instead,
         context={
             Settings: settings,
             HttpStatistics: statistics or HttpStatistics(),

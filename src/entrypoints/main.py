@@ -2,12 +2,12 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from dishka import AsyncContainer
+from dishka import AsyncContainer, Provider
 from litestar import Litestar
 
 from application.agents import ListAgents
@@ -37,7 +37,9 @@ EAGER: Final = (Authenticate, AskOnce, LogIn, ListAgents, UploadFile, ServerNumb
 """Made at the start and not at the first request: what is wrong with them shows at once, and nobody waits."""
 
 
-def create_app(settings: Settings | None = None, place: WorkerPlace | None = None) -> Litestar:
+def create_app(
+    settings: Settings | None = None, place: WorkerPlace | None = None, instead: Sequence[Provider] = ()
+) -> Litestar:
     """Everything that one process serves, over a database whose tables are there: see entrypoints.schema_ready.
 
     `place` is the process's among several on one socket. `state.stop` is an async callable that lets running answers,
@@ -46,7 +48,7 @@ def create_app(settings: Settings | None = None, place: WorkerPlace | None = Non
     settings = settings or load_settings()
     secrets_of(settings)
     statistics, drain, stopping = HttpStatistics(), Drain(), asyncio.Event()
-    container = make_container(settings, statistics, place)
+    container = make_container(settings, statistics, place, instead)
     beside = [_beside(container, settings, stopping)]
     app = create_http_app(container, http_config(settings), drain, lifespan=beside, statistics=statistics)
 

@@ -8,7 +8,7 @@ from entrypoints.settings_schema import Settings
 from entrypoints.settings_sources import dotted
 
 GOOD_PASSWORD: Final = 12
-NOT_USED_YET: Final = ("network", "mcp", "quota.tokens_per_day")
+NOT_USED_YET: Final = ("quota.tokens_per_day",)
 OF_MODELS_NOT_USED_YET: Final = ("fallbacks", "prices")
 
 

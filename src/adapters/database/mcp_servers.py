@@ -85,8 +85,9 @@ class McpServerRows:
         return [_to_server(row) for row in await owned_rows(self._session, _THESE, values)]
 
     async def held(self, server_ids: Sequence[McpServerId], *, owner: UserId) -> frozenset[McpServerId]:
-        rows = await self._session.rows(_HELD, {"owner": owner, "ids": [*server_ids]})
-        return frozenset(row[0] for row in rows)
+        values = {"owner": owner, "ids": [*server_ids]}
+        rows = await self._session.rows(_HELD, values)
+        return frozenset(row[0] for row in rows or await owned_rows(self._session, _THESE, values))
 
     async def count(self, *, owner: UserId) -> int:
         rows = await self._session.rows(_COUNT, {"owner": owner})

@@ -1,6 +1,7 @@
 """Tools that people brought."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -77,7 +78,9 @@ class ToolRows:
         return [_to_tool(row) for row in await owned_rows(self._session, _THESE, values)]
 
     async def held(self, tool_ids: Sequence[ToolId], *, owner: UserId) -> frozenset[ToolId]:
-        return frozenset(row[0] for row in await self._session.rows(_HELD, {"owner": owner, "ids": [*tool_ids]}))
+        values = {"owner": owner, "ids": [*tool_ids]}
+        rows = await self._session.rows(_HELD, values)
+        return frozenset(row[0] for row in rows or await owned_rows(self._session, _THESE, values))
 
     async def stock(self, *, owner: UserId) -> Stock:
         rows = await self._session.rows(_STOCK, {"owner": owner})
@@ -105,11 +108,9 @@ def _remove(connection: Connection, *, tool_id: ToolId, owner: UserId, now: date
 
 def _to_tool(row: Any) -> UserTool:
     *told, document, is_object, auth_type, sealed = row
-    return UserTool(
-        *told,
-        None if document is None else ApiDocument(document, is_object),
-        None if auth_type is None else SealedAuth(AuthType(auth_type), sealed),
-    )
+    described = None if document is None else ApiDocument(document, is_object)
+    auth = None if auth_type is None else SealedAuth(AuthType(auth_type), sealed)
+    return replace(UserTool(*told), document=described, auth=auth)
 
 
 def _from_tool(tool: UserTool) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Tools and MCP servers that people brought, as the database knows them. Each call is atomic alone."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -63,6 +63,9 @@ class StoredServer:
     description: str
     tools: tuple[str, ...]
     status: str
+
+    def now_seen(self, tools: tuple[str, ...], status: str) -> "StoredServer":
+        return replace(self, tools=tools, status=status)
 
 
 class McpServers(Protocol):

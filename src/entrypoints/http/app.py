@@ -29,7 +29,9 @@ from entrypoints.http.v1.history import history_handlers
 from entrypoints.http.v1.knowledge import knowledge_handlers
 from entrypoints.http.v1.knowledge_evaluation import knowledge_evaluation_handlers
 from entrypoints.http.v1.knowledge_files import knowledge_file_handlers
+from entrypoints.http.v1.mcp_servers import mcp_server_handlers
 from entrypoints.http.v1.models import model_handlers
+from entrypoints.http.v1.tools import tool_handlers
 from entrypoints.http.v1.users import user_handlers
 
 __all__ = ["Drain", "HttpConfig", "create_app"]
@@ -46,6 +48,8 @@ V1: Sequence[HTTPRouteHandler] = [
     *knowledge_handlers,
     *knowledge_file_handlers,
     *knowledge_evaluation_handlers,
+    *tool_handlers,
+    *mcp_server_handlers,
 ]
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]

@@ -23,6 +23,7 @@ from domain.errors import (
     TooManyRequests,
     Unauthenticated,
     Unavailable,
+    UpstreamFailed,
 )
 from domain.file_kinds import KindRefused
 from entrypoints.http import request_ids
@@ -43,6 +44,7 @@ DOMAIN_STATUS: Final[Mapping[type[DomainError], int]] = {
     TooManyRequests: 429,
     Unavailable: 503,
     ModelError: 502,
+    UpstreamFailed: 502,
 }
 
 MODEL_STATUS: Final[Mapping[str, int]] = {

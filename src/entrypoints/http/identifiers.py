@@ -25,9 +25,9 @@ def from_path(kind: str, raw: str) -> str:
     return identifier
 
 
-def of_delete(kind: str, in_body: str | None, in_query: str | None) -> str:
+def of_delete(kind: str, in_body: str | None, in_query: str | None, *, field: str | None = None) -> str:
     """DELETE takes its id in the body, or in the query for clients that send none."""
     given = in_body or in_query
     if not given:
-        raise InvalidValue(f"{kind}_id", "is required, in the body or in the query")
+        raise InvalidValue(field or f"{kind}_id", "is required, in the body or in the query")
     return from_path(kind, given)

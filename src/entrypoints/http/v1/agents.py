@@ -32,6 +32,7 @@ class AgentView(Struct):
     user_id: str | None
     is_custom: bool
     version: int
+    require_approval: tuple[str, ...]
     create_time: str
     update_time: str
 
@@ -52,13 +53,17 @@ class AgentView(Struct):
             agent.user_id,
             agent.is_custom,
             agent.version,
+            agent.require_approval,
             rfc3339(agent.created_at),
             rfc3339(agent.updated_at),
         )
 
 
 class AgentFields(Struct, kw_only=True):
-    """What may be said of an agent. `llm_id` "" takes the default model; null is as good as leaving the field out."""
+    """What may be said of an agent. `llm_id` "" takes the default model; null is as good as leaving the field out.
+
+    `require_approval` names those of `tool_ids` and `mcp_ids` whose calls wait for a person.
+    """
 
     description: str | None = None
     logo_url: str | None = None
@@ -68,6 +73,7 @@ class AgentFields(Struct, kw_only=True):
     mcp_ids: list[str] | None = None
     knowledge_ids: list[str] | None = None
     enable_memory: bool | None = None
+    require_approval: list[str] | None = None
 
     def draft(self, name: str | None) -> AgentDraft:
         return AgentDraft(
@@ -80,6 +86,7 @@ class AgentFields(Struct, kw_only=True):
             mcp_ids=None if self.mcp_ids is None else tuple(self.mcp_ids),
             knowledge_ids=None if self.knowledge_ids is None else tuple(self.knowledge_ids),
             enable_memory=self.enable_memory,
+            require_approval=None if self.require_approval is None else tuple(self.require_approval),
         )
 
 

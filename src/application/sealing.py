@@ -1,0 +1,100 @@
+"""What lies sealed in the database: what tools prove themselves with, and where MCP servers are."""
+
+import json
+from dataclasses import dataclass, replace
+from typing import Final
+
+from application.ports.secret_box import SecretBox, SecretBroken
+from application.ports.tools import StoredServer
+from domain.credentials import Credentials
+from domain.errors import Conflict
+from domain.mcp_servers import McpAddress, McpServer
+from domain.user_tools import AuthDraft, SealedAuth
+
+KEY_LOST: Final = "what it is reached with was sealed under a key that this server no longer has: send it again"
+
+
+@dataclass(frozen=True, slots=True)
+class Seals:
+    """The whole of a secret is one sealed text: nobody puts a value beside another name."""
+
+    box: SecretBox
+
+    def auth(self, draft: AuthDraft) -> SealedAuth:
+        """Raises InvalidValue."""
+        credentials = draft.credentials()
+        told = {"headers": credentials.headers, "query": credentials.query}
+        return SealedAuth(draft.type, self.box.seal(json.dumps(told)))
+
+    def credentials(self, auth: SealedAuth | None) -> Credentials:
+        """Raises SecretBroken."""
+        if auth is None:
+            return Credentials()
+        told = json.loads(self.box.open(auth.sealed))
+        return Credentials(_pairs(told["headers"]), _pairs(told["query"]))
+
+    def server(self, server: McpServer) -> StoredServer:
+        address = server.address
+        told = {
+            "url": address.url,
+            "headers": address.headers,
+            "command": address.command,
+            "args": address.args,
+            "env": address.env,
+        }
+        return StoredServer(
+            server.server_id,
+            server.user_id,
+            server.name,
+            address.transport,
+            self.box.seal(json.dumps(told)),
+            server.created_at,
+            server.updated_at,
+            server.description,
+            server.tools,
+            server.status,
+        )
+
+    def changed(self, stored: StoredServer, before: McpServer, after: McpServer) -> StoredServer:
+        """An address that stays is not sealed again: it may be one that can't be opened."""
+        if after.address != before.address:
+            return self.server(after)
+        return replace(stored, name=after.name, description=after.description, updated_at=after.updated_at)
+
+    def opened(self, stored: StoredServer) -> McpServer:
+        """Raises Conflict `secret_broken`."""
+        try:
+            address = self._address(stored)
+        except SecretBroken as problem:
+            raise Conflict("secret_broken", f"The MCP server {stored.name!r} can't be used: {KEY_LOST}.") from problem
+        return _server(stored, address)
+
+    def shown(self, stored: StoredServer) -> McpServer:
+        """Without its address, and saying so in its status, where that can't be opened."""
+        try:
+            return _server(stored, self._address(stored))
+        except SecretBroken:
+            return replace(_server(stored, McpAddress(stored.transport)), status=KEY_LOST)
+
+    def _address(self, stored: StoredServer) -> McpAddress:
+        told = json.loads(self.box.open(stored.sealed))
+        headers, env = _pairs(told["headers"]), _pairs(told["env"])
+        return McpAddress(stored.transport, told["url"], headers, told["command"], tuple(told["args"]), env)
+
+
+def _server(stored: StoredServer, address: McpAddress) -> McpServer:
+    return McpServer(
+        stored.server_id,
+        stored.user_id,
+        stored.name,
+        address,
+        stored.created_at,
+        stored.updated_at,
+        stored.description,
+        stored.tools,
+        stored.status,
+    )
+
+
+def _pairs(told: list[list[str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value) for name, value in told)

@@ -1,0 +1,194 @@
+"""Tools: the built-in ones, and those that people bring."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from application.paging import Page, Position, Window
+from application.ports.api_documents import ApiDocuments
+from application.ports.clock import Clock
+from application.ports.persistence import Transaction, Transactions
+from application.ports.secret_box import SecretBroken
+from application.sealing import Seals
+from domain.credentials import Credentials
+from domain.errors import Conflict, Forbidden
+from domain.ids import ToolId, UserId, new_id
+from domain.tools import ToolSpec
+from domain.user_tools import DOCUMENTS_MAX, TOOLS_MAX, BuiltInTool, ToolDraft, UserTool
+
+Tool: TypeAlias = BuiltInTool | UserTool
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltInTools:
+    """What every agent may carry."""
+
+    tools: Mapping[ToolId, BuiltInTool]
+
+    @classmethod
+    def of(cls, specs: Sequence[ToolSpec]) -> "BuiltInTools":
+        return cls({spec.tool_id: BuiltInTool(spec.tool_id, spec.title, spec.name, spec.description) for spec in specs})
+
+    def refuse_change(self, tool_id: ToolId) -> None:
+        if tool_id in self.tools:
+            raise Forbidden("tool_built_in", "A built-in tool can't be changed or deleted.")
+
+    def behind(self, window: Window) -> list[BuiltInTool]:
+        after = window.after
+        return [one for one in self.tools.values() if after is None or _key(one) < (after.created_at, after.identifier)]
+
+
+@dataclass(frozen=True, slots=True)
+class CreateTool:
+    transactions: Transactions
+    documents: ApiDocuments
+    seals: Seals
+    clock: Clock
+
+    async def __call__(self, actor: UserId, draft: ToolDraft) -> UserTool:
+        """Raises InvalidValue, and Conflict `too_many_tools`."""
+        tool = UserTool.create(ToolId(new_id()), actor, draft, self.clock.now())
+        tool = _with_auth(tool, draft, self.seals)
+        _understand(tool, draft, self.documents)
+        async with self.transactions.begin() as tx:
+            await tx.users.locked(actor)
+            await _make_room(tx, actor, 1, tool.size)
+            await tx.tools.add(tool)
+        return tool
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeTool:
+    transactions: Transactions
+    documents: ApiDocuments
+    seals: Seals
+    clock: Clock
+    built_in: BuiltInTools
+
+    async def __call__(self, actor: UserId, tool_id: ToolId, draft: ToolDraft) -> UserTool:
+        self.built_in.refuse_change(tool_id)
+        async with self.transactions.autocommit() as tx:
+            tool = await tx.tools.get(tool_id, owner=actor)
+        # Before anything is held: a document takes its time.
+        _understand(tool.change(draft, self.clock.now()), draft, self.documents)
+        async with self.transactions.begin() as tx:
+            if draft.document is not None:
+                await tx.users.locked(actor)
+            tool = await tx.tools.get(tool_id, owner=actor)
+            changed = _with_auth(tool.change(draft, self.clock.now()), draft, self.seals)
+            if changed.size > tool.size:
+                await _make_room(tx, actor, 0, changed.size - tool.size)
+            await tx.tools.save(changed)
+        return changed
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteTool:
+    """Agents lose it in the same moment."""
+
+    transactions: Transactions
+    clock: Clock
+    built_in: BuiltInTools
+
+    async def __call__(self, actor: UserId, tool_id: ToolId) -> None:
+        self.built_in.refuse_change(tool_id)
+        async with self.transactions.begin() as tx:
+            await tx.tools.remove(tool_id, self.clock.now(), owner=actor)
+
+
+@dataclass(frozen=True, slots=True)
+class ShowTool:
+    transactions: Transactions
+    built_in: BuiltInTools
+
+    async def __call__(self, actor: UserId, tool_id: ToolId) -> Tool:
+        if tool_id in self.built_in.tools:
+            return self.built_in.tools[tool_id]
+        async with self.transactions.autocommit() as tx:
+            return await tx.tools.get(tool_id, owner=actor)
+
+
+@dataclass(frozen=True, slots=True)
+class ListTools:
+    """The caller's tools and the built-in ones, newest first."""
+
+    transactions: Transactions
+    built_in: BuiltInTools
+
+    async def __call__(self, actor: UserId, window: Window) -> Page[Tool]:
+        async with self.transactions.autocommit() as tx:
+            own = await tx.tools.list(window, owner=actor)
+        both: list[Tool] = sorted([*own, *self.built_in.behind(window)], key=_key, reverse=True)
+        return Page.cut(both, window, _position)
+
+
+@dataclass(frozen=True, slots=True)
+class ListOwnTools:
+    transactions: Transactions
+
+    async def __call__(self, actor: UserId, window: Window) -> Page[UserTool]:
+        async with self.transactions.autocommit() as tx:
+            own = await tx.tools.list(window, owner=actor)
+        return Page.cut(own, window, _position)
+
+
+@dataclass(frozen=True, slots=True)
+class CallableTool:
+    """A tool with a document. `credentials` is None where they were sealed under a key that is lost."""
+
+    tool: UserTool
+    credentials: Credentials | None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadTools:
+    """The tools of an agent that a model can be offered, in the agent's order, in one statement at most."""
+
+    transactions: Transactions
+    seals: Seals
+    built_in: BuiltInTools
+
+    async def __call__(self, owner: UserId, tool_ids: Sequence[ToolId]) -> Sequence[CallableTool]:
+        """Built-in tools are left out, and so is what is gone, somebody else's, or a name without a document."""
+        wanted = [one for one in dict.fromkeys(tool_ids) if one not in self.built_in.tools]
+        if not wanted:
+            return ()
+        async with self.transactions.autocommit() as tx:
+            found = {one.tool_id: one for one in await tx.tools.these(wanted, owner=owner) if one.is_executable}
+        return [CallableTool(found[one], self._credentials(found[one])) for one in wanted if one in found]
+
+    def _credentials(self, tool: UserTool) -> Credentials | None:
+        try:
+            return self.seals.credentials(tool.auth)
+        except SecretBroken:
+            return None
+
+
+def _understand(tool: UserTool, draft: ToolDraft, documents: ApiDocuments) -> None:
+    if draft.document is not None and tool.document is not None:
+        documents.read(tool.document.text)
+
+
+def _with_auth(tool: UserTool, draft: ToolDraft, seals: Seals) -> UserTool:
+    if draft.no_auth:
+        return tool.with_auth(None)
+    return tool if draft.auth is None else tool.with_auth(seals.auth(draft.auth))
+
+
+async def _make_room(tx: Transaction, owner: UserId, tools: int, characters: int) -> None:
+    stock = await tx.tools.stock(owner=owner)
+    if stock.tools + tools > TOOLS_MAX:
+        raise Conflict("too_many_tools", f"An account has at most {TOOLS_MAX} tools: delete one first.")
+    if stock.characters + characters > DOCUMENTS_MAX:
+        raise Conflict(
+            "too_many_tools",
+            f"The documents of an account's tools have at most {DOCUMENTS_MAX:,} characters: delete one first.",
+        )
+
+
+def _key(tool: Tool) -> tuple[object, ...]:
+    return tool.created_at, tool.tool_id
+
+
+def _position(tool: Tool) -> Position:
+    return Position(tool.created_at, tool.tool_id)
