@@ -30,6 +30,7 @@ from entrypoints.settings_sources import (
     from_file,
     from_variables,
 )
+from entrypoints.settings_web import WEB_RULES, with_search_key
 
 __all__ = [
     "Mistake",
@@ -141,14 +142,14 @@ def derived(settings: Settings, environ: Mapping[str, str]) -> Settings:
         vector=structs.replace(whole.vector, kind=kind),
         ingestion=structs.replace(whole.ingestion, in_server=in_server),
     )
-    return with_keys(fitted, environ)
+    return with_search_key(with_keys(fitted, environ), environ)
 
 
 def broken_rules(settings: Settings, reader: Reader) -> list[Mistake]:
     """A rule on a setting that is broken already would only repeat what was said."""
     return [
         Mistake(responsible(path, reader), dotted(path), message)
-        for rule in (*RULES, *KNOWLEDGE_RULES)
+        for rule in (*RULES, *KNOWLEDGE_RULES, *WEB_RULES)
         for path, message in rule(settings)
         if path not in reader.broken
     ]

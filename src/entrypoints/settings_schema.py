@@ -114,9 +114,20 @@ class IngestionSettings(Struct, frozen=True, kw_only=True):
 
 
 class NetworkSettings(Struct, frozen=True, kw_only=True):
-    """[network]"""
+    """[network]: what users may point the server at."""
 
     allow_private: Names = ()
+    allow_ports: tuple[Annotated[int, Meta(ge=1, le=65535)], ...] = (80, 443, 8080, 8443)
+
+
+class WebSearchSettings(Struct, frozen=True, kw_only=True):
+    """[web_search]"""
+
+    kind: Literal["none", "searxng", "tavily", "bocha"] = "none"
+    base_url: Text | None = None
+    api_key: Secret | None = None
+    api_key_env: Text | None = None
+    timeout: Seconds = 10
 
 
 class McpSettings(Struct, frozen=True, kw_only=True):
@@ -190,6 +201,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     embedding: EmbeddingSettings = EmbeddingSettings()
     rerank: RerankSettings = RerankSettings()
     network: NetworkSettings = NetworkSettings()
+    web_search: WebSearchSettings = WebSearchSettings()
     mcp: McpSettings = McpSettings()
     quota: QuotaSettings = QuotaSettings()
     vector: VectorSettings = VectorSettings()

@@ -37,7 +37,9 @@ TREES = st.fixed_dictionaries(
         "secret_keys": st.lists(st.text("abcdef", min_size=32, max_size=40), min_size=1, max_size=3, unique=True),
         "mcp": st.fixed_dictionaries({"allow_stdio": st.booleans()}),
         "quota": st.fixed_dictionaries({}, optional={"tokens_per_day": st.integers(1, 10**6)}),
-        "network": st.fixed_dictionaries({"allow_private": st.just(["127.0.0.0/8", "::1"])}),
+        "network": st.fixed_dictionaries(
+            {"allow_private": st.just(["127.0.0.0/8", "::1"])}, optional={"allow_ports": st.just([443, 5000])}
+        ),
         "models": st.dictionaries(NAMES, MODELS, max_size=3),
     },
 )
