@@ -101,10 +101,21 @@ def _lifted(schema: Schema, *, required: bool) -> tuple[Mapping[str, JsonValue],
 
     A body that may be left out, but must be whole if it is there, is one argument too.
     """
-    merged = _merged(schema)
+    merged = _merged(schema if required else _not_null(schema))
     if merged is None or not merged[0] or (merged[1] and not required):
         return None
     return merged
+
+
+def _not_null(schema: Schema) -> Schema:
+    """Of a body that is an object or null, the object: null is then the body that is left out."""
+    for word in ("oneOf", "anyOf"):
+        parts = schema.get(word)
+        if isinstance(parts, list) and schema.keys() <= {word, "description", "default"}:
+            others = [part for part in parts if part != {"type": "null"}]
+            if len(others) == 1 and len(parts) == 2:
+                return _schema(others[0])
+    return schema
 
 
 def _merged(schema: Schema) -> tuple[dict[str, JsonValue], list[str]] | None:

@@ -1,0 +1,135 @@
+"""ArgumentCheck by the library `jsonschema`, with expressions by RE2, and every step counted."""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import islice
+from typing import Any, Final
+
+from jsonschema import Draft7Validator, Draft201909Validator, Draft202012Validator, validators
+from referencing import Registry
+
+from adapters.json_schema.fuel import TANK, Fuel, Keyword, SpentError, deep_size, metered
+from adapters.json_schema.keywords import (
+    additional_properties,
+    multiple_of,
+    pattern,
+    pattern_properties,
+    reference,
+    required,
+    unique_items,
+)
+from adapters.json_schema.sentences import sentence
+from domain.tools import JsonValue
+
+MOST_PROBLEMS: Final = 10
+LARGEST: Final = 200_000
+"""Values, names and characters of a schema, or of arguments; larger ones are not looked at."""
+UNITS: Final = 20_000
+"""Of a check: a third of a second at the very worst, where all are spent on references."""
+_A_COMPLAINT: Final = 256
+"""Values, names and characters of the arguments that are written out for one unit."""
+_REMEMBERED: Final = 256
+
+_OURS: Final = {
+    "required": required,
+    "pattern": pattern,
+    "patternProperties": pattern_properties,
+    "additionalProperties": additional_properties,
+    "multipleOf": multiple_of,
+    "uniqueItems": unique_items,
+}
+_DEEP: Final = ("enum", "const", "uniqueItems")
+# These search with Python's expressions, or are of use to whole dialects only.
+_LEFT_OUT: Final = ("unevaluatedProperties", "unevaluatedItems", "$dynamicRef", "$recursiveRef", "format")
+_NUMBERS: Final = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+
+
+def _bounded(draft: Any) -> Any:
+    ours = {**_OURS, "$ref": reference(draft)}
+    known: dict[str, Keyword] = {**draft.VALIDATORS, **ours}
+    made: Any = {
+        name: metered(_sound(name, keyword), deep=name in _DEEP)
+        for name, keyword in known.items()
+        if name not in _LEFT_OUT
+    }
+    return validators.create(
+        meta_schema=draft.META_SCHEMA,
+        validators=made,
+        type_checker=draft.TYPE_CHECKER,
+        applicable_validators=_applicable,
+    )
+
+
+def _sound(name: str, keyword: Any) -> Any:
+    """Without the flags that older drafts had in place of limits: true is no number, though Python thinks so."""
+    if name not in _NUMBERS:
+        return keyword
+    return lambda validator, value, *rest: None if isinstance(value, bool) else keyword(validator, value, *rest)
+
+
+def _applicable(schema: Any) -> Any:
+    return schema.items() if isinstance(schema, dict) else ()
+
+
+_DRAFTS: Final = {
+    "draft-07": _bounded(Draft7Validator),
+    "2019-09": _bounded(Draft201909Validator),
+    "2020-12": _bounded(Draft202012Validator),
+}
+
+
+class JsonSchemaCheck:
+    """Remembers schemas by the object that they are: those of tools don't change while they live."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[int, tuple[Mapping[str, JsonValue], Any]] = OrderedDict()
+
+    def problems(self, schema: Mapping[str, JsonValue], arguments: Mapping[str, JsonValue]) -> Sequence[str]:
+        validator = self._validator(schema)
+        size = deep_size(dict(arguments), LARGEST)
+        if validator is None or size > LARGEST:
+            return []
+        found: dict[str, None] = {}
+        token = TANK.set(Fuel(UNITS, complaint=size // _A_COMPLAINT))
+        try:
+            for problem in islice(validator.iter_errors(dict(arguments)), MOST_PROBLEMS):
+                found[sentence(problem)] = None
+        except (SpentError, RecursionError):
+            # What was found until then is true all the same.
+            pass
+        finally:
+            TANK.reset(token)
+        return list(found)
+
+    def _validator(self, schema: Mapping[str, JsonValue]) -> Any:
+        """None for a schema that is not looked at."""
+        known = self._known.get(id(schema))
+        if known is None:
+            known = self._known[id(schema)] = schema, _validator_of(dict(schema))
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        return known[1]
+
+
+def _has_others_within(schema: JsonValue) -> bool:
+    """Schemas with addresses of their own: finding them takes the library the square of their number."""
+    todo = list(schema.values()) if isinstance(schema, dict) else []
+    while todo:
+        one = todo.pop()
+        if isinstance(one, dict):
+            if isinstance(one.get("$id"), str):
+                return True
+            todo.extend(one.values())
+        elif isinstance(one, list):
+            todo.extend(one)
+    return False
+
+
+def _validator_of(schema: dict[str, JsonValue]) -> Any:
+    if deep_size(schema, LARGEST) > LARGEST or _has_others_within(schema):
+        return None
+    named = str(schema.get("$schema", ""))[:200]
+    draft = next((made for name, made in _DRAFTS.items() if name in named), _DRAFTS["2020-12"])
+    # An empty registry knows nothing, and never asks anywhere: the library's own would fetch.
+    return partial(draft, registry=Registry())(schema)
