@@ -94,8 +94,11 @@ class WebFetch:
             raise ToolFailed(f"{plain_name(answer.url)} {problem}") from problem
         if not text:
             raise ToolFailed(f"{plain_name(answer.url)} has no text; a browser might make some by running its scripts.")
-        shown = beginning(fenced(text[:characters]), self.tokens)
-        part = ' shown="only the beginning"' if answer.cut or len(shown) < len(text) else ""
+        wanted = text[: min(characters, self.tokens * CHARACTERS_A_TOKEN)]
+        safe = fenced(wanted)
+        shown = beginning(safe, self.tokens)
+        is_whole = not answer.cut and len(wanted) == len(text) and len(shown) == len(safe)
+        part = "" if is_whole else ' shown="only the beginning"'
         head = f'<document name="{plain_name(answer.url)}"{part}>'
         return ToolOutput(f"{WARNING}\n{head}\n{shown.rstrip()}\n</document>\n")
 

@@ -171,6 +171,11 @@ async def test_no_page_closes_its_frame(text: str, path: str) -> None:
     assert (await fetched(web)).count("<document") == 1
 
 
+async def test_a_page_that_grows_in_its_frame_is_still_said_to_be_cut() -> None:
+    content = await fetched(Web(b"</document>" * 9, "text/plain"), tokens=30)
+    assert 'shown="only the beginning"' in content
+
+
 @dataclass
 class Engine:
     found: Sequence[FoundPage] = ()
