@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from domain.files import FileKind, StoredFile
+from domain.files import FileKind, StoredFile, without_folders
 from domain.ids import FileId, KnowledgeFileId, KnowledgeId, UserId
 from domain.text import block, line
 
@@ -127,9 +127,9 @@ class KnowledgeFile:
     def create(
         cls, knowledge_file_id: KnowledgeFileId, knowledge_id: KnowledgeId, file: StoredFile, now: datetime
     ) -> "KnowledgeFile":
-        return cls(
-            knowledge_file_id, knowledge_id, file.user_id, file.file_id, file.name, file.kind, file.size, now, now
-        )
+        # Some clients send the whole path, which a search would show to everybody who reads its citations.
+        name = without_folders(file.name) or file.name
+        return cls(knowledge_file_id, knowledge_id, file.user_id, file.file_id, name, file.kind, file.size, now, now)
 
     @property
     def progress(self) -> float:

@@ -117,6 +117,18 @@ def test_a_removed_base_is_gone_and_can_not_be_removed_again(client: Client, ann
     assert code_of(client.request("DELETE", f"{BASES}/delete", headers=ann), 422) == "invalid_value"
 
 
+def test_a_base_named_twice_is_removed_and_of_two_bases_none(client: Client, ann: Headers) -> None:
+    first, second = (data_of(create(client, ann, name=name))["id"] for name in "ab")
+    at, body = f"{BASES}/delete?knowledge_id=", {"knowledge_id": first}
+    refused = client.request("DELETE", at + second, json=body, headers=ann)
+    assert code_of(refused, 422) == "invalid_value"
+    assert first in refused.text
+    assert second in refused.text
+    assert len(data_of(listed(client, ann))) == 2
+    data_of(client.request("DELETE", at + first, json=body, headers=ann))
+    assert [one["id"] for one in data_of(listed(client, ann))] == [second]
+
+
 def test_another_s_base_is_like_none(client: Client, ann: Headers, register: Register) -> None:
     bob = register()
     base = data_of(create(client, ann, name="secret"))["id"]

@@ -1,11 +1,14 @@
 """What a run is told of the knowledge: one numbering for all its searches, and no search that ends it."""
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from application import knowledge_search
 from application.knowledge_search import MOST_SHOWN, SearchKnowledge, ShownPassages, consult
 from application.ports.tool_runner import ToolFailed, ToolOutput
 from domain.attachments import WARNING
@@ -172,3 +175,28 @@ async def test_a_question_of_any_length_is_searched_for(kept: KeptKnowledge) -> 
     consulted = await consult(kept.retrieval(), ADA, [base], "years " * 100_000)
     assert consulted is not None
     assert len(consulted.passages) == 1
+
+
+class Endless:
+    """A reranker that gives no answer."""
+
+    async def scores(self, query: str, texts: Sequence[str]) -> Sequence[float]:
+        await asyncio.Event().wait()
+        return []
+
+
+async def test_a_reranker_with_more_patience_than_the_chat_costs_no_passages(
+    kept: KeptKnowledge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = kept.base(ADA)
+    kept.file(base, "The warranty lasts two years.")
+    slow = replace(kept.retrieval(Endless()), reranking_seconds=30.0)
+    found = await consult(slow, ADA, [base], "warranty", seconds=0.2)
+    assert found is not None
+    assert (len(found.passages), found.trouble) == (1, None)
+    monkeypatch.setattr(knowledge_search, "CONSULTING_SECONDS", 0.2)
+    spec = ModelSpec(ModelId("m"), Provider.OFFLINE, "m")
+    tool = SearchKnowledge(slow, ADA, [base], [], ShownPassages(), spec)
+    async with asyncio.timeout(5):
+        assert "two years" in (await tool.run({"query": "warranty"})).content
+    assert [type(one) for one in kept.troubles] == [TimeoutError, TimeoutError]

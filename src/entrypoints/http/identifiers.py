@@ -27,6 +27,9 @@ def from_path(kind: str, raw: str) -> str:
 
 def of_delete(kind: str, in_body: str | None, in_query: str | None, *, field: str | None = None) -> str:
     """DELETE takes its id in the body, or in the query for clients that send none."""
+    if in_body and in_query and in_body != in_query:
+        message = f"the body says {in_body[:MAX_LENGTH]!r} and the query {in_query[:MAX_LENGTH]!r}: name one"
+        raise InvalidValue(f"{kind}_id", message)
     given = in_body or in_query
     if not given:
         raise InvalidValue(field or f"{kind}_id", "is required, in the body or in the query")
