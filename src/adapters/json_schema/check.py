@@ -42,7 +42,16 @@ _OURS: Final = {
 _DEEP: Final = ("enum", "const", "uniqueItems")
 # These search with Python's expressions, or are of use to whole dialects only.
 _LEFT_OUT: Final = ("unevaluatedProperties", "unevaluatedItems", "$dynamicRef", "$recursiveRef", "format")
-_NUMBERS: Final = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+_NUMBERS: Final = (
+    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength"),
+    *("minItems", "maxItems", "minProperties", "maxProperties", "minContains", "maxContains"),
+)
+_KINDS: Final[dict[str, Any]] = {
+    **dict.fromkeys(_NUMBERS, int | float),
+    **dict.fromkeys(("enum", "required", "allOf", "anyOf", "oneOf", "prefixItems"), list),
+    **dict.fromkeys(("properties", "patternProperties", "dependentRequired", "dependentSchemas"), dict),
+    "type": str | list,
+}
 
 
 def _bounded(draft: Any) -> Any:
@@ -62,10 +71,14 @@ def _bounded(draft: Any) -> Any:
 
 
 def _sound(name: str, keyword: Any) -> Any:
-    """Without the flags that older drafts had in place of limits: true is no number, though Python thinks so."""
-    if name not in _NUMBERS:
-        return keyword
-    return lambda validator, value, *rest: None if isinstance(value, bool) else keyword(validator, value, *rest)
+    """Where the keyword's value is of the kind that it must be. True is no number, though Python thinks so."""
+    kinds = _KINDS.get(name, object)
+
+    def judged(validator: Any, value: Any, instance: Any, schema: Any) -> Any:
+        broken = not isinstance(value, kinds) or (isinstance(value, bool) and name in _NUMBERS)
+        return None if broken else keyword(validator, value, instance, schema)
+
+    return judged
 
 
 def _applicable(schema: Any) -> Any:
@@ -91,7 +104,7 @@ class JsonSchemaCheck:
         if validator is None or size > LARGEST:
             return []
         found: dict[str, None] = {}
-        token = TANK.set(Fuel(UNITS, complaint=size // _A_COMPLAINT))
+        token = TANK.set(Fuel(UNITS, complaint=1 + size // _A_COMPLAINT))
         try:
             for problem in islice(validator.iter_errors(dict(arguments)), MOST_PROBLEMS):
                 found[sentence(problem)] = None

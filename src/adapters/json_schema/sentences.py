@@ -55,13 +55,14 @@ def _said(problem: ValidationError) -> str:
     match rule:
         case "type":
             kinds = wanted if isinstance(wanted, list) else [wanted]
-            return f"must be {' or '.join(_TYPES.get(kind, 'of another kind') for kind in kinds)}, not {_kind(problem)}"
+            names = " or ".join(_TYPES.get(str(kind), "of another kind") for kind in kinds)
+            return f"must be {names}, not {_kind(problem)}"
         case "enum":
             more = " …" if len(wanted) > _SHOWN else ""
             return f"must be one of {', '.join(map(_short, wanted[:_SHOWN]))}{more}"
         case "additionalProperties" if wanted is False:
-            known = problem.schema.get("properties", {}) if isinstance(problem.schema, dict) else {}
-            names = ", ".join(str(name)[:_LONGEST_VALUE] for name in list(known)[:_SHOWN])
+            known = problem.schema.get("properties") if isinstance(problem.schema, dict) else None
+            names = ", ".join(name[:_LONGEST_VALUE] for name in list(known)[:_SHOWN]) if isinstance(known, dict) else ""
             return f"is not known; known are {names}" if names else "is not known, and nothing is"
         case "anyOf" | "oneOf":
             return _none_of(problem.context) if problem.context else "fits more than one of the forms that it may have"
