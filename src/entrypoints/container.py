@@ -41,6 +41,7 @@ from entrypoints.metrics_provider import Numbers
 from entrypoints.metrics_workers import WorkerPlace
 from entrypoints.settings import Settings, model_specs
 from entrypoints.tools_provider import ToolsAndServers
+from entrypoints.web_provider import GuardedAccess
 
 SMALLEST_BODY_LIMIT: Final = 2_000_000
 ESCAPED_BYTES: Final = 12
@@ -242,6 +243,7 @@ def make_container(
         Embedding(),
         Jobs(),
         Knowledge(),
+        GuardedAccess(),
         ToolsAndServers(secrets_of),
         Web(),
         Numbers(),

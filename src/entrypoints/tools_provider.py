@@ -1,11 +1,10 @@
 """The part of the object graph that keeps tools and MCP servers, and reaches the servers of others for them."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from dishka import Provider, Scope, provide, provide_all
 
 from adapters.security import FernetBox
-from adapters.web.guarded import GuardedHttp
 from application import attachment_search, knowledge_search, mcp_servers, tools
 from application.ports.api_documents import ApiDocuments
 from application.ports.guarded_web import GuardedWeb
@@ -13,7 +12,6 @@ from application.ports.mcp_connections import McpConnections, McpTool, McpUnavai
 from application.ports.secret_box import SecretBox
 from application.ports.tool_runner import ToolOutput
 from application.sealing import Seals
-from domain.addresses import Reach
 from domain.ids import McpServerId
 from domain.mcp_servers import McpServer
 from domain.tools import JsonValue
@@ -35,7 +33,7 @@ class NoMcpConnections:
 
 
 class ToolsAndServers(Provider):
-    """Needs the database, the clock, the built-in tools and the secrets, which other providers have."""
+    """Needs database, clock, guarded web, built-in tools and secrets, which other providers have."""
 
     scope = Scope.APP
     use_cases = provide_all(
@@ -73,16 +71,6 @@ class ToolsAndServers(Provider):
         """The searches are bound when a chat has something to search; an agent that names them loses nothing."""
         searches = knowledge_search.search_spec(()), attachment_search.search_spec(("those of the dialog",))
         return tools.BuiltInTools.of([*(runner.spec for runner in runners.values()), *searches])
-
-    @provide
-    async def web(self, settings: Settings) -> AsyncIterator[GuardedHttp]:
-        opened = GuardedHttp(Reach.of(settings.network.allow_private))
-        yield opened
-        await opened.aclose()
-
-    @provide
-    def guarded_web(self, opened: GuardedHttp) -> GuardedWeb:
-        return opened
 
     @provide
     def api_documents(self, web: GuardedWeb) -> ApiDocuments:
