@@ -141,9 +141,11 @@ class UserTool:
     @classmethod
     def create(cls, tool_id: ToolId, owner: UserId, draft: ToolDraft, now: datetime) -> "UserTool":
         """One name serves as the other when that is not said."""
-        zh_name, en_name = draft.zh_name or draft.en_name or "", draft.en_name or draft.zh_name or ""
+        zh_name = draft.zh_name and _name("zh_name", draft.zh_name)
+        en_name = draft.en_name and _name("en_name", draft.en_name)
         blank = cls(tool_id, owner, "", "", "", "", now, now)
-        return blank.change(replace(draft, zh_name=zh_name, en_name=en_name), now)
+        named = replace(draft, zh_name=zh_name or en_name or "", en_name=en_name or zh_name or "")
+        return blank.change(named, now)
 
     @property
     def is_executable(self) -> bool:

@@ -1,7 +1,8 @@
-"""Models that play a script, for tests: fakes with behaviour, whose state is asserted."""
+"""Models and servers that play a script, for tests: fakes with behaviour, whose state is asserted."""
 
 from adapters.scripted.chat_model import ScriptedChatModel, ScriptedChatModels
 from adapters.scripted.embedder import ScriptedEmbedder, ScriptedEmbedders, embedding_failure, vector_of
+from adapters.scripted.mcp_connections import ScriptedMcpConnections
 from adapters.scripted.steps import Hold, Pause, Step, Turn, call, call_piece, delta, fail, finished, hold, pause, think
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "ScriptedChatModels",
     "ScriptedEmbedder",
     "ScriptedEmbedders",
+    "ScriptedMcpConnections",
     "Step",
     "Turn",
     "call",
