@@ -28,6 +28,7 @@ from application.purging import Purge
 from application.reindexing import Reindex
 from domain.chunking import ChunkSize
 from domain.errors import Unavailable
+from domain.files import StoredFile
 from domain.ids import UserId
 from domain.knowledge import KnowledgeBase, KnowledgeDraft, KnowledgeFile, pause_before
 from file_desk import MemoryFiles, PlainParser, stored
@@ -199,13 +200,16 @@ class KnowledgeDesk:
         self.most_chunks: int = given.get("most_chunks", MOST_CHUNKS)
         self.slice_seconds: float = given.get("slice_seconds", 60.0)
         self.troubles: list[Exception] = []
+        self.missing: list[StoredFile] = []
         self._build()
 
     def _build(self) -> None:
         database, embedders, clock = self.database, self.embedders, self.clock
         ask = AskForWork(self.queue, self.troubles.append)
         self.read = ReadDocument(database, self.storage, self.parser, ReaderPlaces(4), self.troubles.append, 0.0)
-        self.steps = IngestionSteps(database, self.read, embedders, clock, self.size, self.most_chunks)
+        self.steps = IngestionSteps(
+            database, self.read, embedders, clock, self.size, self.most_chunks, self.missing.append
+        )
         self.ingest = Ingest(database, self.steps, clock, self.slice_seconds, chance=lambda: 0.0)
         self.purge = Purge(database, self.slice_seconds)
         self.do = DoJob(self.ingest, Reindex(database, embedders, self.slice_seconds), self.purge)

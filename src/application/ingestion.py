@@ -87,8 +87,19 @@ class Ingest:
         return Again(self._pause(set_back, trouble))
 
     async def _fail(self, file: KnowledgeFile) -> None:
-        with suppress(Overtaken):
-            await emptied(self.transactions, file, file.failed(self.clock.now()))
+        if not await self._keep(file):
+            with suppress(Overtaken):
+                await emptied(self.transactions, file, file.failed(self.clock.now()))
+
+    async def _keep(self, file: KnowledgeFile) -> bool:
+        """What was found before it was begun anew goes on to be, if nothing of it was taken away yet."""
+        async with self.transactions.begin() as tx:
+            # Recording first locks the row: who looks then sees what stays.
+            held = await tx.knowledge_files.record(file)
+            stored = await tx.knowledge_files.at_work(file.knowledge_file_id) if held else None
+            if stored is None or not stored.is_complete:
+                return False
+            return await tx.knowledge_files.record(stored.kept(self.clock.now()))
 
     async def _call_off(self, file: KnowledgeFile) -> None:
         """The worker is to end. A count that stays is one try less, and no harm."""

@@ -1,7 +1,7 @@
 """One try at a file: read it, cut it, embed and store its chunks batch by batch, from the first that is not stored."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Final
@@ -13,9 +13,10 @@ from application.ports.embedder import Embedder, Embedders
 from application.ports.knowledge import NewChunk
 from application.ports.persistence import Transactions
 from domain.chunking import Chunk, ChunkSize, chunks
-from domain.embedding_text import embedding_text, found_by
+from domain.documents import ParsedDocument
+from domain.embedding_text import VERSION, embedding_text, found_by
 from domain.embeddings import Vector
-from domain.errors import InvalidValue, NotFound, Unavailable
+from domain.errors import DomainError, InvalidValue, NotFound, Unavailable
 from domain.files import StoredFile
 from domain.knowledge import KnowledgeFile, Stage
 from domain.repetition import Repeated
@@ -27,6 +28,10 @@ MOST_CHUNKS: Final = 20_000
 REMOVED_AT_ONCE: Final = 100
 PAUSE_SECONDS: Final = 0.01
 """Between portions, which SQLite removes without letting anybody else go on."""
+
+
+OnMissing = Callable[[StoredFile], None]
+"""Hears of an upload whose content this process does not find."""
 
 
 class Overtaken(Exception):
@@ -66,20 +71,23 @@ class IngestionSteps:
     clock: Clock
     size: ChunkSize = ChunkSize()
     most_chunks: int = MOST_CHUNKS
+    on_missing: OnMissing = lambda _: None
     embedded: TimedEmbedding = field(default_factory=TimedEmbedding)
 
     async def __call__(self, work: Try) -> bool:
         """Whether the file is done; else the time is up. Raises Overtaken, and what reading and embedding raise."""
+        # First of all: where the model is away, chunks that are found are not given up for others.
+        embedder = self._embedder()
         cut = await self._cut(work)
         work.begin_slice()
-        if not await self._store(work, cut):
+        if not await self._store(work, cut, embedder):
             return False
         await self._finish(work)
         return True
 
     async def _cut(self, work: Try) -> Sequence[Chunk]:
-        plan = f"{self.read.parser.version}/{self.size.plan}"
-        document = await self.read(await self._upload(work.file))
+        plan = f"{self.read.parser.version}/{self.size.plan}/{VERSION}"
+        document = await self._document(work.file)
         work.left_out = document.cut
         if work.file.plan != plan:
             await self._record(work, work.file.at(Stage.CHUNK, self.clock.now()))
@@ -95,15 +103,19 @@ class IngestionSteps:
             work.file = planned
         return cut
 
-    async def _upload(self, file: KnowledgeFile) -> StoredFile:
+    async def _document(self, file: KnowledgeFile) -> ParsedDocument:
         async with self.transactions.autocommit() as tx:
             found = await tx.files.these([file.file_id], owner=file.user_id)
         if not found:
-            raise NotFound("file", file.file_id)
-        return found[0]
+            raise DomainError("file_not_found", f"The upload of {file.name} was deleted.")
+        try:
+            return await self.read(found[0])
+        except NotFound as trouble:
+            self.on_missing(found[0])
+            missing = f"The content of {file.name} is not in this worker's storage: another worker may have it."
+            raise Unavailable("file_content_missing", missing) from trouble
 
-    async def _store(self, work: Try, cut: Sequence[Chunk]) -> bool:
-        embedder = self._embedder()
+    async def _store(self, work: Try, cut: Sequence[Chunk], embedder: Embedder | None) -> bool:
         if embedder:
             work.repeated = await asyncio.to_thread(Repeated.among, cut[work.file.chunks :])
         while (start := work.file.chunks) < len(cut):

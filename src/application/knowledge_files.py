@@ -49,7 +49,7 @@ class RetryKnowledgeFile:
     ask_for_work: AskForWork
 
     async def __call__(self, actor: UserId, knowledge_file_id: KnowledgeFileId) -> KnowledgeFile:
-        """Raises Conflict `knowledge_file_not_failed`."""
+        """Also what is found is cut and indexed as is configured now. Raises Conflict `knowledge_file_at_work`."""
         async with self.transactions.begin() as tx:
             before = await tx.knowledge_files.unfinished(owner=actor)
             file = await tx.knowledge_files.retry(knowledge_file_id, self.clock.now(), owner=actor)

@@ -5,6 +5,8 @@ from typing import Final
 
 from domain.lexical import index_terms
 
+VERSION: Final = "1"
+"""Another one whenever the same chunk may be embedded as, or found by, something else."""
 CONTEXT_MAX: Final = 160
 """Characters before the content: models read some 500 tokens, and the content matters most."""
 NAME_MAX: Final = 80

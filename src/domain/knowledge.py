@@ -1,6 +1,6 @@
 """Knowledge bases and the files in them: what a file goes through until it can be searched."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -79,6 +79,12 @@ class Stage(StrEnum):
     DONE = "done"
 
 
+WHOLE: Final = 10_000
+"""The parts in which progress is counted."""
+PARTS_BEFORE: Final = {Stage.QUEUED: 0, Stage.PARSE: 200}
+PARTS_READ: Final = 1_000
+
+
 @dataclass(frozen=True, slots=True)
 class IngestionError:
     """Why it failed, or why it will be tried again. `message` is one sentence for the file's owner."""
@@ -102,7 +108,8 @@ class KnowledgeFile:
 
     `plan` names what the chunks are cut by (parser, chunker, size): with another plan the work begins anew.
     `attempts` counts the failures since something was stored. The present try counts as one that broke off without a
-    reason until it tells one. `generation` counts how often a person had it begun anew.
+    reason until it tells one. `generation` counts how often a person had it begun anew; `furthest` is the progress that
+    was seen before of this one, in parts, which the database keeps.
     """
 
     knowledge_file_id: KnowledgeFileId
@@ -122,6 +129,7 @@ class KnowledgeFile:
     attempts: int = 0
     generation: int = 0
     error: IngestionError | None = None
+    furthest: int = field(default=0, compare=False)
 
     @classmethod
     def create(
@@ -133,12 +141,23 @@ class KnowledgeFile:
 
     @property
     def progress(self) -> float:
-        """From 0 to 1; 1 for success and for nothing else. Reading counts for a tenth."""
+        """From 0 to 1; 1 for success and for nothing else. Reading counts for a tenth.
+
+        Work that is done again, after a crash or by another plan, does not take it back.
+        """
         if self.status is IngestionStatus.SUCCESS:
             return 1.0
-        if not self.total:
-            return {Stage.QUEUED: 0.0, Stage.PARSE: 0.02}.get(self.stage, 0.1)
-        return min(0.99, round(0.1 + 0.9 * self.chunks / self.total, 4))
+        return min(WHOLE - 100, max(self.furthest, self._parts)) / WHOLE
+
+    @property
+    def _parts(self) -> int:
+        stored = (WHOLE - PARTS_READ) * self.chunks // self.total if self.total and self.stage is Stage.EMBED else 0
+        return PARTS_BEFORE.get(self.stage, PARTS_READ + stored)
+
+    @property
+    def is_complete(self) -> bool:
+        """All chunks of a plan are stored: of the present one, or, where it was begun anew, of the one before."""
+        return self.plan is not None and self.chunks == self.total
 
     @property
     def is_given_up(self) -> bool:
@@ -150,7 +169,7 @@ class KnowledgeFile:
 
         It knows no error: where one breaks off without a word, that of the try before is not the reason.
         """
-        stage = self.stage if self.plan else Stage.PARSE
+        stage = Stage.PARSE if self.stage is Stage.QUEUED else self.stage
         return replace(self, stage=stage, attempts=self.attempts + SILENT_COSTS, error=None, updated_at=now)
 
     def not_tried(self, now: datetime) -> "KnowledgeFile":
@@ -182,6 +201,11 @@ class KnowledgeFile:
         """Without any chunk. Without an error, the last try broke off before it could tell of one."""
         gone = self.without_plan(now)
         return replace(gone, status=IngestionStatus.FAIL, chunks=0, error=self.error or CRASHED)
+
+    def kept(self, now: datetime) -> "KnowledgeFile":
+        """It could not be begun anew, and stays as it was; the error says why."""
+        done = self.succeeded(now)
+        return replace(done, error=self.error or CRASHED)
 
     def succeeded(self, now: datetime, left_out: str | None = None) -> "KnowledgeFile":
         """Whoever searches a part of a document is told what was left out of it: the one error that success knows."""

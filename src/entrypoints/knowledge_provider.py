@@ -26,6 +26,7 @@ from application.reindexing import Reindex
 from application.retrieval import RetrieveKnowledge
 from domain.chunking import ChunkSize
 from domain.errors import DomainError
+from domain.files import StoredFile
 from entrypoints.embedding_provider import Reranking
 from entrypoints.settings import Settings
 from entrypoints.worker import JobHandler
@@ -105,7 +106,7 @@ class Knowledge(Provider):
         self, transactions: Transactions, read: ReadDocument, embedders: Embedders, clock: Clock, settings: Settings
     ) -> IngestionSteps:
         size = ChunkSize(settings.knowledge.chunk_tokens, settings.knowledge.chunk_overlap)
-        return IngestionSteps(transactions, read, embedders, clock, size, settings.knowledge.max_chunks)
+        return IngestionSteps(transactions, read, embedders, clock, size, settings.knowledge.max_chunks, _missing)
 
     @provide
     def jobs(self, transactions: Transactions, steps: IngestionSteps, embedders: Embedders, clock: Clock) -> JobHandler:
@@ -142,6 +143,13 @@ def _troubled(trouble: Exception) -> None:
 
 def _not_kept(trouble: Exception) -> None:
     log.warning("knowledge_not_kept_up_yet", exc_info=_defect(trouble))
+
+
+def _missing(file: StoredFile) -> None:
+    log.error(
+        "file_content_missing",
+        extra={"file_id": file.file_id, "advice": "servers and workers must have the same [storage]"},
+    )
 
 
 def _defect(trouble: Exception) -> Exception | None:

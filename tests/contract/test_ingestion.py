@@ -108,17 +108,13 @@ async def test_a_file_whose_upload_was_deleted_fails(desk: KnowledgeDesk) -> Non
     async with desk.transactions.autocommit() as tx:
         await tx.files.remove(file.file_id, desk.clock.now(), owner=file.user_id)
     await desk.run()
-    assert has_failed(await desk.now(file), "file_not_found")
+    failed = await desk.now(file)
+    assert has_failed(failed, "file_not_found")
+    assert failed.error is not None
+    assert failed.error.message == "The upload of notes.txt was deleted."
 
 
-async def test_a_file_whose_content_is_gone_fails(desk: KnowledgeDesk) -> None:
-    file = await in_work(desk)
-    desk.storage.contents.clear()
-    await desk.run()
-    assert has_failed(await desk.now(file), "file_not_found")
-
-
-async def test_retry_begins_a_failed_file_anew_and_nothing_else(desk: KnowledgeDesk) -> None:
+async def test_retry_begins_anew_what_has_ended_and_nothing_else(desk: KnowledgeDesk) -> None:
     file = await in_work(desk)
     with pytest.raises(Conflict):
         await desk.retry(file.user_id, file.knowledge_file_id)
@@ -131,8 +127,6 @@ async def test_retry_begins_a_failed_file_anew_and_nothing_else(desk: KnowledgeD
     done = await desk.now(file)
     assert done.status is IngestionStatus.SUCCESS
     assert len(await desk.chunks(file)) == done.chunks == done.total
-    with pytest.raises(Conflict):
-        await desk.retry(file.user_id, file.knowledge_file_id)
 
 
 async def test_another_way_of_cutting_replaces_what_the_old_one_left(desk: KnowledgeDesk) -> None:

@@ -5,11 +5,14 @@ import asyncio
 import pytest
 
 from adapters.database.transactions import DatabaseTransactions
+from application import ingestion_steps
 from application.paging import Window
+from domain.chunking import ChunkSize, chunks
+from domain.documents import ParsedDocument
 from domain.errors import ModelError
 from domain.ids import UserId
-from domain.knowledge import IngestionStatus, KnowledgeBase, KnowledgeFile
-from knowledge_desk import KnowledgeDesk, text_of
+from domain.knowledge import CRASHED, MOST_SILENT, IngestionStatus, KnowledgeBase, KnowledgeFile
+from knowledge_desk import Killed, KnowledgeDesk, Mortal, text_of
 from stored import registered
 
 TEXT = text_of(10)
@@ -71,3 +74,70 @@ async def test_what_was_taken_out_can_be_put_in_again(desk: KnowledgeDesk) -> No
     await desk.run()
     assert second.knowledge_file_id != first.knowledge_file_id
     assert [one.knowledge_file_id for one in await files_of(desk, base)] == [second.knowledge_file_id]
+
+
+async def a_file_that_is_found(desk: KnowledgeDesk) -> KnowledgeFile:
+    owner, base, url = await an_upload(desk)
+    file = await desk.add(owner, base.knowledge_id, url)
+    await desk.run()
+    return await desk.now(file)
+
+
+async def test_begun_anew_a_file_that_is_as_it_should_be_is_not_embedded_again(desk: KnowledgeDesk) -> None:
+    file = await a_file_that_is_found(desk)
+    before, embedded = await desk.chunks(file), len(desk.embedder.calls)
+    anew = await desk.retry(file.user_id, file.knowledge_file_id)
+    assert (anew.status, anew.progress, anew.chunks) == (IngestionStatus.PROCESS, 0.0, file.chunks)
+    await desk.run()
+    done = await desk.now(file)
+    assert (done.status, done.progress, done.error) == (IngestionStatus.SUCCESS, 1.0, None)
+    assert (await desk.chunks(file), len(desk.embedder.calls)) == (before, embedded)
+
+
+async def test_begun_anew_a_file_is_cut_as_is_configured_now(desk: KnowledgeDesk) -> None:
+    file = await a_file_that_is_found(desk)
+    newer = desk.process(size=ChunkSize(30, 4))
+    await newer.retry(file.user_id, file.knowledge_file_id)
+    await newer.run()
+    done = await desk.now(file)
+    cut = chunks(ParsedDocument(TEXT), ChunkSize(30, 4))
+    assert (done.status, done.chunks) == (IngestionStatus.SUCCESS, len(cut))
+    assert [row[1] for row in await desk.chunks(file)] == [one.text for one in cut]
+
+
+async def test_what_another_way_of_embedding_made_is_replaced_too(
+    desk: KnowledgeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = await a_file_that_is_found(desk)
+    embedded = len(desk.embedder.texts)
+    monkeypatch.setattr(ingestion_steps, "VERSION", "another")
+    await desk.retry(file.user_id, file.knowledge_file_id)
+    await desk.run()
+    assert len(desk.embedder.texts) == 2 * embedded
+
+
+@pytest.mark.parametrize("trouble", ["upload", "model", "crash"])
+async def test_what_can_not_be_begun_anew_stays_as_it_was_and_says_why(desk: KnowledgeDesk, trouble: str) -> None:
+    file = await a_file_that_is_found(desk)
+    before = await desk.chunks(file)
+    newer = desk.process(size=ChunkSize(30, 4))
+    if trouble == "upload":
+        async with desk.transactions.autocommit() as tx:
+            await tx.files.remove(file.file_id, desk.clock.now(), owner=file.user_id)
+    elif trouble == "model":
+        newer.embedders.away.add(newer.embedder.name)
+    await newer.retry(file.user_id, file.knowledge_file_id)
+    if trouble == "crash":
+        job = desk.queue.take()
+        for _ in range(MOST_SILENT):
+            with pytest.raises(Killed):
+                # After the try was counted.
+                await desk.process(database=Mortal(desk.transactions, 5)).do(job)
+        await desk.queue.put(job)
+    await newer.run()
+    kept = await desk.now(file)
+    codes = {"upload": "file_not_found", "model": "embedding_unavailable"}
+    assert kept.error is not None
+    assert (kept.status, kept.progress) == (IngestionStatus.SUCCESS, 1.0)
+    assert kept.error.code == codes.get(trouble, CRASHED.code)
+    assert await desk.chunks(file) == before

@@ -16,7 +16,7 @@ from application.ports.persistence import Transactions
 from domain.chunking import ChunkSize
 from domain.errors import ModelError
 from domain.ids import UserId
-from domain.knowledge import SILENT_COSTS, IngestionStatus, KnowledgeBase, KnowledgeFile
+from domain.knowledge import MOST_SILENT, SILENT_COSTS, IngestionStatus, KnowledgeBase, KnowledgeFile
 from ingestion_scene import ENDLESS, TEXT, Scene, never, points_of
 from knowledge_desk import Killed, KnowledgeDesk, Mortal, Watched
 from stored import registered
@@ -40,7 +40,7 @@ async def test_killed_at_any_point_it_ends_with_the_chunks_of_an_undisturbed_run
 
 
 @settings(max_examples=6)
-@given(deaths=st.lists(st.integers(1, 40), min_size=2, max_size=4))
+@given(deaths=st.lists(st.integers(1, 40), min_size=2, max_size=MOST_SILENT - 1))
 async def test_killed_again_and_again_too(transactions: DatabaseTransactions, deaths: list[int]) -> None:
     scene = await Scene.made(transactions)
     file = await scene.file()

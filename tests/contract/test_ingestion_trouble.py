@@ -13,7 +13,7 @@ from domain.documents import ParsedDocument
 from domain.embeddings import Vector
 from domain.errors import ModelError
 from domain.knowledge import CRASHED, DEFECT, MOST_ATTEMPTS, MOST_SILENT, IngestionStatus, KnowledgeFile, pause_before
-from file_desk import PlainParser
+from file_desk import MemoryFiles, PlainParser
 from knowledge_desk import Killed, KnowledgeDesk, text_of
 from stored import registered
 
@@ -104,6 +104,33 @@ async def test_a_model_that_can_not_be_reached_is_waited_for(desk: KnowledgeDesk
     waiting = await desk.now(file)
     assert waiting.error is not None
     assert waiting.error.code == "embedding_unavailable"
+
+
+async def test_a_worker_with_another_storage_leaves_the_file_to_the_others_and_tells_its_operator(
+    desk: KnowledgeDesk,
+) -> None:
+    file = await in_work(desk)
+    elsewhere = desk.process(storage=MemoryFiles())
+    job = desk.queue.take()
+    again = await elsewhere.do(job)
+    assert again is not None
+    waiting = await desk.now(file)
+    assert waiting.error is not None
+    assert (waiting.status, waiting.error.code) == (IngestionStatus.PROCESS, "file_content_missing")
+    assert "notes.txt" in waiting.error.message
+    assert file.file_id not in waiting.error.message
+    assert [one.file_id for one in elsewhere.missing] == [file.file_id]
+    await desk.queue.put_again(job, again)
+    await desk.run()
+    assert (await desk.now(file)).status is IngestionStatus.SUCCESS
+
+
+async def test_a_file_whose_content_is_nowhere_fails_in_the_end(desk: KnowledgeDesk) -> None:
+    file = await in_work(desk)
+    desk.storage.contents.clear()
+    await desk.run()
+    assert has_failed(await desk.now(file), "file_content_missing")
+    assert len(desk.missing) == MOST_ATTEMPTS
 
 
 class KillingParser(PlainParser):

@@ -87,7 +87,7 @@ async def test_whoever_begins_a_file_anew_while_its_end_is_recorded_works_alone(
         assert outcomes[:3].count(True) == 1
         begun = [one for one in outcomes[3:] if isinstance(one, KnowledgeFile)]
         assert len(begun) <= 1
-        assert set(outcomes[3:]) - {*begun} <= {"knowledge_file_not_failed"}
+        assert set(outcomes[3:]) - {*begun} <= {"knowledge_file_at_work"}
         async with transactions.autocommit() as tx:
             stored = await tx.knowledge_files.get(file.knowledge_file_id, owner=owner)
         assert stored == (begun[0] if begun else failed)

@@ -238,14 +238,14 @@ async def begin_anew(transactions: DatabaseTransactions, file: KnowledgeFile, at
         return await tx.knowledge_files.retry(file.knowledge_file_id, at, owner=file.user_id)
 
 
-async def test_only_a_failed_file_begins_anew_and_work_of_before_changes_nothing(
+async def test_only_what_has_ended_begins_anew_and_work_of_before_changes_nothing(
     transactions: DatabaseTransactions,
 ) -> None:
     owner = await registered(transactions)
     file = await with_file(transactions, await with_base(transactions, owner), attempts=3)
     with pytest.raises(Conflict) as refused:
         await begin_anew(transactions, file, seconds(1))
-    assert refused.value.code == "knowledge_file_not_failed"
+    assert refused.value.code == "knowledge_file_at_work"
     failed = replace(file, status=IngestionStatus.FAIL, error=IngestionError("bad", "It is bad."), plan=None)
     async with transactions.autocommit() as tx:
         assert await tx.knowledge_files.record(failed)

@@ -59,6 +59,8 @@ class KnowledgeOfTwo(RuleBasedStateMachine):
         self.users: list[UserId] = []
         self.bases: list[KeptBase] = []
         self.files: list[KeptFile] = []
+        self.shown: dict[tuple[str, int], float] = {}
+        """The progress of each file that was seen last, by how often it was begun anew."""
 
     def run(self, work: Coroutine[Any, Any, T]) -> T | str:
         """What it gave, or the code of its refusal."""
@@ -129,8 +131,8 @@ class KnowledgeOfTwo(RuleBasedStateMachine):
             given = self.do("knowledge_files", "retry", kept.file.knowledge_file_id, NOW, owner=self.users[who])
             if not kept.there or kept.file.user_id != self.users[who]:
                 assert given == "knowledge_file_not_found"
-            elif kept.file.status is not IngestionStatus.FAIL:
-                assert given == "knowledge_file_not_failed"
+            elif kept.file.status is IngestionStatus.PROCESS:
+                assert given == "knowledge_file_at_work"
             else:
                 kept.file = replace(
                     kept.file,
@@ -215,6 +217,10 @@ class KnowledgeOfTwo(RuleBasedStateMachine):
                     assert {file.knowledge_file_id: file for file in stored} == {
                         file.knowledge_file_id: file for file in files
                     }
+                    for file in stored:
+                        seen = file.knowledge_file_id, file.generation
+                        assert file.progress >= self.shown.get(seen, 0.0)
+                        self.shown[seen] = file.progress
                 assert await tx.knowledge_files.unfinished(owner=owner) == sum(kept.at_work for kept in mine)
                 shown = await tx.chunks.shown([hit.chunk_id for hit in hits], owner=owner)
                 assert {(one.knowledge_file_id, one.ordinal) for one in shown} == {

@@ -127,11 +127,13 @@ def test_a_file_without_text_fails_and_says_why(client: Client, ann: Headers, ba
     assert ended(client, ann, added["id"])["error_code"] == "file_empty"
 
 
-def test_only_a_failed_file_is_begun_anew(client: Client, ann: Headers, base: str) -> None:
+def test_a_file_that_is_found_can_be_begun_anew(client: Client, ann: Headers, base: str) -> None:
     added = data_of(put(client, ann, base, upload(client, ann)))
-    ended(client, ann, added["id"])
-    retried = client.post(f"{FILES}/retry", json={"knowledge_file_id": added["id"]}, headers=ann)
-    assert code_of(retried, 409) == "knowledge_file_not_failed"
+    done = ended(client, ann, added["id"])
+    retried = data_of(client.post(f"{FILES}/retry", json={"knowledge_file_id": added["id"]}, headers=ann))
+    assert (retried["status"], retried["progress"], retried["chunks"]) == ("process", 0, done["chunks"])
+    assert ended(client, ann, added["id"])["status"] == "success"
+    assert len(contents(found(client, ann, base, "turbines"))) == 1
     missing = client.post(f"{FILES}/retry", json={"knowledge_file_id": "gone"}, headers=ann)
     assert code_of(missing, 404) == "knowledge_file_not_found"
 

@@ -28,7 +28,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from adapters.database.chunk_tables import CHUNK_ID, chunks
 from adapters.database.columns import Moment
 from adapters.database.knowledge_bases import BASE_IS_MINE, BASE_IS_THERE
-from adapters.database.knowledge_files import AT_WORK, FILE_IS
+from adapters.database.knowledge_files import AT_WORK, FILE_IS, FURTHEST
 from adapters.database.knowledge_tables import knowledge_bases, knowledge_files
 from adapters.database.owners import LIMIT, beside_owner
 
@@ -76,7 +76,7 @@ ADVANCE: Final = (
         updated_at=bindparam("now", type_=Moment),
     )
 )
-COUNT_OF_FILE: Final = update(knowledge_files).where(FILE_IS).values(chunks=_stored)
+COUNT_OF_FILE: Final = update(knowledge_files).where(FILE_IS).values(chunks=_stored, furthest=FURTHEST)
 
 _SHRINK: Final = update(knowledge_bases).values(shrunk=knowledge_bases.c.shrunk + 1)
 # Vectors by which nobody searches any more go unnoticed: the matrix of those that are searched stays in memory.

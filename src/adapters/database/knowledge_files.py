@@ -6,11 +6,14 @@ from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import (
+    BigInteger,
     Connection,
     Integer,
     Text,
     and_,
     bindparam,
+    case,
+    cast,
     delete,
     exists,
     func,
@@ -37,7 +40,16 @@ from application.paging import Window
 from domain.errors import Conflict, NotFound
 from domain.files import FileKind
 from domain.ids import KnowledgeFileId, KnowledgeId, UserId
-from domain.knowledge import MOST_FILES, IngestionError, IngestionStatus, KnowledgeFile, Stage
+from domain.knowledge import (
+    MOST_FILES,
+    PARTS_BEFORE,
+    PARTS_READ,
+    WHOLE,
+    IngestionError,
+    IngestionStatus,
+    KnowledgeFile,
+    Stage,
+)
 
 _files: Final = knowledge_files
 _NAMES: Final = [column.name for column in _files.c if column.name != "removed_at"]
@@ -85,7 +97,7 @@ _LIST: Final = (
 _REMOVE: Final = update(_files).where(FILE_IS, _IN_A_BASE_OF_MINE).values(removed_at=NOW)
 _RETRY: Final = (
     update(_files)
-    .where(FILE_IS, _IN_A_BASE_OF_MINE, _files.c.status == IngestionStatus.FAIL.value)
+    .where(FILE_IS, _IN_A_BASE_OF_MINE, _files.c.status != IngestionStatus.PROCESS.value)
     .values(
         status=IngestionStatus.PROCESS.value,
         stage=Stage.QUEUED.value,
@@ -93,6 +105,7 @@ _RETRY: Final = (
         error_code=null(),
         error_message=null(),
         generation=_files.c.generation + 1,
+        furthest=0,
         updated_at=NOW,
     )
     .returning(*(_files.c[name] for name in _NAMES))
@@ -111,6 +124,16 @@ _BESIDE: Final = select(
     ).scalar_subquery(),
 )
 _AT_WORK: Final = _SHOWN.where(AT_WORK, FILE_IS)
+_reached: Final = case(
+    *((_files.c.stage == stage.value, parts) for stage, parts in PARTS_BEFORE.items()),
+    (
+        and_(_files.c.stage == Stage.EMBED.value, _files.c.total > 0),
+        PARTS_READ + (WHOLE - PARTS_READ) * cast(_files.c.chunks, BigInteger) // _files.c.total,
+    ),
+    else_=PARTS_READ,
+)
+# What was shown before the change, whoever changes it, and whatever that one knows.
+FURTHEST: Final = case((_files.c.furthest > _reached, _files.c.furthest), else_=_reached)
 _CHANGEABLE: Final = (
     "status",
     "stage",
@@ -125,6 +148,7 @@ _RECORD: Final = (
     update(_files)
     .where(FILE_IS, _IN_A_BASE, _files.c.generation == bindparam("begun", type_=Integer))
     .values({name: bindparam(f"new_{name}", type_=_files.c[name].type) for name in _CHANGEABLE})
+    .values(furthest=FURTHEST)
 )
 _WAITING: Final = (
     _SHOWN.where(AT_WORK, _files.c.updated_at < bindparam("before", type_=Moment))
@@ -186,7 +210,7 @@ class KnowledgeFileRows:
         if rows:
             return _to_file(rows[0])
         await self.get(knowledge_file_id, owner=owner)
-        raise Conflict("knowledge_file_not_failed", "Only a file that failed can be begun anew.")
+        raise Conflict("knowledge_file_at_work", "The work on this file goes on: begin it anew when it has ended.")
 
     async def unfinished(self, *, owner: UserId) -> int:
         rows = await self._session.rows(_UNFINISHED, {"owner": owner})
@@ -237,7 +261,7 @@ def _add(dialect: str, base: dict[str, Any], file: dict[str, Any], connection: C
 
 
 def _to_file(row: Any) -> KnowledgeFile:
-    *fields, status, stage, chunk_count, total, plan, attempts, generation, code, message = row
+    *fields, status, stage, chunk_count, total, plan, attempts, generation, furthest, code, message = row
     file_id, base, user, content, name, kind, size, created_at, updated_at = fields
     return KnowledgeFile(
         file_id,
@@ -257,6 +281,7 @@ def _to_file(row: Any) -> KnowledgeFile:
         attempts,
         generation,
         None if code is None else IngestionError(code, message),
+        furthest,
     )
 
 

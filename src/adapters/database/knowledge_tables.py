@@ -63,6 +63,7 @@ knowledge_files = Table(
     Column("plan", Text),
     Column("attempts", Integer, nullable=False),
     Column("generation", Integer, nullable=False),
+    Column("furthest", Integer, nullable=False),
     Column("error_code", Text),
     Column("error_message", Text),
     Column("removed_at", Moment),

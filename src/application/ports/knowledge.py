@@ -80,9 +80,9 @@ class KnowledgeFiles(Protocol):
         ...
 
     async def retry(self, knowledge_file_id: KnowledgeFileId, now: datetime, *, owner: UserId) -> KnowledgeFile:
-        """Begin a failed file anew: PROCESS, QUEUED, no attempts, no error, the next generation.
+        """Begin a file anew that has ended: PROCESS, QUEUED, no attempts, no error, the next generation. Chunks stay.
 
-        Raises NotFound, Conflict `knowledge_file_not_failed`.
+        Raises NotFound, Conflict `knowledge_file_at_work`.
         """
         ...
 

@@ -140,7 +140,9 @@ async def delete_knowledge_file(
     return ok(None)
 
 
-@post("/knowledge_file/retry", status_code=200, summary="Begin the work on a failed file anew", tags=TAGS)
+@post(
+    "/knowledge_file/retry", status_code=200, summary="Begin the work on a file anew that failed or is done", tags=TAGS
+)
 @inject
 async def retry_knowledge_file(
     data: JSONBody[RetryBody], caller: FromDishka[Caller], retry: FromDishka[RetryKnowledgeFile]

@@ -107,6 +107,7 @@ def _create_files() -> None:
         sa.Column("plan", sa.Text()),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("furthest", sa.Integer(), nullable=False),
         sa.Column("error_code", sa.Text()),
         sa.Column("error_message", sa.Text()),
         sa.Column("removed_at", Moment()),
