@@ -2,10 +2,11 @@
 
 import asyncio
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import Connection
@@ -51,6 +52,41 @@ def add_terms(connection: Connection, knowledge_id: str, terms: Mapping[ChunkId,
         connection.execute(_ADD, rows)
 
 
+class _Interruptible:
+    """One search in its thread, that may be given up from another one at any time: never the next one there."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._driver: Any = None
+        self._is_given_up = False
+
+    def give_up(self) -> None:
+        with self._lock:
+            self._is_given_up = True
+            if self._driver is not None:
+                self._driver.interrupt()
+
+    @contextmanager
+    def on(self, connection: Connection) -> Iterator[None]:
+        with self._lock:
+            self._driver = connection.connection.driver_connection
+        try:
+            self.go_on()
+            yield
+        finally:
+            with self._lock:
+                self._driver = None
+
+    def go_on(self) -> None:
+        """Raises _GivenUp. An interrupt between two statements is none."""
+        if self._is_given_up:
+            raise _GivenUp
+
+
+class _GivenUp(Exception):
+    """Nobody waits for it any more."""
+
+
 class SqliteLexicalIndex:
     """Each thread has a connection of its own, which only reads. Close it with `aclose`."""
 
@@ -69,8 +105,13 @@ class SqliteLexicalIndex:
         loop = asyncio.get_running_loop()
         try:
             while True:
+                running = _Interruptible()
                 try:
-                    return await loop.run_in_executor(self._threads, self._search, wanted, scopes, limit)
+                    return await loop.run_in_executor(self._threads, self._search, running, wanted, scopes, limit)
+                except asyncio.CancelledError:
+                    # There are few threads: others wait for this one.
+                    running.give_up()
+                    raise
                 except DBAPIError as error:
                     attempts = attempts or Attempts()
                     if not await attempts.again(error):
@@ -83,11 +124,14 @@ class SqliteLexicalIndex:
         for engine in self._engines:
             engine.dispose()
 
-    def _search(self, wanted: Sequence[str], scopes: Sequence[str], limit: int) -> Sequence[Hit]:
-        with self._engine().connect() as connection:
-            kept = _rarest(connection, wanted, scopes)
+    def _search(
+        self, running: _Interruptible, wanted: Sequence[str], scopes: Sequence[str], limit: int
+    ) -> Sequence[Hit]:
+        with self._engine().connect() as connection, running.on(connection):
+            kept = _rarest(connection, wanted, scopes, running)
             if not kept:
                 return ()
+            running.go_on()
             most = max(2 * ENOUGH, limit)
             query = _holding(kept, scopes)
             rows = connection.execute(_BEST, {"query": query, "most": most, "row_limit": limit})
@@ -101,10 +145,11 @@ class SqliteLexicalIndex:
         return engine
 
 
-def _rarest(connection: Connection, wanted: Sequence[str], scopes: Sequence[str]) -> list[str]:
+def _rarest(connection: Connection, wanted: Sequence[str], scopes: Sequence[str], running: _Interruptible) -> list[str]:
     """Those that are there, beginning with the rarest, while few chunks hold them: at least one."""
     counts: dict[str, int] = {}
     for one in wanted:
+        running.go_on()
         asking = {"query": _holding([one], scopes), "enough": ENOUGH}
         if found := connection.execute(_HELD, asking).scalar_one():
             counts[one] = found
