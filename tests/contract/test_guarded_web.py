@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import time
 import zlib
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -30,15 +31,17 @@ async def hang(exchange: Exchange) -> None:
 
 async def drip(exchange: Exchange) -> None:
     await exchange.head()
-    while True:
-        await exchange.chunk(b".")
-        await asyncio.sleep(0.05)
+    with suppress(ConnectionError):
+        while True:
+            await exchange.chunk(b".")
+            await asyncio.sleep(0.05)
 
 
 async def flood(exchange: Exchange) -> None:
     await exchange.head()
-    while True:
-        await exchange.chunk(bytes(65_536))
+    with suppress(ConnectionError):
+        while True:
+            await exchange.chunk(bytes(65_536))
 
 
 async def half(exchange: Exchange) -> None:
@@ -268,3 +271,17 @@ async def test_many_at_once_do_not_wait_for_each_other() -> None:
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_headers_without_end_are_a_failure() -> None:
+    async def endless(exchange: Exchange) -> None:
+        await exchange.raw(b"HTTP/1.1 200 OK\r\n")
+        with suppress(ConnectionError):
+            while True:
+                await exchange.raw(b"X-More: and more\r\n" * 1000)
+
+    async with ByteServer(endless) as server, guarded() as web:
+        began = time.monotonic()
+        with pytest.raises(WebFailed, match="can't be read as HTTP"):
+            await web.send(get(server.url))
+        assert time.monotonic() - began < 10

@@ -42,7 +42,9 @@ class GuardedHttp:
         return await exchange(self._opened(), request)
 
     def client(self, *, max_bytes: int = STREAM_BYTES, redirects: int = 5) -> "httpx2.AsyncClient":
-        """Whoever asks for it closes it. `max_bytes` is of one answer, however long it streams.
+        """Whoever asks for it closes it. The first one takes a second: make it in a thread.
+
+        `max_bytes` is of one answer, however long it streams.
 
         It follows redirects within the origin that was asked, and no others: all that was sent would go along.
         What the guard refuses is raised as httpx2.ConnectError, with the WebRefused as its cause.

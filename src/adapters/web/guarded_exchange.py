@@ -25,20 +25,22 @@ from domain.credentials import Credentials
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
+class Step:
+    """One request of a chain of redirects."""
+
     method: str
     url: yarl.URL
     headers: Headers
     body: bytes | None
     credentials: Credentials
 
-    def after(self, status: int, location: str) -> "_Step":
+    def after(self, status: int, location: str) -> "Step":
         url = redirected(without_query(self.url, self.credentials), location)
         url = without_query(url, self.credentials)
         elsewhere = origin(url) != origin(self.url)
         method = method_after(status, self.method)
         bodiless = method != self.method
-        return _Step(
+        return Step(
             method,
             url,
             headers_after(self.headers, bodiless=bodiless, elsewhere=elsewhere),
@@ -54,7 +56,7 @@ async def exchange(session: aiohttp.ClientSession, request: WebRequest) -> WebAn
     check_headers(request.headers)
     check_headers(request.credentials.headers)
     url = checked(request.url)
-    step = _Step(request.method, url, request.headers, request.body, request.credentials)
+    step = Step(request.method, url, request.headers, request.body, request.credentials)
     try:
         async with asyncio.timeout(request.limits.seconds):
             return await _followed(session, step, request)
@@ -63,7 +65,7 @@ async def exchange(session: aiohttp.ClientSession, request: WebRequest) -> WebAn
         raise WebFailed(f"{shown(url.host or '')} took longer than {seconds:g} seconds.") from None
 
 
-async def _followed(session: aiohttp.ClientSession, step: _Step, request: WebRequest) -> WebAnswer:
+async def _followed(session: aiohttp.ClientSession, step: Step, request: WebRequest) -> WebAnswer:
     for _ in range(request.limits.redirects + 1):
         with failures_of(step.url):
             async with _asked(session, step) as response:
@@ -75,7 +77,7 @@ async def _followed(session: aiohttp.ClientSession, step: _Step, request: WebReq
     raise WebFailed(f"{shown(step.url.host or '')} redirects too often.")
 
 
-def _asked(session: aiohttp.ClientSession, step: _Step) -> "aiohttp.client._RequestContextManager":
+def _asked(session: aiohttp.ClientSession, step: Step) -> "aiohttp.client._RequestContextManager":
     proving = {name.lower() for name, _ in step.credentials.headers}
     plain = [(name, value) for name, value in step.headers if name.lower() not in proving]
     headers = [("User-Agent", USER_AGENT)] if not any(name.lower() == "user-agent" for name, _ in plain) else []
@@ -89,7 +91,7 @@ def _asked(session: aiohttp.ClientSession, step: _Step) -> "aiohttp.client._Requ
     )
 
 
-async def _answer(response: aiohttp.ClientResponse, step: _Step, most: int) -> WebAnswer:
+async def _answer(response: aiohttp.ClientResponse, step: Step, most: int) -> WebAnswer:
     """Its body is decoded piece by piece, and no further than it is wanted."""
     body, cut = bytearray(), False
     async for piece in response.content.iter_any():
@@ -118,5 +120,6 @@ def failures_of(url: yarl.URL) -> Iterator[None]:
         raise WebFailed(f"{host} sent something that can't be read as HTTP.") from error
     except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError) as error:
         raise WebFailed(f"{host} broke its answer off, or sent what can't be decoded.") from error
-    except (aiohttp.ClientError, OSError, ValueError) as error:
+    except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
+        # uvloop has its own idea of what a failed connect raises.
         raise WebFailed(f"{host} can't be asked.") from error
