@@ -10,6 +10,8 @@ VERSION: Final = "1"
 CONTEXT_MAX: Final = 160
 """Characters before the content: models read some 500 tokens, and the content matters most."""
 NAME_MAX: Final = 80
+FOUND_BY_MAX: Final = 400
+"""Characters of headings by which a chunk is found: each chunk below them repeats their terms."""
 _BETWEEN: Final = " > "
 
 
@@ -36,8 +38,19 @@ def context(file_name: str, headings: Sequence[str]) -> str:
 
 
 def found_by(headings: Sequence[str], content: str) -> list[str]:
-    """The terms of a chunk: those of its headings too, which often name what its text only speaks of."""
-    return [term for text in (*headings, content) for term in index_terms(text)]
+    """The terms of a chunk: those of its nearest headings too, which often name what its text only speaks of."""
+    return [term for text in (*_nearest(headings), content) for term in index_terms(text)]
+
+
+def _nearest(headings: Sequence[str]) -> list[str]:
+    kept: list[str] = []
+    left = FOUND_BY_MAX
+    for heading in reversed(headings):
+        if left <= 0:
+            break
+        kept.append(heading[:left])
+        left -= len(kept[-1])
+    return kept[::-1]
 
 
 def _line(text: str) -> str:

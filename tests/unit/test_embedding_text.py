@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.embedding_text import CONTEXT_MAX, NAME_MAX, context, embedding_text, found_by
+from domain.embedding_text import CONTEXT_MAX, FOUND_BY_MAX, NAME_MAX, context, embedding_text, found_by
 from domain.lexical import index_terms
 
 TEXTS = st.text(max_size=400)
@@ -39,8 +39,20 @@ def test_headings_without_words_take_no_room() -> None:
     assert context("a.md", ["Part one", " \n", "Wind\nturbines"]) == "a.md > Part one > Wind turbines"
 
 
-@given(HEADINGS, TEXTS)
+SHORT = st.lists(st.text(max_size=FOUND_BY_MAX // 8), max_size=8)
+
+
+@given(SHORT, TEXTS)
 def test_a_chunk_is_found_by_its_words_and_those_of_its_headings(headings: list[str], content: str) -> None:
     found = found_by(headings, content)
     assert found[len(found) - len(index_terms(content)) :] == index_terms(content)
     assert set(found) == {term for text in (*headings, content) for term in index_terms(text)}
+
+
+@given(st.lists(st.text("\u6807\u9898ab ", max_size=2 * FOUND_BY_MAX), max_size=8), TEXTS)
+def test_long_headings_do_not_outweigh_what_stands_below_them(headings: list[str], content: str) -> None:
+    found, own = found_by(headings, content), index_terms(content)
+    of_headings = found[: len(found) - len(own)]
+    assert len(of_headings) <= 2 * FOUND_BY_MAX
+    nearest = index_terms(headings[-1][:FOUND_BY_MAX]) if headings else []
+    assert of_headings[len(of_headings) - len(nearest) :] == nearest
