@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from adapters.openapi.addresses import is_step, server_of
-from adapters.openapi.limits import ALL_NODES, LARGEST_SCHEMA, OPERATIONS, PARAMETERS, SCHEMA_NODES
+from adapters.openapi.limits import ALL_NODES, FOLLOWED_NODES, LARGEST_SCHEMA, OPERATIONS, PARAMETERS, SCHEMA_NODES
 from adapters.openapi.places import Node
 from adapters.openapi.schemas import Schema, SchemaReader, TooManyNodes, shortened
 from domain.tool_names import tool_name, unique_names
@@ -22,8 +22,8 @@ _FOLLOWED: Final = (10, 4, 2, 1, 0)
 FORM: Final = "application/x-www-form-urlencoded"
 _JSON: Final = re.compile(r"application/([\w.+-]{1,100}\+)?json|\*/\*|application/\*")
 _OURS: Final = (
-    *("accept", "authorization", "connection", "content-encoding", "content-length", "content-type", "cookie"),
-    *("expect", "forwarded", "host", "keep-alive", "proxy-authorization", "proxy-connection", "te", "trailer"),
+    *("accept", "accept-encoding", "authorization", "connection", "content-encoding", "content-length"),
+    *("content-type", "cookie", "expect", "forwarded", "host", "http2-settings", "keep-alive", "te", "trailer"),
     *("transfer-encoding", "upgrade", "via"),
 )
 """Headers that the request has by itself, or that say whose it is and where it ends: no model writes them."""
@@ -122,7 +122,8 @@ class OperationReader:
                     yield place, item, node, method, path
 
     def _operation(self, item: Node, node: Node, method: str, path: str) -> Operation | None:
-        for follow in _FOLLOWED:
+        thrifty = self._left < ALL_NODES - FOLLOWED_NODES
+        for follow in _FOLLOWED[-2:] if thrifty else _FOLLOWED:
             most = SCHEMA_NODES if follow else LARGEST_SCHEMA
             reader = SchemaReader(of_3_0=self._of_3_0, follow=follow, budget=min(most, self._left))
             try:
@@ -142,7 +143,7 @@ class OperationReader:
         about = node.text("description").strip() or item.text("description").strip()
         title = " ".join(summary.split())[:200] or f"{method.upper()} {path}"
         return Operation(
-            name=tool_name(node.text("operationId"), otherwise=tool_name(f"{method}_{path}")),
+            name=tool_name(node.text("operationId"), otherwise=tool_name(f"{method} {path}")),
             title=title,
             description=about if about.startswith(summary) else f"{summary}\n{about}".strip(),
             method=method.upper(),
@@ -172,8 +173,12 @@ def _parameters(reader: SchemaReader, item: Node, node: Node, path: str) -> tupl
     for name in sorted(holes ^ declared):
         missing = "parameters: there is no path parameter" if name in holes else f"{path[:200]} has no place for"
         raise node.wrong(f"{missing} {name[:80]!r}")
-    kept = (one for one in found.values() if not (one.where is In.HEADER and one.name.lower() in _OURS))
+    kept = (one for one in found.values() if one.where is not In.HEADER or not _is_ours(one.name.lower()))
     return tuple(sorted(kept, key=lambda one: list(In).index(one.where)))
+
+
+def _is_ours(header: str) -> bool:
+    return header in _OURS or header.startswith("proxy-")
 
 
 def _parameter(reader: SchemaReader, node: Node, place: Node) -> Parameter:

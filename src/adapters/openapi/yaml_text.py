@@ -83,7 +83,7 @@ class _Builder:
             if not isinstance(key, yaml.ScalarEvent):
                 raise _bad(key, "a name must be plain text")
             value = self._value(next(self._events), depth + 1)
-            if key.value == _MERGE and key.style is None:
+            if key.value == _MERGE and not key.style:
                 for source in value if isinstance(value, list) else [value]:
                     if not isinstance(source, dict):
                         raise _bad(key, "<< takes a mapping or a list of mappings")
@@ -119,7 +119,7 @@ def _scalar(event: Any) -> JsonValue:
     text: str = event.value
     tag = event.tag
     if tag is None or tag == "!":
-        return _plain(event, text) if event.implicit[0] and event.style is None else text
+        return _plain(event, text) if event.implicit[0] and not event.style else text
     readers: dict[str, Callable[[], JsonValue]] = {
         "str": lambda: text,
         "null": lambda: None,
