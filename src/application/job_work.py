@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from application.ports.job_queue import Again, Handler, Job
+from application.ports.job_queue import Again, Backlog, Handler, Job
 from application.ports.job_table import JobTable, TakenJob
 from domain.knowledge import pause_before
 
@@ -36,6 +36,9 @@ class QueuedJobs:
 
     async def waiting(self) -> int:
         return await self.table.waiting()
+
+    async def backlog(self) -> Backlog:
+        return await self.table.backlog()
 
     async def work(self, handler: Handler, places: int, *, stop: asyncio.Event | None = None) -> None:
         if places < 1:
@@ -168,13 +171,12 @@ class _Shift:
     async def keep_leases(self) -> None:
         """A job that was lost meanwhile is another worker's: its handler is stopped here."""
         while True:
-            await asyncio.sleep(self._table.lease_seconds / 4)
-            if not (numbers := set(self._at_work)):
-                continue
+            numbers = set(self._at_work)
             held = await self._patience.outlast(partial(self._table.renew, numbers))
             for number in numbers.difference(held):
                 if lost := self._at_work.get(number):
                     lost.task.cancel()
+            await asyncio.sleep(self._table.lease_seconds / 4)
 
     async def end(self, keeper: "asyncio.Task[None]") -> None:
         """Stop what is at work, and give back what the table still holds for it."""

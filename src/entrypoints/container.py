@@ -14,6 +14,7 @@ from adapters.database.transactions import DatabaseTransactions
 from adapters.security import Argon2Hasher, JwtIssuer, RandomTokens, SystemClock, read_or_make_secret_keys
 from adapters.web.client import WebClient
 from application import agents, api_keys, dialogs, health, models, passwords, sessions, users
+from application.backlog import JobsHealth, LookAtBacklog
 from application.builtin_tools import builtin_tools
 from application.password_check import CheckPassword
 from application.ports.chat_model import ChatModels
@@ -202,10 +203,15 @@ class Web(Provider):
 
     @provide
     def health(
-        self, transactions: Transactions, storage: FileStorage, vectors: VectorIndex, embedders: Embedders
+        self,
+        transactions: Transactions,
+        storage: FileStorage,
+        vectors: VectorIndex,
+        embedders: Embedders,
+        backlog: LookAtBacklog,
     ) -> health.CheckHealth:
         needed = (DatabaseHealth(transactions), StorageHealth(storage), VectorHealth(vectors))
-        return health.CheckHealth(needed, dispensable=(EmbeddingHealth(embedders),))
+        return health.CheckHealth(needed, dispensable=(EmbeddingHealth(embedders), JobsHealth(backlog)))
 
 
 def http_config(settings: Settings) -> HttpConfig:

@@ -7,6 +7,7 @@ from dishka import Provider, Scope, provide
 
 from adapters.database.engine import postgres_creator
 from adapters.database.transactions import DatabaseTransactions
+from application.backlog import LookAtBacklog
 from application.job_work import OnOutage, QueuedJobs
 from application.lasting_trouble import LastingTrouble
 from application.ports.job_queue import Job, JobQueue
@@ -39,6 +40,10 @@ class Jobs(Provider):
         table = PostgresJobs(connect)
         yield QueuedJobs(table, _failed, _away())
         await table.aclose()
+
+    @provide
+    def look(self, queue: JobQueue) -> LookAtBacklog:
+        return LookAtBacklog(queue)
 
 
 def _failed(job: Job, trouble: BaseException) -> None:

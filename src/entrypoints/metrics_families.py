@@ -9,6 +9,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from application.file_statistics import ReadingStatistics, UploadStatistics
+from application.ports.job_queue import Backlog, JobKind
 from application.run_statistics import RunStatistics
 from application.tallies import Durations, Tally
 from entrypoints.http.http_statistics import HttpStatistics
@@ -71,6 +72,20 @@ class Families(Collector):
         yield CounterMetricFamily(f"{PREFIX}upload_bytes", meaning, value=self.uploads.taken_bytes)
         meaning = "Documents that questions needed: read, or the code of a refusal; known: without parsing it again."
         yield counter("documents", meaning, ("kind", "outcome", "known"), self.readings.outcomes)
+
+
+def families_of(backlog: Backlog | None) -> Iterator[Metric]:
+    """Of all processes together. Nothing while the queue can't be asked: a gap is better than an old number."""
+    if backlog is None:
+        return
+    waiting = GaugeMetricFamily(f"{PREFIX}jobs_waiting", "Jobs that nobody does yet.", labels=["kind"])
+    for kind in JobKind:
+        waiting.add_metric([kind.value], backlog.waiting.get(kind, 0))
+    yield waiting
+    meaning = "For how long the oldest job that is due has waited; 0 when none is."
+    yield GaugeMetricFamily(f"{PREFIX}jobs_oldest_seconds", meaning, value=backlog.oldest_seconds)
+    meaning = "Processes that do jobs, by the signs of life of the last seconds."
+    yield GaugeMetricFamily(f"{PREFIX}jobs_workers", meaning, value=backlog.workers)
 
 
 def counter(name: str, meaning: str, labels: tuple[str, ...], tally: Tally) -> Metric:

@@ -7,6 +7,7 @@ from sqlalchemy import QueuePool
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.documents.child_parsers import ChildParsers
+from application.backlog import LookAtBacklog
 from application.document_reading import ReadDocument
 from application.run_registry import RunRegistry
 from application.uploads import UploadFile
@@ -44,8 +45,8 @@ class Numbers(Provider):
         return Families(version("agentchat"), *statistics, gauges)
 
     @provide
-    def numbers(self, families: Families, place: WorkerPlace) -> ServerNumbers:
-        return ServerNumbers.of(families, place)
+    def numbers(self, families: Families, place: WorkerPlace, look: LookAtBacklog) -> ServerNumbers:
+        return ServerNumbers.of(families, place, look)
 
     @provide
     def exposition(self, numbers: ServerNumbers) -> Exposition:

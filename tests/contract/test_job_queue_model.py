@@ -81,10 +81,20 @@ async def play(table: JobTable, steps: list[tuple[str, object, object]]) -> None
             assert isinstance(what, int)
             await settle(table, model, held.pop(what % len(held)), action, rank)
         assert await table.waiting() == len(model.places)
+        await check_backlog(table, model)
     for one in held:
         await table.release(one)
         model.end(one.job.subject, keep=True)
     assert [one.job.subject for one in await table.take(9)] == model.take(9)
+
+
+async def check_backlog(table: JobTable, model: Model) -> None:
+    free = [one for one in model.places if model.held.get(one.subject) is not one]
+    found = await table.backlog()
+    assert dict(found.waiting) == ({JobKind.INGEST: len(free)} if free else {})
+    assert found.oldest_seconds < 3600
+    assert (found.oldest_seconds > 0) == any(not one.late for one in free)
+    assert found.workers == 0
 
 
 async def settle(table: JobTable, model: Model, one: TakenJob, action: str, rank: object) -> None:

@@ -75,7 +75,7 @@ def test_the_whole_application_is_ready_without_a_token(client: Client) -> None:
     ready = data_of(client.get("/health/ready"))
     assert ready["status"] == "ready"
     parts = {one["name"]: one["status"] for one in ready["parts"]}
-    assert parts == {"database": "up", "storage": "up", "vector_index": "up", "embedding": "degraded"}
+    assert parts == {"database": "up", "storage": "up", "vector_index": "up", "embedding": "degraded", "jobs": "up"}
 
 
 def test_a_fault_in_a_check_is_one_part_down_and_no_500() -> None:

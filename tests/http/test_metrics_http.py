@@ -69,6 +69,8 @@ def test_it_is_prometheus_text_that_names_everything_once(local: Client, person:
         assert seen.kinds[f"agentchat_{name}"] == "gauge"
         assert seen.value(f"agentchat_{name}") == 0
     assert seen.value("agentchat_database_connections_max") in {2, 10}
+    assert seen.labels("agentchat_jobs_waiting", "kind") == {"ingest", "reindex", "purge"}
+    assert seen.kinds["agentchat_jobs_oldest_seconds"] == seen.kinds["agentchat_jobs_workers"] == "gauge"
     assert seen.value("process_resident_memory_bytes") > 1_000_000
     head = local.head("/metrics")
     assert (head.status_code, head.content) == (200, b"")

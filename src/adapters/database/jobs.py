@@ -6,6 +6,7 @@ free. No lease is needed, nor a clock that several agree on.
 
 import asyncio
 import secrets
+import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ from sqlalchemy.engine import Connection
 from adapters.database.columns import Moment
 from adapters.database.jobs_table import WAITS, jobs
 from adapters.database.session import Session
-from application.ports.job_queue import Job, JobKind
+from application.ports.job_queue import Backlog, Job, JobKind
 from application.ports.job_table import TakenJob
 
 LEASE_SECONDS: Final = 60.0
@@ -37,7 +38,8 @@ _SAME: Final = and_(
 _HELD: Final = exists(select(_LIKE.c.number).where(_SAME, _LIKE.c.owner.is_not(None)))
 _LIKE_WAITS: Final = exists(select(_LIKE.c.number).where(_SAME, _LIKE.c.owner.is_(None)))
 # A newer version may have left kinds that this one does not know.
-_FREE: Final = and_(jobs.c.owner.is_(None), jobs.c.kind.in_([kind.value for kind in JobKind]), ~_HELD)
+_KNOWN: Final = jobs.c.kind.in_([kind.value for kind in JobKind])
+_FREE: Final = and_(jobs.c.owner.is_(None), _KNOWN, ~_HELD)
 
 _NEW: Final = insert(jobs)
 _PUT: Final = _NEW.on_conflict_do_update(
@@ -55,6 +57,11 @@ _TURN: Final = (
 _TAKE: Final = update(jobs).where(jobs.c.number.in_(_TURN)).values(owner=_OWNER).returning(jobs)
 _NEXT: Final = select(func.min(jobs.c.due, type_=Moment)).where(_FREE)
 _COUNT: Final = select(func.count()).select_from(jobs)
+_BACKLOG: Final = (
+    select(jobs.c.kind, func.count().label("jobs"), func.min(jobs.c.due, type_=Moment).label("due"))
+    .where(_KNOWN, func.coalesce(jobs.c.owner, "") != _OWNER)
+    .group_by(jobs.c.kind)
+)
 _REMOVE: Final = delete(jobs).where(_OURS)
 _REMOVE_IF_LIKE_WAITS: Final = delete(jobs).where(_OURS, _LIKE_WAITS)
 _RELEASE: Final = update(jobs).where(_OURS).values(owner=None)
@@ -70,6 +77,7 @@ class SqliteJobs:
         self._session = session
         self._owner = secrets.token_hex(8)
         self._adopted = False
+        self._renewed_at: float | None = None
         self._waiting: set[asyncio.Event] = set()
 
     async def put(self, job: Job) -> None:
@@ -85,6 +93,7 @@ class SqliteJobs:
         return [_taken(row) for row in sorted(rows, key=lambda row: (row.rank, row.number))]
 
     async def renew(self, numbers: Collection[int]) -> Collection[int]:
+        self._renewed_at = time.monotonic()
         return numbers
 
     async def finish(self, taken: TakenJob) -> None:
@@ -115,6 +124,15 @@ class SqliteJobs:
     async def waiting(self) -> int:
         count: int = (await self._session.rows(_COUNT, {}))[0][0]
         return count
+
+    async def backlog(self) -> Backlog:
+        """What another process holds waits: it is dead."""
+        rows = await self._session.rows(_BACKLOG, {"owner_": self._owner})
+        now = datetime.now(UTC)
+        oldest = max(((now - row.due).total_seconds() for row in rows), default=0.0)
+        waiting = {JobKind(row.kind): row.jobs for row in rows}
+        is_alive = self._renewed_at is not None and time.monotonic() - self._renewed_at < LEASE_SECONDS
+        return Backlog(waiting, max(oldest, 0.0), int(is_alive))
 
     def _tell(self) -> None:
         for event in self._waiting:

@@ -23,7 +23,7 @@ from pgqueuer.ports.repository import EntrypointExecutionParameter
 
 from adapters.jobs.connection import STATEMENT_SECONDS, Connect, JobConnection
 from adapters.jobs.schema import CHANNEL, Connection, install, queries
-from application.ports.job_queue import Job, JobKind
+from application.ports.job_queue import Backlog, Job, JobKind
 from application.ports.job_table import TakenJob
 
 LEASE_SECONDS: Final = 8.0
@@ -49,6 +49,10 @@ _HINDERED: Final = """
             AND (other.id < mine.id OR other.id <> ALL($1::bigint[])))
 """
 _RENEW: Final = """
+    WITH here AS (
+        INSERT INTO agentchat_jobs.workers (worker, seen) VALUES ($2, now())
+        ON CONFLICT (worker) DO UPDATE SET seen = now()
+    )
     UPDATE agentchat_jobs.pgqueuer SET heartbeat = now()
     WHERE id = ANY($1::bigint[]) AND status = 'picked' AND queue_manager_id = $2 RETURNING id
 """
@@ -72,7 +76,19 @@ _NEXT: Final = """
             WHERE status = 'picked' AND entrypoint = ANY($1::text[]))
     ) - now())::float8
 """
-_FORGET: Final = "DELETE FROM agentchat_jobs.pgqueuer_log WHERE created < now() - $1::interval"
+_BACKLOG: Final = """
+    SELECT entrypoint, count(*) AS jobs, max(extract(epoch FROM now() - since))::float8 AS seconds FROM (
+        SELECT entrypoint, execute_after AS since FROM agentchat_jobs.pgqueuer WHERE status = 'queued'
+        UNION ALL
+        SELECT entrypoint, heartbeat + $2::interval FROM agentchat_jobs.pgqueuer
+            WHERE status = 'picked' AND heartbeat <= now() - $2::interval
+    ) free WHERE entrypoint = ANY($1::text[]) GROUP BY entrypoint
+"""
+_ALIVE: Final = "SELECT count(*) FROM agentchat_jobs.workers WHERE seen > now() - $1::interval"
+_FORGET: Final = (
+    "DELETE FROM agentchat_jobs.pgqueuer_log WHERE created < now() - $1::interval",
+    "DELETE FROM agentchat_jobs.workers WHERE seen < now() - $1::interval",
+)
 
 
 class PostgresJobs:
@@ -168,6 +184,15 @@ class PostgresJobs:
         size = await self._connection.run(lambda connection: queries(connection).queue_size())
         return sum(one.count for one in size if one.status in {"queued", "picked"})
 
+    async def backlog(self) -> Backlog:
+        return await self._connection.run(self._backlog)
+
+    async def _backlog(self, connection: Connection) -> Backlog:
+        rows = await connection.fetch(_BACKLOG, _NAMES, self._lease)
+        waiting = {JobKind(row["entrypoint"]): row["jobs"] for row in rows}
+        oldest = max((row["seconds"] for row in rows), default=0.0)
+        return Backlog(waiting, max(oldest, 0.0), await connection.fetchval(_ALIVE, self._lease))
+
     async def aclose(self) -> None:
         await self._connection.aclose()
 
@@ -185,8 +210,9 @@ async def _put(job: Job, failures: int, connection: Connection) -> None:
 
 
 async def _tidy(connection: Connection) -> None:
-    """The library's log of what became of jobs grows without end otherwise."""
-    await connection.execute(_FORGET, KEPT_LOG)
+    """The library's log of what became of jobs grows without end otherwise, and so do the dead workers."""
+    for statement in _FORGET:
+        await connection.execute(statement, KEPT_LOG)
 
 
 def _payload(job: Job) -> bytes:

@@ -15,6 +15,11 @@ SCHEMA: Final = "agentchat_jobs"
 CHANNEL: Final = "agentchat_jobs"
 TABLE: Final = f"{SCHEMA}.pgqueuer"
 
+_WORKERS: Final = f"""
+    CREATE TABLE IF NOT EXISTS {SCHEMA}.workers (worker uuid PRIMARY KEY, seen timestamptz NOT NULL)
+"""
+"""Ours: the library knows of a worker only while it does something."""
+
 _LOCK: Final = 7_346_210_957_442
 """Of our own choosing: whoever holds this advisory lock of Postgres makes the tables."""
 
@@ -56,12 +61,15 @@ async def install(connection: Connection) -> None:
         found = queries(connection)
         if await found.schema_is_installed():
             await found.apply_upgrade()
+            await connection.execute(_WORKERS)
             return
         async with connection.transaction():
             await found.install()
+            await connection.execute(_WORKERS)
     finally:
         await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
 
 
 async def is_installed(connection: Connection) -> bool:
-    return bool(await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", TABLE))
+    there = "SELECT to_regclass($1) IS NOT NULL AND to_regclass($2) IS NOT NULL"
+    return bool(await connection.fetchval(there, TABLE, f"{SCHEMA}.workers"))

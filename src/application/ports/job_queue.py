@@ -1,7 +1,7 @@
 """Work that is done later, by this process or another one, and by a new one when its worker dies."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -42,6 +42,17 @@ class Again:
     """None keeps it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What nobody holds, also what is not due yet; how long what is due has waited, at most; who works on jobs."""
+
+    waiting: Mapping[JobKind, int]
+    oldest_seconds: float
+    """0 when nothing is due."""
+    workers: int
+    """Processes that showed within a lease that they live."""
+
+
 Handler = Callable[[Job], Awaitable[Again | None]]
 """Does some of the job. It may be called twice for one job, even at once: what it does must bear that."""
 
@@ -64,4 +75,8 @@ class JobQueue(Protocol):
 
     async def waiting(self) -> int:
         """How many jobs are not done. Raises Unavailable."""
+        ...
+
+    async def backlog(self) -> Backlog:
+        """As things stand now. It looks at every job: not to be asked all the time. Raises Unavailable."""
         ...

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from application.ports.job_queue import Job
+from application.ports.job_queue import Backlog, Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class JobTable(Protocol):
         ...
 
     async def renew(self, numbers: Collection[int]) -> Collection[int]:
-        """Those of them that are still held."""
+        """Those of them that are still held. Also without any it shows that this process works on jobs."""
         ...
 
     async def finish(self, taken: TakenJob) -> None:
@@ -58,4 +58,8 @@ class JobTable(Protocol):
 
     async def waiting(self) -> int:
         """How many are not done, held or not."""
+        ...
+
+    async def backlog(self) -> Backlog:
+        """What is held by somebody whose lease ran out waits too."""
         ...
