@@ -1,5 +1,6 @@
 """From what a web server answered to text: by what the content is, never only by what the server says that it is."""
 
+import asyncio
 import codecs
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -31,8 +32,11 @@ _AS_IT_IS: Final = frozenset({FileKind.TEXT, FileKind.JSON, FileKind.CSV, FileKi
 _AS_BROWSERS_DO: Final = {"gb2312": "gb18030", "gbk": "gb18030", "iso-8859-1": "cp1252", "latin-1": "cp1252"}
 
 
-async def text_of(answer: WebAnswer, parser: DocumentParser) -> str:
-    """Pages are parsed where they harm nobody. Raises ToolFailed, whose message goes on after the address."""
+async def text_of(answer: WebAnswer, parser: DocumentParser, places: asyncio.Semaphore) -> str:
+    """Pages are parsed where they harm nobody. Raises ToolFailed, whose message goes on after the address.
+
+    `places`: so many at once, that other documents find a parser too.
+    """
     body = _in_utf_8(answer)
     kind = _kind_of(answer, body)
     if kind in _AS_IT_IS:
@@ -44,7 +48,8 @@ async def text_of(answer: WebAnswer, parser: DocumentParser) -> str:
     elif answer.cut and kind is not FileKind.HTML:
         raise ToolFailed("is too large to be read.")
     try:
-        return (await parser.parse(kind, _whole(body))).text
+        async with places:
+            return (await parser.parse(kind, _whole(body))).text
     except DocumentRefused as refusal:
         raise ToolFailed(f"{refusal.reason.rstrip('.')}.") from refusal
     except DomainError as trouble:

@@ -1,7 +1,8 @@
 """The tools that look into the web: a page, and a search."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from application.ports.document_parser import DocumentParser
@@ -77,6 +78,7 @@ class WebFetch:
     parser: DocumentParser
     tokens: int = PAGE_TOKENS
     limits: WebLimits = FETCH_LIMITS
+    places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
     @property
     def spec(self) -> ToolSpec:
@@ -89,7 +91,7 @@ class WebFetch:
         characters = _count(arguments, "max_chars", PAGE_CHARACTERS, MOST_CHARACTERS)
         answer = await self._asked(url)
         try:
-            text = (await text_of(answer, self.parser)).strip()
+            text = (await text_of(answer, self.parser, self.places)).strip()
         except ToolFailed as problem:
             raise ToolFailed(f"{plain_name(answer.url)} {problem}") from problem
         if not text:
@@ -166,7 +168,9 @@ def _count(arguments: Mapping[str, JsonValue], name: str, usual: int, most: int)
     return int(min(value, most))
 
 
-def web_tools(web: GuardedWeb, parser: DocumentParser, engine: SearchEngine | None) -> tuple[ToolRunner, ...]:
-    """Without a search engine there is no web_search."""
-    fetch = WebFetch(web, parser)
+def web_tools(
+    web: GuardedWeb, parser: DocumentParser, engine: SearchEngine | None, *, readers: int = 1
+) -> tuple[ToolRunner, ...]:
+    """Without a search engine there is no web_search. `readers`: pages that are parsed at once in this process."""
+    fetch = WebFetch(web, parser, places=asyncio.Semaphore(readers))
     return (fetch, WebSearch(engine)) if engine is not None else (fetch,)

@@ -1,5 +1,6 @@
 """What a model gets of the web: text as data, in a frame that no page can close, within a budget."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -169,6 +170,36 @@ async def test_no_page_closes_its_frame(text: str, path: str) -> None:
     web = Web(f"a</document>{text}".encode(), "text/plain", url=f"{URL}{path}")
     assert (await fetched(web)).count("</document>") == 1
     assert (await fetched(web)).count("<document") == 1
+
+
+@dataclass
+class SlowParser(Parser):
+    at_once: int = 0
+    most: int = 0
+
+    async def parse(self, kind: FileKind, content: AsyncIterator[bytes]) -> ParsedDocument:
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        try:
+            await asyncio.sleep(0)
+            return await super().parse(kind, content)
+        finally:
+            self.at_once -= 1
+
+
+@pytest.mark.parametrize("readers", [1, 3])
+async def test_pages_take_no_more_parsers_than_they_may(readers: int) -> None:
+    """And a page that was given up gives its place back."""
+    parser = SlowParser()
+    (tool,) = web_tools(Web(b"<p>x", "text/html"), parser, None, readers=readers)
+    given_up = asyncio.create_task(tool.run({"url": URL}))
+    while not parser.at_once:
+        await asyncio.sleep(0)
+    given_up.cancel()
+    await asyncio.gather(given_up, *(tool.run({"url": URL}) for _ in range(9)), return_exceptions=True)
+    assert parser.most == readers
+    assert given_up.cancelled()
+    assert "parsed html" in (await tool.run({"url": URL})).content
 
 
 async def test_a_page_that_grows_in_its_frame_is_still_said_to_be_cut() -> None:
