@@ -21,7 +21,7 @@ MOST_QUERY_CHARS: Final = 100_000
 LOOKED_AT: Final = 8_000
 """Characters of a query that are searched for: its beginning says what it asks."""
 EMBEDDED_TOKENS: Final = 128
-"""Of them, those that are embedded: the local model takes a quarter of a second for so many, and others wait."""
+"""Of them, those that are embedded: the local model takes half a second for so many, and others wait meanwhile."""
 MOST_TERMS: Final = 64
 """The first ones. More make the search slower and hardly better."""
 MOST_LOOKUPS: Final = 1_024
