@@ -90,6 +90,7 @@ def worker(given: argparse.Namespace) -> int:
 
     from entrypoints.logs import configure_logging
     from entrypoints.settings import load_settings
+    from entrypoints.settings_advice import worker_advice
     from entrypoints.worker import refuse_embedded, work
 
     settings = load_settings()
@@ -97,6 +98,8 @@ def worker(given: argparse.Namespace) -> int:
         settings = structs.replace(settings, ingestion=structs.replace(settings.ingestion, places=given.places))
     configure_logging(settings.log_level, settings.log_format)
     refuse_embedded(settings)
+    for hint in worker_advice(settings):
+        warn(hint)
 
     from entrypoints.container import make_container
 

@@ -27,6 +27,14 @@ def advice(settings: Settings) -> Iterator[str]:
         yield f"These settings have no effect in this version: {', '.join(without_effect)}."
 
 
+def worker_advice(settings: Settings) -> Iterator[str]:
+    if settings.storage.kind == "local":
+        yield (
+            f"Files are read from {settings.data_dir / 'files'}: where that is not the servers' folder, knowledge "
+            "files fail here with file_content_missing. Share the folder, or set storage.kind to minio everywhere."
+        )
+
+
 def not_used_yet(settings: Settings) -> list[str]:
     """What was set by the operator, in order, and is only read and checked."""
     of_models = (dotted(("models", name, part)) for name in settings.models for part in OF_MODELS_NOT_USED_YET)

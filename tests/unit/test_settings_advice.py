@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from entrypoints.settings import SettingsError, load_settings
-from entrypoints.settings_advice import advice, not_used_yet
+from entrypoints.settings_advice import advice, not_used_yet, worker_advice
 
 
 def said(tmp_path: Path, **variables: str) -> str:
@@ -65,3 +65,20 @@ def test_thinking_needs_room_and_a_model_that_does_it(tmp_path: Path, model: str
 def test_thinking_is_taken_where_it_fits(tmp_path: Path) -> None:
     settings = load_settings({"AGENTCHAT_MODELS__claude-opus-5-5__THINKING_TOKENS": "8000"}, tmp_path)
     assert settings.models["claude-opus-5-5"].thinking_tokens == 8000
+
+
+def test_a_worker_says_which_folder_it_reads_unless_all_share_a_bucket(tmp_path: Path) -> None:
+    [hint] = worker_advice(load_settings({"AGENTCHAT_DATA_DIR": str(tmp_path / "here")}, tmp_path))
+    assert str(tmp_path / "here" / "files") in hint
+    assert "file_content_missing" in hint
+    bucket = {
+        f"AGENTCHAT_STORAGE__{name}": value
+        for name, value in {
+            "KIND": "minio",
+            "ENDPOINT": "http://127.0.0.1:9000",
+            "ACCESS_KEY": "key",
+            "SECRET_KEY": "secret",
+            "BUCKET": "files",
+        }.items()
+    }
+    assert [*worker_advice(load_settings(bucket, tmp_path))] == []
