@@ -1,6 +1,8 @@
 """Tools and MCP servers for tests: the use cases over a database, with servers that play a script."""
 
+import itertools
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from adapters.database.transactions import DatabaseTransactions
@@ -18,7 +20,7 @@ from domain.mcp_servers import McpDraft, McpServer, McpTransport
 from domain.models import ModelSpec, Provider
 from domain.tools import ToolSpec
 from domain.user_tools import ToolDraft, UserTool
-from stored import NOW
+from stored import NOW, seconds
 
 SECRETS = ("a-secret-of-the-tests-that-is-long-enough-0123456789",)
 CATALOGUE = ModelCatalogue.of([ModelSpec(ModelId("offline"), Provider.OFFLINE, "offline")], ModelId("offline"))
@@ -44,8 +46,12 @@ def stored_server(owner: UserId, **changes: Any) -> StoredServer:
 
 
 class Clock:
-    def now(self) -> Any:
-        return NOW
+    """Later each time that it is looked at."""
+
+    times = itertools.count(1)
+
+    def now(self) -> datetime:
+        return seconds(next(self.times))
 
 
 @dataclass
