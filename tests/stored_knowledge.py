@@ -27,7 +27,7 @@ def knowledge(owner: UserId, name: str | None = None, **changes: Any) -> Knowled
 def knowledge_file(base: KnowledgeBase, **changes: Any) -> KnowledgeFile:
     file = stored_file(base.user_id)
     made = KnowledgeFile.create(KnowledgeFileId(new_id()), base.knowledge_id, file, NOW)
-    return replace(made, stage=Stage.EMBED, plan=PLAN, total=10, **changes)
+    return replace(made, **({"stage": Stage.EMBED, "plan": PLAN, "total": 10} | changes))
 
 
 def vector(number: int = 0) -> Vector:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -9,9 +10,10 @@ from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedEmbedder
 from domain.batch_pace import SECONDS
 from domain.embeddings import Vector
-from domain.knowledge import IngestionStatus
+from domain.knowledge import IngestionStatus, Stage
 from knowledge_desk import KnowledgeDesk, text_of
-from stored import registered
+from stored import NOW, registered, seconds
+from stored_knowledge import with_base, with_file
 
 SLICE = 20.0
 
@@ -108,3 +110,21 @@ async def test_large_files_of_one_owner_are_first_second_and_third_again_when_no
     rows = {job.subject: job.rank for _, job in desk.queue.waiting_jobs}
     assert rows.get(theirs.knowledge_file_id, 0) == 0
     assert sorted(rank for subject, rank in rows.items() if subject != theirs.knowledge_file_id)[-1] <= 2
+
+
+async def test_beside_a_file_stand_its_owner_s_others_that_are_not_done(transactions: DatabaseTransactions) -> None:
+    owner, other = await registered(transactions), await registered(transactions)
+    base, theirs = await with_base(transactions, owner), await with_base(transactions, other)
+    older, this, later, gone, done = [
+        await with_file(transactions, base, stage=stage, created_at=seconds(at), updated_at=seconds(at))
+        for at, stage in enumerate([Stage.EMBED, Stage.QUEUED, Stage.QUEUED, Stage.QUEUED, Stage.QUEUED])
+    ]
+    await with_file(transactions, theirs, stage=Stage.QUEUED)
+    async with transactions.autocommit() as tx:
+        await tx.knowledge_files.remove(gone.knowledge_file_id, NOW, owner=owner)
+        await tx.knowledge_files.record(replace(done, status=IngestionStatus.SUCCESS))
+        assert await tx.knowledge_files.beside(older) == (2, 0)
+        assert await tx.knowledge_files.beside(this) == (1, 1)
+        assert await tx.knowledge_files.beside(later) == (1, 2)
+        await tx.users.remove(owner)
+        assert await tx.knowledge_files.beside(this) == (0, 0)
