@@ -25,7 +25,7 @@ PASSWORD = "test"
 def postgres_template(postgres: Postgres, postgres_template: str) -> str:
     """With the tables of the queue."""
     name = "template_http"
-    postgres.execute(f"CREATE DATABASE {name} TEMPLATE {postgres_template} STRATEGY file_copy")
+    postgres.execute(f"CREATE DATABASE {name} TEMPLATE {postgres_template} STRATEGY {postgres.copying}")
     asyncio.run(_prepare_jobs(postgres.url(name)))
     return name
 

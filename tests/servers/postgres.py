@@ -14,6 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from servers.memory_folder import DISK, roomy_folder
+
 _SUPERVISOR = """
 folder=$1; shift
 "$@" & server=$!
@@ -29,6 +31,7 @@ _SETTINGS = {
     "full_page_writes": "off",
     "max_connections": "200",
     "shared_buffers": "32MB",
+    "max_wal_size": "128MB",
 }
 _START_SECONDS = 30.0
 
@@ -39,7 +42,10 @@ class Postgres:
     def __init__(self) -> None:
         self._binaries = _binaries()
         self._user = "nobody" if os.geteuid() == 0 else None
-        self.folder = Path(tempfile.mkdtemp(prefix="agentchat-postgres-", dir="/tmp"))
+        place = roomy_folder()
+        # To copy hundreds of files is the shorter way in memory, and the longer one on a disk.
+        self.copying = "wal_log" if place == DISK else "file_copy"
+        self.folder = Path(tempfile.mkdtemp(prefix="agentchat-postgres-", dir=place))
         if self._user:
             shutil.chown(self.folder, self._user)
         self.data = self.folder / "data"

@@ -20,6 +20,8 @@ from minio.error import MinioException
 from urllib3 import PoolManager
 from urllib3.exceptions import HTTPError
 
+from servers.memory_folder import roomy_folder
+
 ACCESS_KEY = "seaweed-access"
 SECRET_KEY = "seaweed-secret-of-the-tests"
 BUCKET = "agentchat"
@@ -56,7 +58,7 @@ class SeaweedFS:
 
     def __init__(self) -> None:
         self._program = _program()
-        self.folder = Path(tempfile.mkdtemp(prefix="agentchat-seaweedfs-", dir="/tmp"))
+        self.folder = Path(tempfile.mkdtemp(prefix="agentchat-seaweedfs-", dir=roomy_folder()))
         (self.folder / "data").mkdir()
         names = [name for part in _PARTS for name in (f"{part}.port", f"{part}.port.grpc")]
         self._ports = dict(zip(names, _free_ports(len(names)), strict=True))
