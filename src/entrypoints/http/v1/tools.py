@@ -11,6 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from application.paging import Window
 from application.tools import ChangeTool, CreateTool, DeleteTool, ListOwnTools, ListTools, ShowTool, Tool
+from domain.errors import InvalidValue
 from domain.ids import ToolId
 from domain.user_tools import ApiDocument, AuthDraft, AuthType, BuiltInTool, ToolDraft, UserTool
 from entrypoints.http.auth import Caller
@@ -118,7 +119,10 @@ def _document(said: dict[str, Any] | str | UnsetType | None) -> ApiDocument | No
     if said is UNSET:
         return None
     if isinstance(said, dict):
-        return ApiDocument(msgspec.json.encode(said).decode(), is_object=True)
+        try:
+            return ApiDocument(msgspec.json.encode(said).decode(), is_object=True)
+        except RecursionError as error:
+            raise InvalidValue("openapi_schema", "is nested too deeply") from error
     return ApiDocument(said or "")
 
 
