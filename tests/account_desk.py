@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 from adapters.security import JwtIssuer, RandomTokens
 from application.api_keys import CreateApiKey, DeleteApiKey, ListApiKeys, ShowApiKey
+from application.asked_work import AskForWork
 from application.password_check import CheckPassword
 from application.passwords import ChangePassword, ConfirmPassword
+from application.ports.job_queue import JobQueue
 from application.ports.persistence import Transactions
 from application.run_registry import RunRegistry
 from application.sessions import Authenticate, Caller, IssueTokens, LogIn, LogOut, RefreshSession, Tokens
@@ -63,7 +66,8 @@ class AccountDesk:
         self.log_out = LogOut(transactions, tokens, clock)
         self.authenticate = Authenticate(transactions, issuer, tokens, clock)
         self.change_password = ChangePassword(transactions, confirm, hasher)
-        self.delete_user = DeleteUser(transactions, confirm, RunRegistry(10, 10))
+        ask = AskForWork(cast(JobQueue, None), on_trouble=print)
+        self.delete_user = DeleteUser(transactions, confirm, RunRegistry(10, 10), ask)
         self.show_user = ShowUser(transactions)
         self.update_user = UpdateUser(transactions, clock)
         self.create_key = CreateApiKey(transactions, tokens, clock)

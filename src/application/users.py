@@ -1,15 +1,21 @@
 """Accounts: making, showing, changing and deleting them."""
 
 from dataclasses import dataclass
+from typing import Final
 
+from application.asked_work import AskForWork
 from application.passwords import ConfirmPassword
 from application.ports.clock import Clock
+from application.ports.job_queue import Job, JobKind
 from application.ports.persistence import Transactions
 from application.ports.security import PasswordHasher
 from application.run_registry import RunRegistry
 from domain.errors import Conflict
 from domain.ids import UserId, new_id
 from domain.users import Role, User, UserName, parse_new_password
+
+ASKED_AT_ONCE: Final = 100
+"""Of more bases the upkeep takes away what is in them: the answer does not wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +117,12 @@ class DeleteUser:
     transactions: Transactions
     confirm: ConfirmPassword
     runs: RunRegistry
+    ask_for_work: AskForWork
 
     async def __call__(self, actor: UserId, password: str, address: str) -> None:
         user = await self.confirm(actor, "user_password", password, address)
         async with self.transactions.autocommit() as tx:
-            await tx.users.remove(user.user_id)
+            bases = await tx.users.remove(user.user_id)
         self.runs.stop_all(owner=user.user_id)
+        for knowledge_id in bases[:ASKED_AT_ONCE]:
+            await self.ask_for_work(Job(JobKind.PURGE, knowledge_id))

@@ -132,7 +132,7 @@ async def test_deleting_an_account_whose_logs_are_written_meets_no_deadlock(
         ending = asyncio.create_task(close_all(processes[1], runs))
         await asyncio.sleep(0.02)
         desk = process(processes[0])
-        delete = DeleteUser(processes[0], cast(Any, Certain(someone)), desk.registry)
+        delete = DeleteUser(processes[0], cast(Any, Certain(someone)), desk.registry, cast(Any, None))
         async with soon(20):
             await delete(someone.user_id, "password", "address")
             await asyncio.gather(*writing, ending)

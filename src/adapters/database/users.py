@@ -1,15 +1,17 @@
 """Users."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection, Text, bindparam, delete, insert, select, update
 
 from adapters.database.errors import account_gone
+from adapters.database.knowledge_tables import knowledge_bases
 from adapters.database.session import Rows, Session
 from adapters.database.tables import dialogs, runs, users
 from domain.errors import NotFound
-from domain.ids import UserId
+from domain.ids import KnowledgeId, UserId
 from domain.users import Role, User, UserName
 
 _ADD: Final = insert(users)
@@ -39,6 +41,9 @@ _HOLD_RUNS: Final = (
     .where(runs.c.user_id == bindparam("user_id", type_=Text), runs.c.closed_at.is_(None))
     .order_by(runs.c.run_id)
     .with_for_update()
+)
+_BASES: Final = select(knowledge_bases.c.knowledge_id).where(
+    knowledge_bases.c.user_id == bindparam("user_id", type_=Text)
 )
 _REMOVE: Final = delete(users).where(users.c.user_id == bindparam("user_id", type_=Text))
 
@@ -88,15 +93,20 @@ class UserRows:
         await self.caller(user_id)
         return False
 
-    async def remove(self, user_id: UserId) -> None:
-        if not await self._session.together(partial(_remove, user_id=user_id)):
+    async def remove(self, user_id: UserId) -> Sequence[KnowledgeId]:
+        left = await self._session.together(partial(_remove, user_id=user_id))
+        if left is None:
             raise NotFound("user", user_id)
+        return left
 
 
-def _remove(connection: Connection, user_id: UserId) -> int:
+def _remove(connection: Connection, user_id: UserId) -> Sequence[KnowledgeId] | None:
+    # Before anything is held, so that nobody waits for it.
+    bases = connection.execute(_BASES, {"user_id": user_id}).fetchall()
     for statement in (_HOLD_DIALOGS, _HOLD_RUNS):
         connection.execute(statement, {"user_id": user_id}).fetchall()
-    return connection.execute(_REMOVE, {"user_id": user_id}).rowcount
+    removed = connection.execute(_REMOVE, {"user_id": user_id}).rowcount
+    return [row[0] for row in bases] if removed else None
 
 
 def to_user(row: Any) -> User:

@@ -18,7 +18,7 @@ from application.ports.runs import Runs
 from application.ports.tools import McpServers, Tools
 from domain.agents import Agent
 from domain.dialogs import Dialog
-from domain.ids import AgentId, ApiKeyId, DialogId, FamilyId, MessageId, UserId
+from domain.ids import AgentId, ApiKeyId, DialogId, FamilyId, KnowledgeId, MessageId, UserId
 from domain.messages import Exchange, Feedback, Message
 from domain.users import ApiKey, FailedLogins, RefreshToken, User, UserName
 
@@ -53,8 +53,11 @@ class Users(Protocol):
         """
         ...
 
-    async def remove(self, user_id: UserId) -> None:
-        """Remove the user and all that is theirs. Atomic alone. Raises NotFound."""
+    async def remove(self, user_id: UserId) -> Sequence[KnowledgeId]:
+        """Remove the user and all that is theirs. Atomic alone. Raises NotFound.
+
+        Of their knowledge bases nobody finds anything any more; these are left, to be taken away in portions.
+        """
         ...
 
 
