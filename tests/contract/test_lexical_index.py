@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 
+import asyncpg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event
 
 from adapters.database import lexical_on_postgres, lexical_on_sqlite
 from adapters.database.transactions import DatabaseTransactions
@@ -147,3 +149,23 @@ async def test_the_loop_goes_on_while_many_search(transactions: DatabaseTransact
         ids: list[ChunkId] = [one for [one] in best]
         shown = {one.chunk_id: one.ordinal for one in await tx.chunks.shown(ids, owner=base.user_id)}
     assert [shown[one] for one in ids] == list(range(20))
+
+
+async def test_however_often_postgres_is_asked_it_looks_into_the_index(postgres_url: str) -> None:
+    """After five executions it plans a statement for any values. To read all rows with their terms takes seconds."""
+    transactions, said = DatabaseTransactions.open(postgres_url, pool_size=1), []
+    connection = await asyncpg.connect(postgres_url)
+    try:
+        base = await with_base(transactions, await registered(transactions))
+        await with_chunks(transactions, base, [[f"{at % 50}w{one}" for one in range(40)] for at in range(1000)])
+        await connection.execute("VACUUM ANALYZE chunk_terms")
+        for engine in transactions.database.engines:
+            event.listen(engine, "before_cursor_execute", lambda *given: said.append(given[2]))
+        assert len(await found(transactions, base, ["3w1", "4w2"])) == 40
+        await connection.execute(f"SET plan_cache_mode = force_generic_plan; PREPARE search AS {said[0]}")
+        plan = "\n".join(row[0] for row in await connection.fetch("EXPLAIN EXECUTE search('{}', '{}', '{}', '{}', 9)"))
+    finally:
+        await connection.close()
+        await transactions.aclose()
+    assert "Bitmap Index Scan on chunk_terms_held" in plan
+    assert "Seq Scan on chunk_terms" not in plan
