@@ -14,7 +14,7 @@ import numpy as np
 from knowledge_stack import Stack
 from knowledge_words import Words, unit_vectors
 
-from adapters.database.pgvector_index import CANDIDATES, SMALL
+from adapters.database.pgvector_index import CANDIDATES, SETTINGS, SMALL
 from adapters.database.pgvector_table import ensure_pgvector
 from application.ports.knowledge import LexicalIndex, VectorIndex
 from application.retrieval import RetrieveKnowledge
@@ -117,10 +117,8 @@ async def _raw(stack: Stack, base: KnowledgeId) -> AsyncIterator[RawSearch]:
     if stack.settings.embedded:
         yield _in_memory(Path(stack.settings.data_dir), base, stack)
         return
-    connection = await asyncpg.connect(stack.settings.database_url.reveal())
-    for setting in ("enable_sort = off", "hnsw.iterative_scan = relaxed_order", f"hnsw.ef_search = {CANDIDATES}"):
-        await connection.execute(f"SET {setting}")
-    await connection.execute("SET plan_cache_mode = force_custom_plan; SET jit = off")
+    address = stack.settings.database_url.reveal()
+    connection = await asyncpg.connect(address, server_settings={"jit": "off", **SETTINGS})
     count = await connection.fetchval("SELECT count(*) FROM chunk_embeddings WHERE knowledge_id = $1", base)
     cast, limit = ("::vector(384)", max(CANDIDATES, DEPTH)) if count > SMALL else ("", DEPTH)
     nearest = await connection.prepare(

@@ -118,7 +118,12 @@ class Corpus:
             async with stack.transactions.autocommit() as tx:
                 [upload] = await tx.files.these([file.file_id], owner=stack.user)
             texts[document], count = (await read(upload)).text, count + file.chunks
-            print(f"\r{number} of {len(documents)} files, {vectors.made} vectors made ", end="", file=sys.stderr, flush=True)
+            print(
+                f"\r{number} of {len(documents)} files, {vectors.made} vectors made ",
+                end="",
+                file=sys.stderr,
+                flush=True,
+            )
         print(file=sys.stderr)
         retrieve = replace(await stack.container.get(RetrieveKnowledge), embedders=vectors, reranker=None)
         return cls(stack, retrieve, base, texts, count)

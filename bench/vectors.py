@@ -24,7 +24,7 @@ from database import postgres
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from adapters.database.chunk_tables import chunk_vectors  # noqa: E402
-from adapters.database.pgvector_index import SMALL, PgVectorIndex  # noqa: E402
+from adapters.database.pgvector_index import CANDIDATES, SETTINGS, SMALL, PgVectorIndex  # noqa: E402
 from adapters.database.pgvector_table import chunk_embeddings, ensure_pgvector  # noqa: E402
 from adapters.database.schema import migrate  # noqa: E402
 from adapters.database.vectors_embedded import EmbeddedVectorIndex  # noqa: E402
@@ -154,16 +154,14 @@ async def in_pgvector(world: World) -> Any:
         index = PgVectorIndex(url)
         shelf = Shelf(url, chunk_embeddings, index)
         await world.fill(shelf)
-        connection = await asyncpg.connect(url)
+        connection = await asyncpg.connect(url, server_settings={"jit": "off", **SETTINGS})
         await connection.execute("ALTER ROLE bench SET maintenance_work_mem = '512MB'")
         began = time.perf_counter()
         await ensure_pgvector(url, MODEL)
         built = {"hnsw_built_s": round(time.perf_counter() - began, 1)}
-        for setting in ("enable_sort = off", "hnsw.iterative_scan = relaxed_order", "hnsw.ef_search = 200"):
-            await connection.execute(f"SET {setting}")
-        await connection.execute("SET plan_cache_mode = force_custom_plan; SET jit = off; ANALYZE chunk_embeddings")
+        await connection.execute("ANALYZE chunk_embeddings")
         hnsw, exact = "vector::vector(384) <#> $1::real[]::vector(384)", "vector <#> $1::real[]::vector"
-        nearly = await connection.prepare(STATEMENT.format(order=hnsw, limit=200))
+        nearly = await connection.prepare(STATEMENT.format(order=hnsw, limit=CANDIDATES))
         surely = await connection.prepare(STATEMENT.format(order=exact, limit=LIMIT))
 
         async def raw(name: str, query: np.ndarray) -> list[int]:

@@ -34,7 +34,7 @@ PATIENCE_SECONDS: Final = 10.0
 # Of the session, so that a search is one statement without a transaction around it. A plan is made for each search:
 # one that was made for any bases would not know how many rows are wanted. Who asks in the order of the index has
 # decided for HNSW, by the true number; the planner would by statistics that may be old. Other statements must sort.
-_SETTINGS: Final = {
+SETTINGS: Final = {
     "hnsw.iterative_scan": "relaxed_order",
     "hnsw.ef_search": str(CANDIDATES),
     "hnsw.max_scan_tuples": "40000",
@@ -109,7 +109,7 @@ class PgVectorIndex:
     def __init__(self, url: str, *, pool_size: int = 4, small: int = SMALL) -> None:
         self._engine = create_async_engine(
             "postgresql+asyncpg://",
-            async_creator=postgres_creator(url, **_SETTINGS),
+            async_creator=postgres_creator(url, **SETTINGS),
             pool_size=pool_size,
             max_overflow=0,
             pool_use_lifo=True,
