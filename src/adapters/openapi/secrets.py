@@ -18,7 +18,9 @@ SHORTEST: Final = 4
 
 class Mask:
     def __init__(self, credentials: Credentials) -> None:
-        secrets = {form for secret in _secrets(credentials) for form in _forms(secret) if len(form) >= SHORTEST}
+        # Twice, for servers that write JSON within JSON.
+        once = {form for secret in _secrets(credentials) for form in _forms(secret)}
+        secrets = {form for secret in once for form in _forms(secret) if len(form) >= SHORTEST}
         longest_first = sorted(secrets, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
