@@ -7,18 +7,24 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from dishka import Provider, Scope
 from litestar import Litestar
 from litestar.testing import TestClient
 from sqlalchemy import Engine, event
 
 from adapters.database.engine import postgres_creator
 from adapters.jobs import PostgresJobs
+from adapters.security import Argon2Hasher
+from application.ports.security import PasswordHasher
 from entrypoints.main import create_app
 from entrypoints.settings import load_settings
 from http_answers import Client, Headers, Register
 from servers.postgres import Postgres
 
 PASSWORD = "test"
+# Most tests have users, and no test of HTTP is about the cost of a guess.
+CHEAP = Provider(scope=Scope.APP)
+CHEAP.provide(lambda: Argon2Hasher(time_cost=1, memory_kib=8), provides=PasswordHasher)
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +63,7 @@ def _server(database_url: str, tmp_path: Path) -> Litestar:
         "AGENTCHAT_VECTOR__KIND": "embedded",
         "AGENTCHAT_INGESTION__IN_SERVER": "true",
     }
-    return create_app(load_settings(variables, tmp_path))
+    return create_app(load_settings(variables, tmp_path), instead=[CHEAP])
 
 
 @pytest.fixture
