@@ -84,8 +84,7 @@ async def test_many_lost_jobs_come_back_in_fair_order(desk: KnowledgeDesk, monke
 async def test_fifty_files_of_one_user_do_not_delay_another_user_s_one(desk: KnowledgeDesk) -> None:
     ann, bob = await registered(desk.transactions), await registered(desk.transactions)
     base, other = await desk.base(ann), await desk.base(bob)
-    url = await desk.upload(ann, "Few words.")
-    anns = [await desk.add(ann, base.knowledge_id, url) for _ in range(50)]
+    anns = [await desk.file(ann, base, "Few words.") for _ in range(50)]
     bobs = await desk.file(bob, other, TEXT)
     await desk.run()
     assert desk.queue.done.index(bobs.knowledge_file_id) == 1
@@ -133,9 +132,8 @@ async def test_others_go_on_while_many_jobs_are_put(desk: KnowledgeDesk, monkeyp
     monkeypatch.setattr(knowledge_upkeep, "PUT_AT_ONCE", 3)
     owner = await registered(desk.transactions)
     base = await desk.base(owner)
-    url = await desk.upload(owner, TEXT)
     for _ in range(12):
-        await desk.add(owner, base.knowledge_id, url)
+        await desk.file(owner, base, TEXT)
     desk.queue.waiting_jobs.clear()
     desk.clock.moment += UNTOUCHED + timedelta(seconds=1)
     async with turns(lambda: len(desk.queue.waiting_jobs)) as seen:
