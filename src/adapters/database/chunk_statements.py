@@ -148,7 +148,9 @@ class VectorStatements:
             .where(table.c.knowledge_id == _BASE, table.c.model != _MODEL)
             .limit(LIMIT)
         )
-        lacks_one = exists().where(chunks.c.knowledge_id == knowledge_bases.c.knowledge_id, ~exists().where(mine))
+        # Counted in the indexes alone: looking for the vector of each chunk takes five times as long.
+        of_base = select(func.count()).where(chunks.c.knowledge_id == _BASE).scalar_subquery()
+        of_model = select(func.count()).where(table.c.knowledge_id == _BASE, table.c.model == _MODEL).scalar_subquery()
         return cls(
             {
                 "sqlite": sqlite.insert(table).on_conflict_do_nothing(),
@@ -156,5 +158,7 @@ class VectorStatements:
             },
             lacking,
             delete(table).where(tuple_(table.c.chunk_id, table.c.model).in_(others)),
-            update(knowledge_bases).where(_BASE_IS, BASE_IS_THERE, ~lacks_one).values(model=_MODEL, incomplete=False),
+            update(knowledge_bases)
+            .where(_BASE_IS, BASE_IS_THERE, of_base == of_model)
+            .values(model=_MODEL, incomplete=False),
         )
