@@ -1,15 +1,16 @@
 """The chat over a real database and a scripted model: what one process has, without its HTTP."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from account_desk import SetClock
 from adapters.database.signals import NoSignals
 from adapters.database.transactions import DatabaseTransactions
-from adapters.scripted import ScriptedChatModel, ScriptedChatModels
+from adapters.scripted import RequiredArguments, ScriptedChatModel, ScriptedChatModels
 from application.agent_loop import AgentLoop
 from application.answering import Answering
+from application.approvals import ApproveCall
 from application.ask_once import AskOnce
 from application.attachments import OpenAttachments
 from application.builtin_tools import builtin_tools
@@ -21,18 +22,24 @@ from application.log_writer import LogWriter
 from application.model_places import ModelPlaces
 from application.models import ModelCatalogue
 from application.paging import Window
+from application.ports.argument_check import ArgumentCheck
 from application.ports.run_signals import RunSignals
+from application.ports.tool_runner import ToolRunner
 from application.retrieval import RetrieveKnowledge
 from application.run_closing import CloseAbandoned, KeepAnswer
 from application.run_control import FollowRun, ShowRun, StopRun
+from application.run_making import MakeRuns
 from application.run_readers import Followed
 from application.run_registry import RunRegistry
 from application.run_upkeep import FollowedElsewhere, KeepRunsAlive, SweepRuns
 from application.stored_runs import StoredRuns
+from application.tool_calls import CallTools
+from application.toolbox import Toolbox
 from domain.chat_events import AnswerDelta, Recorded
-from domain.ids import DialogId, ModelId, RunId, UserId
+from domain.ids import DialogId, ModelId, RunId, ToolId, UserId
 from domain.messages import Message
 from domain.models import ModelSpec, Provider
+from domain.tools import ToolCall
 from file_desk import MemoryFiles, PlainParser
 from stored import user
 
@@ -63,6 +70,8 @@ class ChatDesk:
     troubles: list[Exception] = field(default_factory=list)
     spec: ModelSpec = ModelSpec(ModelId("scripted"), Provider.OFFLINE, "scripted")
     knowledge: RetrieveKnowledge | None = None
+    tools: Mapping[ToolId, ToolRunner] | None = None
+    check: ArgumentCheck = field(default_factory=RequiredArguments)
 
     def __post_init__(self) -> None:
         transactions, clock, registry = self.transactions, self.clock, self.registry
@@ -74,26 +83,32 @@ class ChatDesk:
         places = ReaderPlaces(1)
         read = ReadDocument(transactions, self.storage, self.parser, places, self.troubles.append, refused_seconds=0)
         self.attachments = OpenAttachments(transactions, self.storage, self.parser, places, read)
+        elsewhere = FollowedElsewhere(transactions, self.leases)
+        self.make = MakeRuns(transactions, clock, self.leases, self.keep, self.stored, elsewhere, 60, self.crashed)
+        catalogue = ModelCatalogue.of([self.spec], self.spec.llm_id)
+        answering = Answering(
+            ScriptedChatModels(self.model),
+            Toolbox(self.tools or {tool.spec.tool_id: tool for tool in builtin_tools(clock)}),
+            self.attachments,
+            AgentLoop(4, CallTools(5, self.check, self.tool_crashed)),
+            self.places,
+            self.knowledge,
+        )
         self.start = StartChat(
             transactions,
             clock,
-            ModelCatalogue.of([self.spec], self.spec.llm_id),
+            catalogue,
             self.attachments,
-            Answering(
-                ScriptedChatModels(self.model),
-                {tool.spec.tool_id: tool for tool in builtin_tools(clock)},
-                self.attachments,
-                AgentLoop(4, 5),
-                self.places,
-                self.knowledge,
-            ),
+            answering,
             registry,
             self.keep,
             self.places,
             self.leases,
-            FollowedElsewhere(transactions, self.leases),
-            ChatLimits(100, 60, self.grace),
-            self.crashed,
+            self.make,
+            ChatLimits(100, self.grace),
+        )
+        self.approve = ApproveCall(
+            transactions, catalogue, answering, self.check, registry, self.places, self.leases, self.make
         )
         self.once = AskOnce(transactions, clock, registry, self.stored, self.start)
         self.follow = FollowRun(registry, self.stored)
@@ -112,6 +127,9 @@ class ChatDesk:
             await self.alive.once()
 
     def crashed(self, _: RunId, error: BaseException) -> None:
+        self.crashes.append(error)
+
+    def tool_crashed(self, _: ToolCall, error: Exception) -> None:
         self.crashes.append(error)
 
     def troubled(self, _: RunId, trouble: Exception) -> None:

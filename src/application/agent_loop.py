@@ -1,27 +1,28 @@
-"""The agent loop: ask the model, run what it calls, ask again, until it answers. Bounded in turns and in time."""
+"""The agent loop: ask the model, run what it calls, ask again, until it answers. Bounded in turns, calls and time.
 
-import asyncio
-import json
-import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+Where a call needs a person's word, the loop ends with all that it needs to go on: later, and at any process.
+"""
+
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from application.output_limit import LimitedOutput
 from application.ports.chat_model import ChatModel
-from application.ports.tool_runner import ToolFailed, ToolOutput, ToolRunner
+from application.ports.tool_runner import ToolRunner
+from application.tool_calls import CallTools, ended, started
 from domain.assembly import AnswerAssembler
+from domain.call_limits import CallBook, fitted
 from domain.chat_events import (
     AnswerDelta,
     LoopEvent,
     ReasoningText,
-    Retrieved,
     RoundFinished,
     ToolProgress,
     TurnFinished,
 )
-from domain.citations import found_message
 from domain.conversation import (
+    AssistantTurn,
     ModelFinished,
     ModelRequest,
     ReasoningDelta,
@@ -33,114 +34,190 @@ from domain.conversation import (
     tokens_of,
 )
 from domain.errors import ModelError
-from domain.messages import Citation, StepStatus, ToolStep
-from domain.tools import JsonValue, ToolCall, ToolResult, ToolRound, ToolType
+from domain.history import prompt_budget, relieved
+from domain.messages import StepStatus
+from domain.pauses import DECLINED, LoopPause, PauseAsked
+from domain.tokens import estimate
+from domain.tools import ToolCall, ToolResult, ToolRound
 
 MAX_CALLS_PER_TURN = 32
 MAX_ARGUMENT_CHARS = 1_000_000
-MAX_RESULT_CHARS = 40_000
-MAX_SHOWN_CHARS = 2_000
+
+Happening = LoopEvent | PauseAsked
+
+
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """The tools of a run, by the names that the model knows; those in `guarded` wait for a person's word each time."""
+
+    tools: Mapping[str, ToolRunner]
+    guarded: Collection[str] = ()
+
+
+@dataclass(slots=True)
+class _Course:
+    """One run's way through the loop."""
+
+    model: ChatModel
+    request: ModelRequest
+    context_window: int | None
+    turns_left: int
+    book: CallBook
+    limited: LimitedOutput | None = None
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the model may write nothing more."""
+        return self.limited is not None and self.limited.left <= 0
+
+    def limit(self, tokens: int | None) -> "_Course":
+        if tokens is not None:
+            self.model = self.limited = LimitedOutput(self.model, tokens, self.context_window)
+        return self
 
 
 @dataclass(frozen=True, slots=True)
 class AgentLoop:
-    """`max_turns` bounds how often the model is asked; `tool_timeout` is in seconds, for each call."""
+    """`max_turns` bounds how often the model is asked."""
 
     max_turns: int
-    tool_timeout: float
+    calls: CallTools
 
     async def run(
         self,
         model: ChatModel,
         request: ModelRequest,
-        tools: Mapping[str, ToolRunner],
+        equipment: Equipment,
         *,
         max_output_tokens: int | None = None,
         context_window: int | None = None,
-    ) -> AsyncGenerator[LoopEvent, None]:
+    ) -> AsyncGenerator[Happening, None]:
         """Yield what happens, in order. Raises ModelError; closing it closes the model's stream and stops the tools.
 
         `max_output_tokens`, 1 or more, is for all turns together. A run that has used it up ends with LENGTH, and the
         calls of its last turn are not made. No provider is asked for more than its `context_window` has room for.
         """
-        limited = None if max_output_tokens is None else LimitedOutput(model, max_output_tokens, context_window)
-        for _ in range(self.max_turns):
+        course = _Course(model, request, context_window, self.max_turns, CallBook()).limit(max_output_tokens)
+        async with aclosing(self._turns(course, equipment)) as events:
+            async for event in events:
+                yield event
+
+    async def resume(
+        self,
+        model: ChatModel,
+        pause: LoopPause,
+        decided: Sequence[tuple[ToolCall, bool]],
+        equipment: Equipment,
+        *,
+        context_window: int | None = None,
+    ) -> AsyncGenerator[Happening, None]:
+        """Go on where it waited: `decided` are its pending calls, and whether each may be made."""
+        book = CallBook(pause.calls_made, pause.failures)
+        course = _Course(model, pause.request, context_window, pause.turns_left, book).limit(pause.output_left)
+        results = {result.call_id: result for result in pause.results}
+        for call in [call for call, approved in decided if not approved]:
+            results[call.call_id], step = ended(call, equipment.tools.get(call.name), DECLINED, failed=True)
+            yield ToolProgress(step)
+        approved = [call for call, approved in decided if approved]
+        async with aclosing(self.calls.run(approved, equipment.tools, book, results)) as told:
+            async for event in told:
+                yield event
+        # The model is told of the arguments that were used, which may be the person's.
+        used = {call.call_id: call for call, _ in decided}
+        turn = replace(pause.turn, tool_calls=tuple(used.get(call.call_id, call) for call in pause.turn.tool_calls))
+        yield _round(course, turn, results)
+        async with aclosing(self._turns(course, equipment)) as events:
+            async for happening in events:
+                yield happening
+
+    async def _turns(self, course: _Course, equipment: Equipment) -> AsyncGenerator[Happening, None]:
+        while course.turns_left > 0:
+            course.turns_left -= 1
             assembler = AnswerAssembler()
-            async with aclosing((limited or model).stream(request)) as deltas:
-                async for delta in deltas:
-                    assembler.add(delta)
-                    match delta:
-                        case TextDelta(text):
-                            yield AnswerDelta(text)
-                        case ReasoningDelta(text):
-                            yield ReasoningText(text)
-                        case ModelFinished():
-                            yield _turn_finished(delta, assembler, request)
-                        case ToolCallDelta():
-                            _refuse_endless(assembler)
-            turn = assembler.turn()
-            if not turn.tool_calls or (limited is not None and limited.left <= 0):
-                return
-            results: dict[str, ToolResult] = {}
-            async with aclosing(self._call_all(turn.tool_calls, tools, results)) as events:
-                async for event in events:
+            async with aclosing(_asked(course, assembler)) as said:
+                async for event in said:
                     yield event
-            ordered = tuple(results[call.call_id] for call in turn.tool_calls)
-            yield RoundFinished(ToolRound(turn.text, turn.tool_calls, ordered))
-            request = replace(request, turns=(*request.turns, turn, ToolTurn(ordered)))
+            turn = assembler.turn()
+            if not turn.tool_calls or course.exhausted:
+                return
+            waiting = [call for call in turn.tool_calls if self._waits(call, equipment)]
+            results: dict[str, ToolResult] = {}
+            at_once = [call for call in turn.tool_calls if call not in waiting]
+            async with aclosing(self.calls.run(at_once, equipment.tools, course.book, results)) as told:
+                async for progress in told:
+                    yield progress
+            if waiting:
+                for call in waiting:
+                    yield ToolProgress(started(call, equipment.tools.get(call.name), StepStatus.APPROVAL))
+                yield PauseAsked(_pause(course, turn, results, waiting))
+                return
+            yield _round(course, turn, results)
+            if not course.book.gets_on(len(turn.tool_calls)):
+                raise ModelError(
+                    "tool_calls_repeated", "The model kept on making calls that had failed or were refused."
+                )
         raise ModelError("too_many_turns", f"The model did not come to an answer within {self.max_turns} turns.")
 
-    async def _call_all(
-        self, calls: Sequence[ToolCall], tools: Mapping[str, ToolRunner], results: dict[str, ToolResult]
-    ) -> AsyncGenerator[ToolProgress | Retrieved, None]:
-        """Run all calls side by side; yield each start, then each end and what it found as it comes; fill `results`."""
-        running: set[asyncio.Task[_Called]] = set()
-        try:
-            for call in calls:
-                arguments = _shorten(call.arguments, MAX_SHOWN_CHARS)
-                yield ToolProgress(_step(StepStatus.START, call, tools.get(call.name), "", arguments=arguments))
-                running.add(asyncio.create_task(self._call(call, tools.get(call.name), sorted(tools))))
-            while running:
-                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    called = task.result()
-                    results[called.result.call_id] = called.result
-                    yield ToolProgress(called.step)
-                    if called.citations:
-                        yield Retrieved(found_message(len(called.citations)), called.citations)
-        finally:
-            for task in running:
-                task.cancel()
-
-    async def _call(self, call: ToolCall, tool: ToolRunner | None, known: Sequence[str]) -> "_Called":
-        began = time.monotonic()
-        citations: tuple[Citation, ...] = ()
-        try:
-            async with asyncio.timeout(self.tool_timeout):
-                output = await _output(call, tool, known)
-            content, failed = _shorten(output.content, MAX_RESULT_CHARS), False
-            citations = output.citations
-        except ToolFailed as failure:
-            content, failed = str(failure), True
-        except asyncio.CancelledError:
-            if (task := asyncio.current_task()) is None or task.cancelling():
-                raise
-            content, failed = "The tool was cancelled.", True
-        except TimeoutError:
-            content, failed = f"The tool gave no result within {self.tool_timeout:g} seconds.", True
-        status = StepStatus.ERROR if failed else StepStatus.END
-        spent = round((time.monotonic() - began) * 1000)
-        step = _step(status, call, tool, _shorten(content, MAX_SHOWN_CHARS), duration_ms=spent)
-        return _Called(ToolResult(call.call_id, call.name, content, failed), step, citations)
+    def _waits(self, call: ToolCall, equipment: Equipment) -> bool:
+        """A person is not asked about a call that can't be made anyway."""
+        return call.name in equipment.guarded and self.calls.problem(call, equipment.tools) is None
 
 
-@dataclass(frozen=True, slots=True)
-class _Called:
-    """What came of a call."""
+async def _asked(course: _Course, assembler: AnswerAssembler) -> AsyncGenerator[LoopEvent, None]:
+    """One answer of the model."""
+    async with aclosing(course.model.stream(course.request)) as deltas:
+        async for delta in deltas:
+            assembler.add(delta)
+            match delta:
+                case TextDelta(text):
+                    yield AnswerDelta(text)
+                case ReasoningDelta(text):
+                    yield ReasoningText(text)
+                case ModelFinished():
+                    yield _turn_finished(delta, assembler, course.request)
+                case ToolCallDelta():
+                    _refuse_endless(assembler)
 
-    result: ToolResult
-    step: ToolStep
-    citations: tuple[Citation, ...]
+
+def _pause(
+    course: _Course, turn: AssistantTurn, results: Mapping[str, ToolResult], waiting: Sequence[ToolCall]
+) -> LoopPause:
+    return LoopPause(
+        course.request,
+        turn,
+        tuple(results.values()),
+        tuple(waiting),
+        course.turns_left,
+        None if course.limited is None else course.limited.left,
+        course.book.made,
+        course.book.failures,
+    )
+
+
+def _round(course: _Course, turn: AssistantTurn, results: Mapping[str, ToolResult]) -> RoundFinished:
+    """The turn with its results in call order, which becomes part of what the model is asked next."""
+    ordered = tuple(results[call.call_id] for call in turn.tool_calls)
+    if course.context_window is not None:
+        ordered = _within(course, course.context_window, turn, ordered)
+    course.request = replace(course.request, turns=(*course.request.turns, turn, ToolTurn(ordered)))
+    return RoundFinished(ToolRound(turn.text, turn.tool_calls, ordered))
+
+
+def _within(
+    course: _Course, window: int, turn: AssistantTurn, results: tuple[ToolResult, ...]
+) -> tuple[ToolResult, ...]:
+    """What the window has room for: the oldest exchanges of the dialog go first, then the longest results are cut."""
+    wanted = sum(estimate(result.content) for result in results)
+    room = _room(course.request, window, turn)
+    if room < wanted:
+        course.request = replace(course.request, turns=relieved(course.request.turns, wanted - room))
+        room = _room(course.request, window, turn)
+    contents = fitted([result.content for result in results], room)
+    return tuple(replace(result, content=content) for result, content in zip(results, contents, strict=True))
+
+
+def _room(request: ModelRequest, window: int, turn: AssistantTurn) -> int:
+    return prompt_budget(window, request.max_output_tokens, request_tokens(request) + tokens_of(turn))
 
 
 def _refuse_endless(assembler: AnswerAssembler) -> None:
@@ -150,42 +227,8 @@ def _refuse_endless(assembler: AnswerAssembler) -> None:
         raise ModelError("answer_too_long", "The model did not stop: its tool call was cut off.")
 
 
-async def _output(call: ToolCall, tool: ToolRunner | None, known: Sequence[str]) -> ToolOutput:
-    if tool is None:
-        raise ToolFailed(f"There is no tool {call.name!r}. Tools: {', '.join(known) or 'none'}.")
-    return await tool.run(_arguments(call))
-
-
 def _turn_finished(finished: ModelFinished, assembler: AnswerAssembler, request: ModelRequest) -> TurnFinished:
     usage = finished.usage
     if usage is None:
         usage = Usage(request_tokens(request), tokens_of(assembler.turn()), estimated=True)
     return TurnFinished(finished.reason, usage)
-
-
-def _arguments(call: ToolCall) -> Mapping[str, JsonValue]:
-    try:
-        arguments = json.loads(call.arguments or "{}")
-    except (ValueError, RecursionError) as error:
-        raise ToolFailed(f"The arguments of {call.name} are not valid JSON.") from error
-    if not isinstance(arguments, dict):
-        raise ToolFailed(f"The arguments of {call.name} must be a JSON object.")
-    return arguments
-
-
-def _step(
-    status: StepStatus,
-    call: ToolCall,
-    tool: ToolRunner | None,
-    message: str,
-    *,
-    arguments: str | None = None,
-    duration_ms: int | None = None,
-) -> ToolStep:
-    title = tool.spec.title if tool else call.name
-    kind = tool.spec.type if tool else ToolType.TOOL
-    return ToolStep(status, title, message, call.call_id, call.name, kind, arguments, duration_ms)
-
-
-def _shorten(text: str, maximum: int) -> str:
-    return text if len(text) <= maximum else text[: maximum - 1] + "…"

@@ -1,25 +1,32 @@
 """What a run does: it searches the agent's knowledge, makes the prompt, and lets the agent loop answer."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 
-from application.agent_loop import AgentLoop
+from application.agent_loop import AgentLoop, Equipment
+from application.attachment_search import NAME as SEARCH_ATTACHMENT
+from application.attachment_search import SearchAttachment
 from application.attachments import Attached, OpenAttachments
 from application.knowledge_search import Consulted, SearchKnowledge, ShownPassages, consult
 from application.model_places import ModelPlaces
-from application.ports.chat_model import ChatModels
+from application.ports.chat_model import ChatModel, ChatModels
 from application.ports.tool_runner import ToolRunner
 from application.prompts import Prompt, compose
 from application.retrieval import RetrieveKnowledge
+from application.toolbox import Toolbox
 from domain.agents import Agent
-from domain.chat_events import LoopEvent
+from domain.chat_events import LoopEvent, ToolProgress
 from domain.conversation import request_tokens
-from domain.ids import ToolId, UserId
+from domain.files import Attachment
+from domain.ids import UserId
 from domain.messages import Exchange
 from domain.models import ModelSpec
+from domain.pauses import PauseAsked, RunPause
+
+RunEvent = LoopEvent | RunPause
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +34,22 @@ class Answering:
     """What answers are made with. Without `knowledge`, that of agents is not searched."""
 
     providers: ChatModels
-    tools: Mapping[ToolId, ToolRunner]
+    toolbox: Toolbox
     attachments: OpenAttachments
     loop: AgentLoop
     places: ModelPlaces
     knowledge: RetrieveKnowledge | None = None
+
+    def model(self, spec: ModelSpec) -> ChatModel:
+        return self.places.limited(spec, self.providers.open(spec))
+
+    def search(
+        self, actor: UserId, agent: Agent, names: Sequence[str], shown: ShownPassages, spec: ModelSpec
+    ) -> list[ToolRunner]:
+        """The tool that searches the agent's knowledge, if there is any."""
+        if self.knowledge is None:
+            return []
+        return [SearchKnowledge(self.knowledge, actor, agent.knowledge_ids, names, shown, spec)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +77,26 @@ class Making:
         """An estimate for what the model was given; 0 before it was given anything."""
         return 0 if self._prompt is None else request_tokens(self._prompt.request)
 
-    async def events(self, max_output_tokens: int | None) -> AsyncGenerator[LoopEvent, None]:
-        spec = self.told.spec
+    async def events(self, max_output_tokens: int | None) -> AsyncGenerator[RunEvent, None]:
+        """What happens, up to the end or to a pause."""
+        spec, agent, attached = self.told.spec, self.told.agent, self.told.attached.files
         consulted, shown = await self._consulted(), ShownPassages()
-        self._prompt = prompt = await self._composed(consulted, shown)
+        at_hand = await self.means.toolbox(self.told.user_id, agent) if spec.tools else None
+        for trouble in at_hand.troubles if at_hand else ():
+            yield ToolProgress(trouble)
+        self._prompt = prompt = await self._composed(consulted, shown, at_hand.runners if at_hand else ())
         if consulted is not None:
             yield consulted.told(shown.keep(prompt.passages))
-        model = self.means.places.limited(spec, self.means.providers.open(spec))
         answer = self.means.loop.run(
-            model,
+            self.means.model(spec),
             prompt.request,
-            prompt.tools,
+            equipment(agent, prompt.tools.values()),
             max_output_tokens=max_output_tokens,
             context_window=spec.context_window,
         )
         async with aclosing(answer) as events:
             async for event in events:
-                yield event
+                yield paused(event, spec, agent, attached, shown) if isinstance(event, PauseAsked) else event
 
     async def _consulted(self) -> Consulted | None:
         """An agent without knowledge waits for nothing."""
@@ -84,9 +105,13 @@ class Making:
             return None
         return await consult(retrieve, told.user_id, told.agent.knowledge_ids, told.question)
 
-    async def _composed(self, consulted: Consulted | None, shown: ShownPassages) -> Prompt:
+    async def _composed(
+        self, consulted: Consulted | None, shown: ShownPassages, at_hand: Sequence[ToolRunner]
+    ) -> Prompt:
         told = self.told
-        runners = self._runners(consulted, shown) if told.spec.tools else []
+        runners = [*at_hand]
+        if consulted is not None and told.spec.tools:
+            runners += self.means.search(told.user_id, told.agent, consulted.names, shown, told.spec)
         found = None if consulted is None or consulted.trouble else consulted.passages
         earlier = await self.means.attachments.earlier(told.user_id, told.exchanges, told.spec, told.attached)
         make = partial(
@@ -97,10 +122,55 @@ class Making:
         self.told = replace(told, attached=Attached(), exchanges=())
         return prompt
 
-    def _runners(self, consulted: Consulted | None, shown: ShownPassages) -> list[ToolRunner]:
-        told, means = self.told, self.means
-        chosen = [means.tools[tool_id] for tool_id in told.agent.tool_ids if tool_id in means.tools]
-        if consulted is None or means.knowledge is None:
-            return chosen
-        ids, names = told.agent.knowledge_ids, consulted.names
-        return [*chosen, SearchKnowledge(means.knowledge, told.user_id, ids, names, shown, told.spec)]
+
+@dataclass(frozen=True, slots=True)
+class Continuing:
+    """One answer that waited for a person, and goes on. `exchanges` hold the question itself, as the last."""
+
+    means: Answering
+    user_id: UserId
+    spec: ModelSpec
+    pause: RunPause
+    exchanges: Sequence[Exchange]
+
+    def prompt_tokens(self) -> int:
+        return request_tokens(self.pause.loop.request)
+
+    async def events(self) -> AsyncGenerator[RunEvent, None]:
+        pause, agent, shown = self.pause, self.pause.agent, ShownPassages(self.pause.shown)
+        answer = self.means.loop.resume(
+            self.means.model(self.spec),
+            pause.loop,
+            pause.calls(),
+            equipment(agent, await self._runners(shown)),
+            context_window=self.spec.context_window,
+        )
+        async with aclosing(answer) as events:
+            async for event in events:
+                if isinstance(event, PauseAsked):
+                    yield paused(event, self.spec, agent, pause.attached, shown)
+                else:
+                    yield event
+
+    async def _runners(self, shown: ShownPassages) -> list[ToolRunner]:
+        """Those that the model was offered, as far as they are still there."""
+        agent, offered = self.pause.agent, {spec.name for spec in self.pause.loop.request.tools}
+        runners = list((await self.means.toolbox(self.user_id, agent)).runners)
+        if agent.knowledge_ids:
+            runners += self.means.search(self.user_id, agent, (), shown, self.spec)
+        if SEARCH_ATTACHMENT in offered:
+            files = await self.means.attachments.earlier(self.user_id, self.exchanges, self.spec, Attached())
+            runners.append(SearchAttachment([one.name for one in files.documents], files.again))
+        return [runner for runner in runners if runner.spec.name in offered]
+
+
+def equipment(agent: Agent, runners: Iterable[ToolRunner]) -> Equipment:
+    tools = {runner.spec.name: runner for runner in runners}
+    guarded = {name for name, runner in tools.items() if runner.spec.tool_id in agent.require_approval}
+    return Equipment(tools, guarded)
+
+
+def paused(
+    asked: PauseAsked, spec: ModelSpec, agent: Agent, attached: tuple[Attachment, ...], shown: ShownPassages
+) -> RunPause:
+    return RunPause(asked.pause, spec.llm_id, agent, attached, shown.places)

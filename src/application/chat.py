@@ -9,7 +9,7 @@ from typing import Final
 from application.answering import Answering, Making, Told
 from application.attachments import Attached, OpenAttachments
 from application.leases import Leases
-from application.live_runs import Elsewhere, LiveRun, OnCrash, RunLimits
+from application.live_runs import LiveRun
 from application.model_places import ModelPlaces
 from application.models import ModelCatalogue
 from application.ports.clock import Clock
@@ -17,9 +17,10 @@ from application.ports.persistence import Scene, Transactions
 from application.prompts import refuse_too_much
 from application.run_closing import KeepAnswer
 from application.run_log import RunLog
+from application.run_making import Begun, MakeRuns
 from application.run_registry import RunRegistry
 from domain.agents import DEFAULT_AGENT, Agent
-from domain.chat_events import Recorded, RunFailed
+from domain.chat_events import RunFailed
 from domain.dialogs import Dialog, name_from_question, parse_dialog_id
 from domain.errors import Conflict, DomainError, InvalidValue, NotFound, TooLarge, Unavailable
 from domain.ids import AgentId, DialogId, MessageId, RunId, UserId, new_id
@@ -27,7 +28,6 @@ from domain.messages import Answer, AnswerStatus, Exchange, Question
 from domain.models import ModelSpec
 from domain.runs import Idempotency, Run, RunStatus
 from domain.text import storable
-from domain.transcript import Transcript
 
 HISTORY_EXCHANGES: Final = 50
 RETRY_SECONDS: Final = 0.5
@@ -48,10 +48,9 @@ class ChatRequest:
 
 @dataclass(frozen=True, slots=True)
 class ChatLimits:
-    """Characters of a question; seconds that a run may take, and that it waits for a reader to come back."""
+    """Characters of a question; seconds that a run waits for a reader to come back."""
 
     max_input_chars: int
-    max_run_seconds: float
     disconnect_grace_seconds: float
 
 
@@ -68,9 +67,8 @@ class StartChat:
     keep: KeepAnswer
     places: ModelPlaces
     leases: Leases
-    elsewhere: Elsewhere
+    make: MakeRuns
     limits: ChatLimits
-    on_crash: OnCrash
 
     async def __call__(self, actor: UserId, asked: ChatRequest, idempotency: Idempotency | None = None) -> LiveRun:
         """Raises Conflict `idempotency_key_taken` for a key that started a run before."""
@@ -131,7 +129,10 @@ class StartChat:
                 # Read once the dialog is taken, so that nothing is still being said.
                 exchanges = await tx.messages.recent(taken.run.dialog_id, HISTORY_EXCHANGES, owner=owner)
         told = Told(owner, taken.agent, taken.spec, exchanges, asked.user_input, attached)
-        live = self._live(asked, taken, Making(self.answering, told))
+        making = Making(self.answering, told)
+        begun = Begun(taken.run, taken.answer, taken.spec.llm_id, making.prompt_tokens, taken.leave)
+        grace = None if asked.background else self.limits.disconnect_grace_seconds
+        live = self.make(begun, making.events(asked.max_output_tokens), grace)
         self.runs.start(live)
         return live
 
@@ -150,22 +151,6 @@ class StartChat:
                 held = False
             except Unavailable:
                 await asyncio.sleep(RETRY_SECONDS)
-
-    def _live(self, asked: ChatRequest, taken: "_Taken", making: Making) -> LiveRun:
-        async def store(transcript: Transcript, status: AnswerStatus, log: RunLog) -> Sequence[Recorded]:
-            taken.leave()
-            now = self.clock.now()
-            answer = transcript.close(taken.answer, status, taken.spec.llm_id, making.prompt_tokens, now)
-            return await self.keep(answer, log, owner=taken.run.user_id)
-
-        return LiveRun(
-            taken.run,
-            making.events(asked.max_output_tokens),
-            store,
-            self.on_crash,
-            self.elsewhere,
-            RunLimits(self.limits.max_run_seconds, None if asked.background else self.limits.disconnect_grace_seconds),
-        )
 
 
 @dataclass(frozen=True, slots=True)

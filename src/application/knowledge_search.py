@@ -15,9 +15,10 @@ from domain.attachments import WARNING, plain_name
 from domain.chat_events import Retrieved
 from domain.citations import found_message, numbered
 from domain.errors import DomainError
-from domain.ids import KnowledgeFileId, ToolId, UserId
+from domain.ids import ToolId, UserId
 from domain.messages import Citation
 from domain.models import ModelSpec
+from domain.pauses import ShownPlace
 from domain.retrieval import Passage
 from domain.shown_passages import Numbered, passages_text
 from domain.tools import JsonValue, ToolSpec, ToolType
@@ -36,8 +37,6 @@ NOTHING_FOUND: Final = "知识库中没有找到相关内容 Nothing was found i
 NOTHING: Final = "Nothing was found. Try other words, or say that the knowledge bases don't hold it."
 _NAMED: Final = 10
 """Bases that are named to the model."""
-
-_Place = tuple[KnowledgeFileId, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +89,15 @@ class ShownPassages:
     So does one that lies within it, and one of which only the beginning was shown.
     """
 
-    def __init__(self) -> None:
-        self._places: dict[int, _Place] = {}
-        self._proposed: dict[int, _Place] = {}
-        self._last = 0
+    def __init__(self, places: Sequence[ShownPlace] = ()) -> None:
+        self._places: dict[int, ShownPlace] = dict(enumerate(places, 1))
+        self._proposed: dict[int, ShownPlace] = {}
+        self._last = len(places)
+
+    @property
+    def places(self) -> tuple[ShownPlace, ...]:
+        """Of the passages that were kept, from number 1: what a run that goes on later begins with."""
+        return tuple(self._places[number] for number in range(1, self._last + 1))
 
     def __len__(self) -> int:
         return self._last
@@ -121,7 +125,7 @@ class ShownPassages:
                 new += numbered([one], number)
         return tuple(new)
 
-    def _number_of(self, place: _Place) -> int | None:
+    def _number_of(self, place: ShownPlace) -> int | None:
         file, start, end = place
         for number, (kept_file, kept_start, kept_end) in self._places.items():
             if kept_file == file and kept_start <= start and end <= kept_end:
@@ -198,5 +202,5 @@ def search_spec(names: Sequence[str]) -> ToolSpec:
     )
 
 
-def _place(passage: Passage) -> _Place:
+def _place(passage: Passage) -> ShownPlace:
     return passage.knowledge_file_id, passage.start, passage.end

@@ -3,17 +3,18 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
 from application.run_log import RunLog
-from application.run_readers import MAX_READERS, Follower, Reader, too_many_readers
+from application.run_readers import MAX_READERS, Followed, Follower, Reader, too_many_readers
 from domain.chat_events import ChatEvent, LoopEvent, Recorded, RoundFinished, RunFailed, RunFinished, TurnFinished
 from domain.conversation import Usage
 from domain.errors import DomainError, ModelError
 from domain.ids import RunId
 from domain.messages import AnswerStatus
+from domain.pauses import RunPause
 from domain.runs import MAX_EVENTS, Run
 from domain.transcript import Transcript
 
@@ -33,6 +34,23 @@ Store = Callable[[Transcript, AnswerStatus, RunLog], Awaitable[Sequence[Recorded
 Elsewhere = Callable[[Run], Awaitable[float]]
 """For how many more seconds a reader at another process is known to follow the run."""
 
+Park = Callable[[RunPause, RunLog], Awaitable[bool]]
+"""Stores all that a run needs to go on later. False when it was stopped, or closed by another process."""
+
+Onward = Callable[[Run], Followed]
+"""Where readers of a run go on that this process left."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunKeeping:
+    """What a live run asks of the rest of the process."""
+
+    store: Store
+    park: Park
+    elsewhere: Elsewhere
+    onward: Onward
+    on_crash: OnCrash
+
 
 @dataclass(frozen=True, slots=True)
 class RunLimits:
@@ -48,19 +66,19 @@ class LiveRun:
     def __init__(
         self,
         run: Run,
-        events: AsyncGenerator[LoopEvent, None],
-        store: Store,
-        on_crash: OnCrash,
-        elsewhere: Elsewhere,
+        events: AsyncGenerator[LoopEvent | RunPause, None],
+        keeping: RunKeeping,
         limits: RunLimits,
+        log: RunLog | None = None,
+        transcript: Transcript | None = None,
     ) -> None:
+        """`log` and `transcript` are those of a run that goes on."""
         self._state = run
         self._events = events
-        self._store = store
-        self._on_crash = on_crash
-        self._elsewhere = elsewhere
+        self._keeping = keeping
         self._limits = limits
-        self.log: Final = RunLog(run.run_id)
+        self.log: Final = log or RunLog(run.run_id)
+        self._transcript: Final = transcript or Transcript()
         self._readers: set[Reader] = set()
         self._task: asyncio.Task[None] | None = None
         self._producing = False
@@ -90,7 +108,7 @@ class LiveRun:
 
     def crashed(self, defect: BaseException) -> None:
         """Tell of a defect of ours; nobody who reads is left waiting."""
-        self._on_crash(self.state.run_id, defect)
+        self._keeping.on_crash(self.state.run_id, defect)
         if not self.finished:
             self._finish(self._lost(""))
 
@@ -113,7 +131,7 @@ class LiveRun:
     def attach(self, after: int, heartbeat: float) -> Reader:
         if len(self._readers) >= MAX_READERS:
             raise too_many_readers()
-        reader = Reader(self.log, after, heartbeat)
+        reader = Reader(self.log, after, heartbeat, self._yonder)
         self._readers.add(reader)
         self._stay()
         return reader
@@ -122,8 +140,11 @@ class LiveRun:
         """A reader is gone. After the last one the run has its grace to be taken up again, unless it runs alone."""
         if isinstance(reader, Reader):
             self._readers.discard(reader)
-        if not self._readers and not self.finished and self._limits.grace_seconds is not None:
+        if not self._readers and not self.finished and not self.log.left and self._limits.grace_seconds is not None:
             self._leave_in(self._limits.grace_seconds)
+
+    def _yonder(self) -> Followed:
+        return self._keeping.onward(replace(self._state, last_seq=self.log.last_seq))
 
     def _leave_in(self, seconds: float) -> None:
         self._stay()
@@ -139,9 +160,9 @@ class LiveRun:
 
     async def _end_unless_followed(self) -> None:
         try:
-            followed_for = await self._elsewhere(self._state)
+            followed_for = await self._keeping.elsewhere(self._state)
         except Exception as defect:  # noqa: BLE001 - a run that nobody reads must end all the same
-            self._on_crash(self.state.run_id, defect)
+            self._keeping.on_crash(self.state.run_id, defect)
             followed_for = 0.0
         if self._readers or self.closing:
             return
@@ -158,16 +179,34 @@ class LiveRun:
             reader.wake()
 
     async def _produce(self) -> None:
-        transcript = Transcript()
+        transcript = self._transcript
         limit = asyncio.get_running_loop().call_later(self._limits.time_limit, self._out_of_time)
         try:
-            status = await self._consume(transcript)
+            outcome = await self._consume(transcript)
         finally:
             limit.cancel()
             self._producing = False
             self.closing = True
             self.size = 2 * transcript.size + BYTES_PER_EVENT * len(self.log.events)
-        self._finish(await self._kept(transcript, status))
+        status = await self._left(outcome) if isinstance(outcome, RunPause) else outcome
+        if status is not None:
+            self._finish(await self._kept(transcript, status))
+
+    async def _left(self, pause: RunPause) -> AnswerStatus | None:
+        """None when it waits for a person now, and nothing is left to do here; else how it ends."""
+        try:
+            parked = await self._keeping.park(pause, self.log)
+        except Exception as error:  # noqa: BLE001 - what can't be stored can't be gone on with
+            if not isinstance(error, DomainError):
+                self._keeping.on_crash(self.state.run_id, error)
+            return self._failed(self._transcript, ModelError("answer_not_stored", "The answer could not be stored."))
+        if not parked or self._ending is AnswerStatus.STOPPED:
+            return AnswerStatus.STOPPED
+        self.log.left = True
+        self._stay()
+        for reader in self._readers:
+            reader.wake()
+        return None
 
     def _finish(self, last: Sequence[Recorded]) -> None:
         self.log.events.extend(last)
@@ -181,10 +220,10 @@ class LiveRun:
     async def _kept(self, transcript: Transcript, status: AnswerStatus) -> Sequence[Recorded]:
         """The last events, whatever happens: no reader waits for ever."""
         try:
-            if last := await self._store(transcript, status, self.log):
+            if last := await self._keeping.store(transcript, status, self.log):
                 return last
         except Exception as error:  # noqa: BLE001 - a defect of ours ends this run alone, and is told
-            self._on_crash(self.state.run_id, error)
+            self._keeping.on_crash(self.state.run_id, error)
         return self._lost(transcript.content)
 
     def _lost(self, content: str) -> Sequence[Recorded]:
@@ -195,13 +234,15 @@ class LiveRun:
         )
         return self.log.stamped((lost, done))
 
-    async def _consume(self, transcript: Transcript) -> AnswerStatus:
+    async def _consume(self, transcript: Transcript) -> AnswerStatus | RunPause:
         if self._ending:
             return self._ending
         self._producing = True
         try:
             async with aclosing(self._events) as events:
                 async for event in events:
+                    if isinstance(event, RunPause):
+                        return event
                     transcript.apply(event)
                     _refuse_endless(transcript, self.log)
                     if isinstance(event, TurnFinished | RoundFinished):
@@ -220,7 +261,7 @@ class LiveRun:
         except DomainError as error:
             return self._failed(transcript, error)
         except Exception as error:  # noqa: BLE001 - a defect of ours ends this run alone, and is told
-            self._on_crash(self.state.run_id, error)
+            self._keeping.on_crash(self.state.run_id, error)
             return self._failed(transcript, ModelError("internal_error", "The answer failed on our side."))
         return AnswerStatus.COMPLETE
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
@@ -127,16 +127,22 @@ class CloseAbandoned:
     async def one(self, run: Run, now: datetime) -> bool:
         """False when it lives, or somebody else was first."""
         async with self.transactions.begin() as tx:
-            if not await tx.runs.hold_abandoned(run.run_id, now):
-                return False
-            opened = await tx.messages.get(run.message_id, owner=run.user_id)
-            if not isinstance(opened, Answer):
-                raise TypeError(f"message {run.message_id} is no answer")
-            transcript, last_seq = await _so_far(tx, run)
-            answer = transcript.close(opened, run.status_if_abandoned, opened.model, lambda: 0, self.clock.now())
-            at = int(self.clock.now().timestamp() * 1000)
-            done = Recorded(seq_after_crash(last_seq), at, finished(answer))
-            return await tx.runs.close(answer, [LogPiece(run.run_id, (done,))], owner=run.user_id)
+            return await tx.runs.hold_abandoned(run.run_id, now) and await self._close(tx, run)
+
+    async def waiting(self, run: Run) -> bool:
+        """Close a run that waits for a person, as it was asked to. False when it goes on, or was closed meanwhile."""
+        async with self.transactions.begin() as tx:
+            return await tx.pauses.hold(run.run_id) and await self._close(tx, run)
+
+    async def _close(self, tx: Transaction, run: Run) -> bool:
+        opened = await tx.messages.get(run.message_id, owner=run.user_id)
+        if not isinstance(opened, Answer):
+            raise TypeError(f"message {run.message_id} is no answer")
+        transcript, last_seq = await _so_far(tx, run)
+        answer = transcript.close(opened, run.status_if_abandoned, opened.model, lambda: 0, self.clock.now())
+        at = int(self.clock.now().timestamp() * 1000)
+        done = Recorded(seq_after_crash(last_seq), at, finished(answer))
+        return await tx.runs.close(answer, [LogPiece(run.run_id, (done,))], owner=run.user_id)
 
     async def _attempt(self, run: Run, now: datetime) -> bool:
         """One that can't be closed does not stand in the way of the others: this process leaves it alone then."""
@@ -158,13 +164,25 @@ class CloseAbandoned:
 async def _so_far(tx: Transaction, run: Run) -> tuple[Transcript, int]:
     """What the stored log says, and its last number."""
     transcript, last_seq = Transcript(), 0
-    while recorded := await tx.runs.log(run.run_id, last_seq, PIECES):
-        for one in recorded:
-            for event in (*one.kept, one.event):
-                if not isinstance(event, RunFinished):
-                    transcript.apply(event)
+    async for recorded in stored_log(tx, run):
+        replay(transcript, recorded)
         last_seq = recorded[-1].seq
     return transcript, last_seq
+
+
+async def stored_log(tx: Transaction, run: Run) -> AsyncGenerator[Sequence[Recorded], None]:
+    """All of it, from the first event, in portions."""
+    last_seq = 0
+    while recorded := await tx.runs.log(run.run_id, last_seq, PIECES):
+        yield recorded
+        last_seq = recorded[-1].seq
+
+
+def replay(transcript: Transcript, recorded: Sequence[Recorded]) -> None:
+    for one in recorded:
+        for event in (*one.kept, one.event):
+            if not isinstance(event, RunFinished):
+                transcript.apply(event)
 
 
 def finished(answer: Answer) -> RunFinished:

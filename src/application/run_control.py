@@ -16,7 +16,7 @@ from domain.dialogs import parse_dialog_id
 from domain.errors import InvalidValue
 from domain.ids import RunId, UserId
 from domain.messages import AnswerStatus
-from domain.runs import LOST_NUMBERS, Run, parse_event_id, refuse_beyond
+from domain.runs import LOST_NUMBERS, Run, RunStatus, parse_event_id, refuse_beyond
 
 STOP_PATIENCE_SECONDS: Final = 5.0
 """How long the one who stops a run waits for the process that makes it."""
@@ -79,7 +79,9 @@ class StopRun:
             async with self.transactions.autocommit() as tx:
                 await tx.users.caller(actor)
             await live.wait(self.patience)
-            return _so_far(live)
+            if not live.log.left:
+                return _so_far(live)
+            run_id = live.state.run_id
         return await self._stop_elsewhere(await self._stored(actor, run_id, dialog_id))
 
     async def _stored(self, actor: UserId, run_id: RunId | None, dialog_id: str | None) -> Run:
@@ -98,13 +100,16 @@ class StopRun:
                     await tx.runs.request_stop(run.run_id)
                 run = run.ask_to_stop()
             while run.is_open and loop.time() < give_up:
-                if not await self._closed_for_the_dead(run):
+                if not await self._closed_for_others(run):
                     await waited(news, LOOK_SECONDS)
                 news.clear()
                 run = await self.stored.find(run.run_id, owner=run.user_id)
         return run
 
-    async def _closed_for_the_dead(self, run: Run) -> bool:
+    async def _closed_for_others(self, run: Run) -> bool:
+        """For a process that died, and for a run that waits for a person at none."""
+        if run.status is RunStatus.WAITING:
+            return await self.close_abandoned.waiting(run)
         now = self.leases.now()
         return self.leases.may_judge and run.is_abandoned(now) and await self.close_abandoned.one(run, now)
 

@@ -18,13 +18,16 @@ class RunLog:
     So a piece whose fate is unknown can be sent again, by whoever comes first.
     """
 
-    __slots__ = ("_kept", "_sent", "_written", "events", "run_id", "unwritable")
+    __slots__ = ("_kept", "_sent", "_written", "events", "left", "run_id", "unwritable")
 
-    def __init__(self, run_id: RunId) -> None:
+    def __init__(self, run_id: RunId, stored: Sequence[Recorded] = ()) -> None:
+        """`stored` is all that it held when it was left: it goes on behind that."""
         self.run_id = run_id
-        self.events: list[Recorded] = []
+        self.events: list[Recorded] = list(stored)
         self._kept: tuple[KeptEvent, ...] = ()
-        self._written = 0
+        self._written = len(stored)
+        self.left = False
+        """Whether its run waits for a person: this log is whole, and goes on elsewhere."""
         self._sent: LogPiece | None = None
         self.unwritable = False
         """Set when a piece of it can't be written: then it is stored with its end or not at all, but without holes."""

@@ -1,7 +1,8 @@
 """Following a run: what the socket side needs to know of it, and the reader of a log in memory."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from typing import Final, Protocol
 
 from application.run_log import RunLog
@@ -20,10 +21,15 @@ MAX_READERS: Final = 16
 class Follower(Protocol):
     """One reader's way through a log."""
 
-    cursor: int
-    """Grows with all that was taken."""
-    listening: bool
-    """Whether it has taken all there is, and waits for more."""
+    @property
+    def cursor(self) -> int:
+        """Grows with all that was taken."""
+        ...
+
+    @property
+    def listening(self) -> bool:
+        """Whether it has taken all there is, and waits for more."""
+        ...
 
     def batches(self) -> AsyncGenerator[Sequence[Recorded], None]:
         """Yield what is new, up to the last event. An empty batch says that nothing came for a heartbeat's time."""
@@ -47,18 +53,31 @@ class Followed(Protocol):
 
 
 class Reader:
-    """Follows a log in memory. It holds no events of its own, so a slow one costs nothing."""
+    """Follows a log in memory, and `onward` where its run waits and goes on elsewhere.
 
-    __slots__ = ("_events", "_heartbeat", "_log", "_spoke_at", "_waiter", "cursor", "listening")
+    It holds no events of its own, so a slow one costs nothing.
+    """
 
-    def __init__(self, log: RunLog, after: int, heartbeat: float) -> None:
+    __slots__ = ("_events", "_heartbeat", "_listening", "_log", "_onward", "_place", "_spoke_at", "_waiter", "_yonder")
+
+    def __init__(self, log: RunLog, after: int, heartbeat: float, onward: Callable[[], Followed]) -> None:
         self._log = log
         self._events = log.events
-        self.cursor = log.index_after(after)
+        self._place = log.index_after(after)
         self._heartbeat = heartbeat
+        self._onward = onward
         self._spoke_at = 0.0
         self._waiter: asyncio.Future[None] | None = None
-        self.listening = False
+        self._listening = False
+        self._yonder: Follower | None = None
+
+    @property
+    def cursor(self) -> int:
+        return self._place if self._yonder is None else self._yonder.cursor
+
+    @property
+    def listening(self) -> bool:
+        return self._listening if self._yonder is None else self._yonder.listening
 
     def wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -71,22 +90,36 @@ class Reader:
         timer = Heartbeat(self, loop)
         try:
             while True:
-                batch = portion(self._events, self.cursor)
+                batch = portion(self._events, self._place)
                 if batch:
-                    self.cursor += len(batch)
+                    self._place += len(batch)
                     yield batch
                     self._spoke_at = loop.time()
-                elif self._log.ended:
-                    return
+                elif self._log.ended or self._log.left:
+                    break
                 else:
                     self._waiter = loop.create_future()
-                    self.listening = True
+                    self._listening = True
                     await self._waiter
-                    self.listening = False
-                    if len(self._events) == self.cursor:
+                    self._listening = False
+                    if len(self._events) == self._place and not self._log.left:
                         yield ()
         finally:
             timer.cancel()
+        if self._log.left:
+            async with aclosing(self._beyond()) as batches:
+                async for batch in batches:
+                    yield batch
+
+    async def _beyond(self) -> AsyncGenerator[Sequence[Recorded], None]:
+        run = self._onward()
+        self._yonder = reader = run.attach(self._log.last_seq, self._heartbeat)
+        try:
+            async with aclosing(reader.batches()) as batches:
+                async for batch in batches:
+                    yield batch
+        finally:
+            run.detach(reader)
 
     def beat(self, now: float) -> float:
         """Wake after a silence; the time of the next look."""

@@ -148,12 +148,14 @@ class RunRegistry:
         self._tasks.discard(task)
         if not task.cancelled() and (defect := task.exception()):
             run.crashed(defect)
-        self._live.pop(run.state.run_id, None)
+        if self._live.get(run.state.run_id) is run:
+            del self._live[run.state.run_id]
         self._leave_place(run.state.user_id)
         self.statistics.run_ended(run.state, run.log.events)
-        if run.log.ended_elsewhere:
-            # Its log may hold more than the stored one, which counts.
-            del self._runs[run.state.run_id]
+        if run.log.ended_elsewhere or run.log.left:
+            # Its log may hold more than the stored one, which counts; or the stored one goes on.
+            if self._runs.get(run.state.run_id) is run:
+                del self._runs[run.state.run_id]
             return
         self._kept[run.state.run_id] = run
         self._kept_bytes += run.size

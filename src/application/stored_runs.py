@@ -45,6 +45,10 @@ class StoredRuns:
             raise NotFound("run_log", run.run_id)
         return StoredRun(self, run)
 
+    def onward(self, run: Run) -> "StoredRun":
+        """An open run that was left by this process, from the last event that it has: it goes on at any process."""
+        return StoredRun(self, run)
+
     def enter(self, run: Run) -> Tail | None:
         """The growing end of an open run; a closed one has none. Give it back with `leave`."""
         if self._readers[run.run_id] >= MAX_READERS:

@@ -41,6 +41,18 @@ def window(exchanges: Sequence[Exchange], budget: int) -> tuple[Turn, ...]:
     return tuple(turn for turns in reversed(kept) for turn in turns)
 
 
+def relieved(turns: Sequence[Turn], tokens: int) -> tuple[Turn, ...]:
+    """Without as many of the oldest exchanges as make so many tokens room; the newest question always stays."""
+    kept = tuple(turns)
+    while tokens > 0:
+        later = next((at for at, turn in enumerate(kept) if at and isinstance(turn, UserTurn)), None)
+        if later is None:
+            break
+        tokens -= sum(map(tokens_of, kept[:later]))
+        kept = kept[later:]
+    return kept
+
+
 def prompt_budget(context_window: int, max_output_tokens: int | None, fixed_tokens: int) -> int:
     """Tokens left for history beside `fixed_tokens` (system prompt, question, tools) and the answer.
 

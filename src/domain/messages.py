@@ -29,6 +29,8 @@ class StepStatus(StrEnum):
     START = "START"
     END = "END"
     ERROR = "ERROR"
+    APPROVAL = "APPROVAL"
+    """It waits for a person."""
 
 
 @dataclass(frozen=True, slots=True)

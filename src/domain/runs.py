@@ -23,6 +23,8 @@ KEY_LIFETIME: Final = timedelta(hours=24)
 class RunStatus(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
+    WAITING = "waiting"
+    """For a person's word on a tool call: no process makes it now."""
     COMPLETE = "complete"
     STOPPED = "stopped"
     INTERRUPTED = "interrupted"
@@ -74,6 +76,12 @@ class Run:
         """A lease never gets shorter."""
         self._still_open()
         return replace(self, lease_until=max(self.lease_until, lease_until))
+
+    def resume(self, lease_until: datetime) -> "Run":
+        """It waited for a person, with a longer lease. Raises ValueError for one that did not."""
+        if self.status is not RunStatus.WAITING:
+            raise ValueError(f"run {self.run_id} does not wait")
+        return replace(self, status=RunStatus.RUNNING, lease_until=lease_until)
 
     def ask_to_stop(self) -> "Run":
         self._still_open()

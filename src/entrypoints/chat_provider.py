@@ -9,6 +9,7 @@ from dishka import Provider, Scope, provide, provide_all
 from application import run_control
 from application.agent_loop import AgentLoop
 from application.answering import Answering
+from application.approvals import ApproveCall
 from application.ask_once import AskOnce
 from application.attachments import OpenAttachments
 from application.chat import ChatLimits, StartChat
@@ -17,6 +18,7 @@ from application.leases import Leases
 from application.log_writer import LogWriter
 from application.model_places import ModelPlaces
 from application.models import ModelCatalogue
+from application.ports.argument_check import ArgumentCheck
 from application.ports.chat_model import ChatModels
 from application.ports.clock import Clock, SharedClock
 from application.ports.persistence import Transactions
@@ -24,12 +26,16 @@ from application.ports.run_signals import RunSignals
 from application.ports.tool_runner import ToolRunner
 from application.retrieval import RetrieveKnowledge
 from application.run_closing import CloseAbandoned, KeepAnswer
+from application.run_making import MakeRuns
 from application.run_registry import RunRegistry
 from application.run_statistics import RunStatistics
 from application.run_upkeep import FollowedElsewhere, KeepRunsAlive, SweepRuns
 from application.stored_runs import StoredRuns
+from application.tool_calls import CallTools
+from application.toolbox import Toolbox
 from domain.errors import DomainError
 from domain.ids import RunId, ToolId
+from domain.tools import ToolCall
 from entrypoints.settings import Settings
 
 log = logging.getLogger("agentchat.runs")
@@ -117,10 +123,38 @@ class Chat(Provider):
         attachments: OpenAttachments,
         places: ModelPlaces,
         knowledge: RetrieveKnowledge,
+        check: ArgumentCheck,
         settings: Settings,
     ) -> Answering:
-        loop = AgentLoop(settings.max_agent_turns, settings.tool_timeout_seconds)
-        return Answering(providers, tools, attachments, loop, places, knowledge)
+        loop = AgentLoop(settings.max_agent_turns, CallTools(settings.tool_timeout_seconds, check, _tool_defect))
+        return Answering(providers, Toolbox(tools), attachments, loop, places, knowledge)
+
+    @provide
+    def make(
+        self,
+        transactions: Transactions,
+        clock: Clock,
+        leases: Leases,
+        keep: KeepAnswer,
+        stored: StoredRuns,
+        settings: Settings,
+    ) -> MakeRuns:
+        elsewhere = FollowedElsewhere(transactions, leases)
+        return MakeRuns(transactions, clock, leases, keep, stored, elsewhere, settings.max_run_seconds, _crashed)
+
+    @provide
+    def approve(
+        self,
+        transactions: Transactions,
+        catalogue: ModelCatalogue,
+        answering: Answering,
+        check: ArgumentCheck,
+        registry: RunRegistry,
+        places: ModelPlaces,
+        leases: Leases,
+        make: MakeRuns,
+    ) -> ApproveCall:
+        return ApproveCall(transactions, catalogue, answering, check, registry, places, leases, make)
 
     @provide
     def start(
@@ -134,6 +168,7 @@ class Chat(Provider):
         keep: KeepAnswer,
         places: ModelPlaces,
         leases: Leases,
+        make: MakeRuns,
         settings: Settings,
     ) -> StartChat:
         return StartChat(
@@ -146,10 +181,13 @@ class Chat(Provider):
             keep,
             places,
             leases,
-            FollowedElsewhere(transactions, leases),
-            ChatLimits(settings.max_input_chars, settings.max_run_seconds, settings.disconnect_grace_seconds),
-            on_crash=_crashed,
+            make,
+            ChatLimits(settings.max_input_chars, settings.disconnect_grace_seconds),
         )
+
+
+def _tool_defect(call: ToolCall, defect: Exception) -> None:
+    log.error("tool_crashed", extra={"tool": call.name}, exc_info=defect)
 
 
 def _crashed(run_id: RunId, error: BaseException) -> None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from adapters.scripted import ScriptedChatModel, call, call_piece, delta, finished
 from adapters.scripted.steps import Step
-from application.agent_loop import AgentLoop
+from agent_loops import loop
+from application.agent_loop import Equipment
 from application.ports.tool_runner import ToolFailed, ToolOutput
 from domain.chat_events import AnswerDelta, LoopEvent, RoundFinished, ToolProgress, TurnFinished
 from domain.conversation import AssistantTurn, ModelRequest, ToolTurn, UserTurn
@@ -52,7 +53,7 @@ class Echo:
 
 
 async def events_of(model: ScriptedChatModel, tool: Echo, *, max_turns: int = 4, timeout: float = 5) -> list[LoopEvent]:
-    return [event async for event in AgentLoop(max_turns, timeout).run(model, ASKED, {"echo": tool})]
+    return [event async for event in loop(max_turns, timeout).run(model, ASKED, Equipment({"echo": tool}))]
 
 
 def steps(events: Sequence[LoopEvent]) -> list[tuple[StepStatus, str]]:
@@ -154,7 +155,7 @@ def test_closing_the_loop_stops_the_tools_that_work() -> None:
     async def scene() -> int:
         tool = Echo(together=99)
         model = ScriptedChatModel([call("echo", text="a"), call("echo", text="b"), finished()])
-        events = AgentLoop(4, 5).run(model, ASKED, {"echo": tool})
+        events = loop().run(model, ASKED, Equipment({"echo": tool}))
 
         async def follow() -> None:
             async for _ in events:

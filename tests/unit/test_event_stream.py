@@ -14,6 +14,7 @@ from domain.messages import AnswerStatus
 from domain.runs import Run, RunStatus
 from domain.transcript import Transcript
 from entrypoints.http.event_stream import EventStream
+from run_keeping import keeping
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 KEY = Run(RunId("run"), UserId("user"), DialogId("dialog"), MessageId("message"), RunStatus.QUEUED, NOW, NOW)
@@ -36,7 +37,7 @@ async def words(count: int, pause: float = 0) -> AsyncGenerator[LoopEvent, None]
 
 
 def started(events: AsyncGenerator[LoopEvent, None]) -> LiveRun:
-    run = LiveRun(KEY, events, store, lambda *_: None, nowhere, RunLimits(60, 0))
+    run = LiveRun(KEY, events, keeping(store, nowhere, lambda *_: None), RunLimits(60, 0))
     run.start()
     return run
 

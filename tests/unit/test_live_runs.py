@@ -18,6 +18,7 @@ from domain.ids import DialogId, MessageId, RunId, UserId
 from domain.messages import AnswerStatus
 from domain.runs import Run, RunStatus
 from domain.transcript import Transcript
+from run_keeping import keeping
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 KEY = Run(RunId("run"), UserId("user"), DialogId("dialog"), MessageId("message"), RunStatus.QUEUED, NOW, NOW)
@@ -47,7 +48,7 @@ class Kept:
         self.crashes.append(error)
 
     def run(self, events: AsyncGenerator[LoopEvent, None], *, grace: float | None = None, limit: float = 60) -> LiveRun:
-        return LiveRun(KEY, events, self.store, self.crash, self.followed_for, RunLimits(limit, grace))
+        return LiveRun(KEY, events, keeping(self.store, self.followed_for, self.crash), RunLimits(limit, grace))
 
 
 async def speak(parts: Sequence[str], failure: Exception | None = None) -> AsyncGenerator[LoopEvent, None]:

@@ -22,6 +22,7 @@ from domain.transcript import Transcript
 from entrypoints.chat_provider import _crashed
 from entrypoints.http.front import Drain, Front
 from entrypoints.logs import clean, configure_logging, mask
+from run_keeping import keeping
 
 SECRETS = st.text("ABCDEFGHJKLMNPQRSTUVWXYZ23456789", min_size=16, max_size=40)
 AROUND = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -154,7 +155,7 @@ def test_a_run_that_crashes_after_its_request_still_names_it(capsys: pytest.Capt
         return 0.0
 
     async def app(_scope: object, _receive: object, send: Any) -> None:
-        run = LiveRun(state, broken(), store, _crashed, elsewhere, RunLimits(60, None))
+        run = LiveRun(state, broken(), keeping(store, elsewhere, _crashed), RunLimits(60, None))
         run.start()
         runs.append(run)
         await send({"type": "http.response.start", "status": 200, "headers": []})

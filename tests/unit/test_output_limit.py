@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from adapters.offline import OfflineChatModel
 from adapters.scripted import ScriptedChatModel, call, call_piece, delta, finished, think
 from adapters.scripted.steps import Step
-from application.agent_loop import AgentLoop
+from agent_loops import loop
+from application.agent_loop import Equipment
 from application.ports.chat_model import ChatModel
 from application.ports.tool_runner import ToolOutput, ToolRunner
 from domain.chat_events import AnswerDelta, LoopEvent, RoundFinished, ToolProgress, TurnFinished
@@ -46,7 +47,7 @@ def run(model: ChatModel, limit: int | None, request: ModelRequest = ASKED, turn
     tools: dict[str, ToolRunner] = {"echo": Echo()}
 
     async def act() -> list[LoopEvent]:
-        return [event async for event in AgentLoop(turns, 5).run(model, request, tools, max_output_tokens=limit)]
+        return [event async for event in loop(turns).run(model, request, Equipment(tools), max_output_tokens=limit)]
 
     return asyncio.run(act())
 
@@ -140,7 +141,7 @@ class Obedient:
 
 
 @given(
-    st.integers(1, 200),
+    st.integers(1, 60),
     st.none() | st.integers(1, 100),
     st.lists(st.tuples(st.integers(1, 90), st.integers(0, 2)), min_size=1, max_size=5),
 )
@@ -165,7 +166,7 @@ def test_closing_a_limited_run_closes_the_stream_of_the_model() -> None:
     model = ScriptedChatModel([delta("a"), delta("b"), finished()])
 
     async def act() -> None:
-        async with aclosing(AgentLoop(2, 5).run(model, ASKED, {}, max_output_tokens=9)) as events:
+        async with aclosing(loop(2).run(model, ASKED, Equipment({}), max_output_tokens=9)) as events:
             await anext(events)
 
     asyncio.run(act())

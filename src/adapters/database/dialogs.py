@@ -46,7 +46,10 @@ ADD_DIALOG: Final = insert(dialogs)
 _GET: Final = beside_owner(_SHOWN.where(_THIS).subquery())
 _LIST: Final = newest_first(_SHOWN.where(_MINE), dialogs, "dialog_id")
 _OPEN_RUNS: Final = (
-    select(func.count()).select_from(runs).where(runs.c.user_id == OWNER, runs.c.closed_at.is_(None)).scalar_subquery()
+    select(func.count())
+    .select_from(runs)
+    .where(runs.c.user_id == OWNER, runs.c.closed_at.is_(None), runs.c.status != literal_column("'waiting'"))
+    .scalar_subquery()
 )
 _SCENE: Final = (
     select(_OPEN_RUNS, *_COLUMNS, *agents.c)

@@ -47,7 +47,7 @@ _LAST_SEQ: Final = (
     .scalar_subquery()
     .label("last_seq")
 )
-_RUN: Final = select(*(column for column in runs.c if column.name != "has_log"), _LAST_SEQ)
+_RUN: Final = select(*(column for column in runs.c if column.name not in {"has_log", "pause"}), _LAST_SEQ)
 _MINE: Final = runs.c.user_id == OWNER
 
 GET: Final = beside_owner(_RUN.where(_MINE, runs.c.run_id == ID).subquery())
@@ -92,7 +92,7 @@ def bound(side: str, column: Column[Any]) -> BindParameter[Any]:
 
 ADD_RUN: Final = insert(runs).values(
     {column.name: bound("r", column) for column in runs.c}
-    | {"run_id": ID, "user_id": OWNER, "dialog_id": DIALOG, "closed_at": None, "has_log": true()}
+    | {"run_id": ID, "user_id": OWNER, "dialog_id": DIALOG, "closed_at": None, "has_log": true(), "pause": None}
 )
 _OF_ANSWERS: Final = (
     "status",
@@ -140,7 +140,7 @@ THE_OPEN_ONE: Final = and_(
     runs.c.message_id == bindparam("message", type_=Text),
     IS_OPEN,
 )
-CLOSE_RUN: Final = update(runs).values(status=bound("a", messages.c.status), closed_at=_CLOSED_AT)
+CLOSE_RUN: Final = update(runs).values(status=bound("a", messages.c.status), closed_at=_CLOSED_AT, pause=None)
 FINISH_ANSWER: Final = update(messages).values(
     {name: bound("a", messages.c[name]) for name in ("content", *_OF_ANSWERS) if name != "run_id"}
 )

@@ -26,6 +26,7 @@ from adapters.database.lexical_on_sqlite import SqliteLexicalIndex
 from adapters.database.login_failures import LoginFailureRows
 from adapters.database.mcp_servers import McpServerRows
 from adapters.database.messages import MessageRows
+from adapters.database.pauses import PauseRows
 from adapters.database.readings import ReadingRows
 from adapters.database.refresh_tokens import RefreshTokenRows
 from adapters.database.runs import RunRows
@@ -34,6 +35,7 @@ from adapters.database.tools import ToolRows
 from adapters.database.users import UserRows
 from application.ports.files import Files, Readings
 from application.ports.knowledge import Chunks, KnowledgeBases, KnowledgeFiles
+from application.ports.pauses import Pauses
 from application.ports.persistence import (
     Agents,
     ApiKeys,
@@ -67,6 +69,7 @@ class Repositories:
         "login_failures",
         "mcp_servers",
         "messages",
+        "pauses",
         "readings",
         "refresh_tokens",
         "runs",
@@ -83,6 +86,7 @@ class Repositories:
         self.dialogs: Dialogs = DialogRows(session)
         self.messages: Messages = MessageRows(session)
         self.runs: Runs = RunRows(session, dialect)
+        self.pauses: Pauses = PauseRows(session)
         self.files: Files = FileRows(session, dialect)
         self.readings: Readings = ReadingRows(session, dialect)
         self.knowledge: KnowledgeBases = KnowledgeBaseRows(session, vectors.switch)

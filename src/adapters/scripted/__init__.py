@@ -1,5 +1,6 @@
 """Models and servers that play a script, for tests: fakes with behaviour, whose state is asserted."""
 
+from adapters.scripted.arguments import RequiredArguments
 from adapters.scripted.chat_model import ScriptedChatModel, ScriptedChatModels
 from adapters.scripted.embedder import ScriptedEmbedder, ScriptedEmbedders, embedding_failure, vector_of
 from adapters.scripted.mcp_connections import ScriptedMcpConnections
@@ -8,6 +9,7 @@ from adapters.scripted.steps import Hold, Pause, Step, Turn, call, call_piece, d
 __all__ = [
     "Hold",
     "Pause",
+    "RequiredArguments",
     "ScriptedChatModel",
     "ScriptedChatModels",
     "ScriptedEmbedder",

@@ -14,6 +14,7 @@ from typing import Protocol
 from application.paging import Window
 from application.ports.files import Files, Readings
 from application.ports.knowledge import Chunks, KnowledgeBases, KnowledgeFiles
+from application.ports.pauses import Pauses
 from application.ports.runs import Runs
 from application.ports.tools import McpServers, Tools
 from domain.agents import Agent
@@ -193,6 +194,7 @@ class Transaction(Protocol):
     dialogs: Dialogs
     messages: Messages
     runs: Runs
+    pauses: Pauses
     files: Files
     readings: Readings
     knowledge: KnowledgeBases

@@ -22,6 +22,7 @@ from entrypoints.http.metrics import metrics, networks_of
 from entrypoints.http.openapi import docs_router
 from entrypoints.http.v1.agents import agent_handlers
 from entrypoints.http.v1.api_keys import api_key_handlers
+from entrypoints.http.v1.approvals import approval_handlers
 from entrypoints.http.v1.chat import chat_handlers
 from entrypoints.http.v1.dialogs import dialog_handlers
 from entrypoints.http.v1.files import file_handlers
@@ -44,6 +45,7 @@ V1: Sequence[HTTPRouteHandler] = [
     *history_handlers,
     *model_handlers,
     *chat_handlers,
+    *approval_handlers,
     *file_handlers,
     *knowledge_handlers,
     *knowledge_file_handlers,

@@ -1,0 +1,70 @@
+"""Runs that wait for a person: beside the run lies what it needs to go on."""
+
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import LargeBinary, and_, bindparam, literal_column, null, select, update
+
+from adapters.database.owners import owned_row
+from adapters.database.pause_rows import from_pause, to_pause
+from adapters.database.run_rows import to_run
+from adapters.database.run_statements import GET, ID, IS_OPEN, UNTIL
+from adapters.database.session import Session
+from adapters.database.tables import dialogs, runs
+from domain.errors import Conflict
+from domain.ids import RunId, UserId
+from domain.pauses import RunPause
+from domain.runs import Run, RunStatus
+
+_STATE: Final = bindparam("state", type_=LargeBinary)
+_THIS: Final = runs.c.run_id == ID
+_PUT: Final = (
+    update(runs)
+    .where(_THIS, IS_OPEN, runs.c.stop_requested.is_(False))
+    .values(status=literal_column("'waiting'"), lease_until=UNTIL, pause=_STATE)
+    .returning(runs.c.run_id)
+)
+# Whoever closes a run locks its dialog before it. On SQLite the whole transaction is the lock.
+_HOLD_DIALOG: Final = (
+    select(runs.c.run_id)
+    .join(dialogs, and_(dialogs.c.user_id == runs.c.user_id, dialogs.c.dialog_id == runs.c.dialog_id))
+    .where(_THIS)
+    .with_for_update(key_share=True, of=dialogs)
+)
+_HOLD: Final = (
+    select(runs.c.run_id)
+    .where(_THIS, IS_OPEN, runs.c.status == literal_column("'waiting'"))
+    .with_for_update(key_share=True)
+)
+_GET: Final = select(runs.c.pause).where(_THIS)
+_SAVE: Final = update(runs).where(_THIS).values(pause=_STATE)
+_END: Final = update(runs).where(_THIS).values(status=literal_column("'running'"), lease_until=UNTIL, pause=null())
+
+
+class PauseRows:
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def put(self, run_id: RunId, pause: RunPause, until: datetime) -> bool:
+        values = {"id": run_id, "state": from_pause(pause), "until": until}
+        return bool(await self._session.written(_PUT, values))
+
+    async def held(self, run_id: RunId, *, owner: UserId) -> tuple[Run, RunPause]:
+        await self.hold(run_id)
+        run = to_run(await owned_row(self._session, GET, {"owner": owner, "id": run_id}, "run", run_id))
+        if run.status is not RunStatus.WAITING or run.stop_requested:
+            raise Conflict("approval_not_awaited", "This answer waits for nobody: no call of it is to be approved now.")
+        rows = await self._session.rows(_GET, {"id": run_id})
+        return run, to_pause(rows[0][0])
+
+    async def save(self, run_id: RunId, pause: RunPause) -> None:
+        await self._session.affected(_SAVE, {"id": run_id, "state": from_pause(pause)})
+
+    async def end(self, run_id: RunId, lease_until: datetime) -> None:
+        await self._session.affected(_END, {"id": run_id, "until": lease_until})
+
+    async def hold(self, run_id: RunId) -> bool:
+        await self._session.rows(_HOLD_DIALOG, {"id": run_id})
+        return bool(await self._session.rows(_HOLD, {"id": run_id}))

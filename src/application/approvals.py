@@ -1,0 +1,104 @@
+"""A person's word on a call that waits for it: the run goes on, at this process, wherever it began."""
+
+import json
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Final
+
+from application.answering import Answering, Continuing
+from application.leases import Leases
+from application.live_runs import LiveRun
+from application.model_places import ModelPlaces
+from application.models import ModelCatalogue
+from application.ports.argument_check import ArgumentCheck
+from application.ports.persistence import Transaction, Transactions
+from application.run_closing import replay, stored_log
+from application.run_log import RunLog
+from application.run_making import Begun, MakeRuns
+from application.run_registry import RunRegistry
+from domain.chat_events import Recorded
+from domain.errors import InvalidValue
+from domain.ids import RunId, UserId
+from domain.messages import Answer, Exchange
+from domain.pauses import Approval, RunPause
+from domain.runs import Run
+from domain.transcript import Transcript
+
+EARLIER_EXCHANGES: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class ApproveCall:
+    """The last word that a run waits for lets it go on; from then on it needs no reader."""
+
+    transactions: Transactions
+    models: ModelCatalogue
+    answering: Answering
+    check: ArgumentCheck
+    runs: RunRegistry
+    places: ModelPlaces
+    leases: Leases
+    make: MakeRuns
+
+    async def __call__(self, actor: UserId, run_id: RunId, approval: Approval) -> Run:
+        """The run as it is then. When it can't go on now nothing is decided: say it again.
+
+        Raises NotFound, Conflict `approval_not_awaited` and `tool_call_decided`, InvalidValue for arguments that the
+        tool does not take, and whatever refuses a question: TooManyRequests, Unavailable `shutting_down`.
+        """
+        with self.runs.admitted(actor), self.runs.starting(run_id), ExitStack() as undo:
+            async with self.transactions.begin() as tx:
+                run, pause = await tx.pauses.held(run_id, owner=actor)
+                self._refuse_wrong(pause, approval)
+                pause = pause.approve(approval)
+                if not pause.decided:
+                    await tx.pauses.save(run_id, pause)
+                    return run
+                leave = self.places.admit(self.models.answering(pause.llm_id), actor)
+                undo.callback(leave)
+                paused = await _paused(tx, run, pause)
+                await tx.pauses.end(run_id, self.leases.until())
+            live = self._live(paused, leave)
+            self.runs.start(live)
+            undo.pop_all()
+            return live.state
+
+    def _refuse_wrong(self, pause: RunPause, approval: Approval) -> None:
+        """What the person changed must be arguments that the tool takes."""
+        tool = pause.offered(approval.tool_call_id)
+        if approval.arguments is None or tool is None:
+            return
+        problems = self.check.problems(tool.parameters, json.loads(approval.arguments))
+        if problems:
+            raise InvalidValue("arguments", " ".join(problems))
+
+    def _live(self, paused: "_Paused", leave: Callable[[], None]) -> LiveRun:
+        run, pause = paused.run.resume(self.leases.until()), paused.pause
+        spec = self.models.answering(pause.llm_id)
+        continuing = Continuing(self.answering, run.user_id, spec, pause, paused.exchanges)
+        begun = Begun(run, paused.answer, spec.llm_id, continuing.prompt_tokens, leave)
+        transcript = Transcript()
+        replay(transcript, paused.recorded)
+        return self.make(begun, continuing.events(), None, RunLog(run.run_id, paused.recorded), transcript)
+
+
+@dataclass(frozen=True, slots=True)
+class _Paused:
+    """All that a run has, wherever it began. The last of the exchanges is its own question."""
+
+    run: Run
+    pause: RunPause
+    answer: Answer
+    recorded: list[Recorded]
+    exchanges: tuple[Exchange, ...]
+
+
+async def _paused(tx: Transaction, run: Run, pause: RunPause) -> _Paused:
+    answer = await tx.messages.get(run.message_id, owner=run.user_id)
+    if not isinstance(answer, Answer):
+        raise TypeError(f"message {run.message_id} is no answer")
+    recorded = [one async for portion in stored_log(tx, run) for one in portion]
+    earlier = await tx.messages.recent(run.dialog_id, EARLIER_EXCHANGES, owner=run.user_id)
+    asked = Exchange("", "", attachments=pause.attached)
+    return _Paused(run, pause, answer, recorded, (*earlier, asked))

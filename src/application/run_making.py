@@ -1,0 +1,87 @@
+"""How runs come to life at this process: what keeps their answers, where they wait, and when they end."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from application.answering import RunEvent
+from application.leases import Leases
+from application.live_runs import Elsewhere, LiveRun, OnCrash, RunKeeping, RunLimits
+from application.ports.clock import Clock
+from application.ports.persistence import Transactions
+from application.run_closing import KeepAnswer
+from application.run_log import RunLog
+from application.stored_runs import StoredRuns
+from domain.chat_events import Recorded
+from domain.errors import Unavailable
+from domain.ids import ModelId
+from domain.messages import Answer, AnswerStatus
+from domain.pauses import WAITS_FOR, RunPause
+from domain.runs import Run
+from domain.transcript import Transcript
+
+PATIENCE_SECONDS: Final = 60.0
+"""How long a run that is to wait for a person waits for a database that is away."""
+RETRY_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A run that has its dialog, and a place at its model, which `leave` gives back."""
+
+    run: Run
+    answer: Answer
+    llm_id: ModelId
+    prompt_tokens: Callable[[], int]
+    leave: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class MakeRuns:
+    transactions: Transactions
+    clock: Clock
+    leases: Leases
+    keep: KeepAnswer
+    stored: StoredRuns
+    elsewhere: Elsewhere
+    max_run_seconds: float
+    on_crash: OnCrash
+
+    def __call__(
+        self,
+        begun: Begun,
+        events: AsyncGenerator[RunEvent, None],
+        grace_seconds: float | None,
+        log: RunLog | None = None,
+        transcript: Transcript | None = None,
+    ) -> LiveRun:
+        """Not started yet. `log` and `transcript` are those of a run that goes on."""
+
+        async def store(said: Transcript, status: AnswerStatus, log: RunLog) -> Sequence[Recorded]:
+            begun.leave()
+            answer = said.close(begun.answer, status, begun.llm_id, begun.prompt_tokens, self.clock.now())
+            return await self.keep(answer, log, owner=begun.run.user_id)
+
+        async def park(pause: RunPause, log: RunLog) -> bool:
+            begun.leave()
+            return await self._park(begun.run, pause, log)
+
+        keeping = RunKeeping(store, park, self.elsewhere, self.stored.onward, self.on_crash)
+        return LiveRun(begun.run, events, keeping, RunLimits(self.max_run_seconds, grace_seconds), log, transcript)
+
+    async def _park(self, run: Run, pause: RunPause, log: RunLog) -> bool:
+        """Its log first, so that whoever finds it waiting finds all of it. Raises Unavailable after a while."""
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + PATIENCE_SECONDS
+        while True:
+            try:
+                async with self.transactions.autocommit() as tx:
+                    for piece in log.rest(()):
+                        if (await tx.runs.append([piece])).get(run.run_id, True):
+                            return False
+                    return await tx.pauses.put(run.run_id, pause, self.leases.now() + WAITS_FOR)
+            except Unavailable:
+                if loop.time() > give_up:
+                    raise
+            await asyncio.sleep(RETRY_SECONDS)

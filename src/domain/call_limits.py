@@ -1,0 +1,89 @@
+"""What bounds the tool calls of one run: how many, how often the same failing one, and how much their results hold."""
+
+import json
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import Final
+
+from domain.tokens import beginning, estimate
+from domain.tools import ToolCall
+
+MOST_CALLS: Final = 128
+"""In all turns of a run together."""
+SAME_FAILURES: Final = 2
+"""A call that failed so often is not made again with the same arguments."""
+REFUSED_TURNS: Final = 2
+"""A model that in so many turns, one after the other, makes nothing but refused calls will not come to an answer."""
+LEAST_SHARE: Final = 64
+"""Tokens of each result, however little room there is."""
+
+
+class CallBook:
+    """The calls of a run so far. `admit` before each call, `failed` after one that failed."""
+
+    def __init__(self, made: int = 0, failures: Mapping[str, int] | None = None, refused_turns: int = 0) -> None:
+        self.made = made
+        self.failures = dict(failures or {})
+        self.refused_turns = refused_turns
+        self._refused = 0
+
+    def admit(self, call: ToolCall) -> str | None:
+        """None when it may be made, and is counted; else what the model is told instead."""
+        refusal = self._refusal(call)
+        if refusal is None:
+            self.made += 1
+        else:
+            self._refused += 1
+        return refusal
+
+    def failed(self, call: ToolCall) -> None:
+        key = digest(call)
+        self.failures[key] = self.failures.get(key, 0) + 1
+
+    def gets_on(self, calls: int) -> bool:
+        """After a turn of so many calls: False for a model that keeps on making nothing but refused ones."""
+        self.refused_turns = self.refused_turns + 1 if self._refused >= calls else 0
+        self._refused = 0
+        return self.refused_turns < REFUSED_TURNS
+
+    def _refusal(self, call: ToolCall) -> str | None:
+        if self.made >= MOST_CALLS:
+            return f"{MOST_CALLS} calls were made for this answer, which is the limit: answer with what you have."
+        if self.failures.get(digest(call), 0) >= SAME_FAILURES:
+            return (
+                f"This call failed {SAME_FAILURES} times with the same arguments and was not made again: "
+                "change the arguments, use another tool, or answer without it."
+            )
+        return None
+
+
+def digest(call: ToolCall) -> str:
+    """The same for calls that mean the same: neither spaces nor the order of names count."""
+    try:
+        arguments = json.dumps(json.loads(call.arguments or "{}"), sort_keys=True)
+    except (ValueError, RecursionError):
+        arguments = call.arguments
+    return sha256(f"{call.name}\n{arguments}".encode(errors="replace")).hexdigest()[:16]
+
+
+def fitted(contents: Sequence[str], tokens: int) -> list[str]:
+    """The results of a turn within so many tokens together: the longest are cut, as little as needed, and say so."""
+    sizes = [estimate(content) for content in contents]
+    share = max(_share(sizes, tokens), LEAST_SHARE)
+    return [content if size <= share else _cut(content, share) for content, size in zip(contents, sizes, strict=True)]
+
+
+def _share(sizes: Sequence[int], tokens: int) -> int:
+    """The most that one may have, so that all together keep the limit and nobody who wants less is cut."""
+    left, waiting = tokens, len(sizes)
+    for size in sorted(sizes):
+        if size * waiting > left:
+            return max(0, left // waiting)
+        left -= size
+        waiting -= 1
+    return max(sizes, default=0)
+
+
+def _cut(content: str, tokens: int) -> str:
+    kept = beginning(content, max(0, tokens - 16))
+    return f"{kept}\n[cut: {len(content) - len(kept):,} more characters]"

@@ -1,0 +1,100 @@
+"""Runs that wait for a person: what they need to go on, at any process, and what the person says."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
+
+from domain.agents import Agent
+from domain.conversation import AssistantTurn, ModelRequest
+from domain.errors import Conflict, NotFound
+from domain.files import Attachment
+from domain.ids import KnowledgeFileId, ModelId
+from domain.tools import ToolCall, ToolResult, ToolSpec
+
+ShownPlace = tuple[KnowledgeFileId, int, int]
+"""Of a passage that a run was shown: its file, and from where to where in it."""
+
+WAITS_FOR: Final = timedelta(days=7)
+"""After that a run that nobody decided on is closed as interrupted."""
+DECLINED: Final = "The person declined this call. Go on without it, or ask them what they want instead."
+
+
+@dataclass(frozen=True, slots=True)
+class LoopPause:
+    """Where the agent loop stands: in `turn`, of whose calls `pending` wait and the others have their `results`."""
+
+    request: ModelRequest
+    turn: AssistantTurn
+    results: tuple[ToolResult, ...]
+    pending: tuple[ToolCall, ...]
+    turns_left: int
+    output_left: int | None
+    calls_made: int
+    failures: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class PauseAsked:
+    """The loop's last word before it waits for approvals."""
+
+    pause: LoopPause
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """What a person said of a call. `arguments` is JSON text that replaces the model's."""
+
+    tool_call_id: str
+    approved: bool
+    arguments: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunPause:
+    """All that a run needs to go on. `agent` as it was when the question was asked; `shown` are its passages."""
+
+    loop: LoopPause
+    llm_id: ModelId
+    agent: Agent
+    attached: tuple[Attachment, ...] = ()
+    """What came with the question."""
+    shown: tuple[ShownPlace, ...] = ()
+    approvals: tuple[Approval, ...] = ()
+
+    @property
+    def decided(self) -> bool:
+        return len(self.approvals) == len(self.loop.pending)
+
+    def offered(self, tool_call_id: str) -> ToolSpec | None:
+        """The tool that a waiting call names. Raises NotFound `tool_call_not_found`."""
+        call = self._waiting(tool_call_id)
+        return next((spec for spec in self.loop.request.tools if spec.name == call.name), None)
+
+    def approve(self, approval: Approval) -> "RunPause":
+        """With one more decision; the same again changes nothing.
+
+        Raises NotFound `tool_call_not_found`, and Conflict `tool_call_decided` for another decision.
+        """
+        self._waiting(approval.tool_call_id)
+        for known in self.approvals:
+            if known == approval:
+                return self
+            if known.tool_call_id == approval.tool_call_id:
+                said = "approved" if known.approved else "declined"
+                raise Conflict("tool_call_decided", f"This call was {said} already.")
+        return replace(self, approvals=(*self.approvals, approval))
+
+    def calls(self) -> Sequence[tuple[ToolCall, bool]]:
+        """The calls that waited, in their order, with the arguments that hold now, and whether they may be made."""
+        said = {one.tool_call_id: one for one in self.approvals}
+        return [
+            (replace(call, arguments=said[call.call_id].arguments or call.arguments), said[call.call_id].approved)
+            for call in self.loop.pending
+        ]
+
+    def _waiting(self, tool_call_id: str) -> ToolCall:
+        for call in self.loop.pending:
+            if call.call_id == tool_call_id:
+                return call
+        raise NotFound("tool_call", tool_call_id)

@@ -1,0 +1,48 @@
+"""A person's word on a tool call that waits for it."""
+
+import json
+from typing import Annotated, Any, Final
+
+from dishka.integrations.litestar import FromDishka, inject
+from litestar import post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import JSONBody
+from msgspec import Meta, Struct
+
+from application.approvals import ApproveCall
+from domain.pauses import Approval
+from domain.runs import parse_run_id
+from entrypoints.http.auth import Caller
+from entrypoints.http.envelope import Envelope, ok
+from entrypoints.http.v1.chat import RunView
+
+TAGS: Final = ["chat"]
+
+
+class ApproveBody(Struct):
+    """`tool_call_id` is that of the event whose status is APPROVAL. `arguments` replace the model's."""
+
+    run_id: str
+    tool_call_id: Annotated[str, Meta(max_length=1000)]
+    approve: bool
+    arguments: dict[str, Any] | None = None
+
+    def approval(self) -> Approval:
+        changed = None if self.arguments is None or not self.approve else json.dumps(self.arguments, ensure_ascii=False)
+        return Approval(self.tool_call_id, self.approve, changed)
+
+
+@post(
+    "/chat/approve",
+    status_code=200,
+    summary="Approve or decline a tool call that an answer waits with; after the last one the answer goes on",
+    tags=TAGS,
+)
+@inject
+async def approve_call(
+    data: JSONBody[ApproveBody], caller: FromDishka[Caller], approve: FromDishka[ApproveCall]
+) -> Envelope[RunView]:
+    return ok(RunView.of(await approve(caller.user_id, parse_run_id(data.run_id), data.approval())))
+
+
+approval_handlers: list[HTTPRouteHandler] = [approve_call]

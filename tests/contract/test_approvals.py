@@ -1,0 +1,372 @@
+"""Calls that wait for a person: the run leaves its process, and goes on at whichever process hears the word.
+
+Two desks on one database are two processes: neither knows what the other holds in memory.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from adapters.database.transactions import DatabaseTransactions
+from adapters.scripted import ScriptedChatModel, Step, call, delta, finished
+from application.chat import ChatRequest
+from application.dialogs import DeleteDialog
+from application.live_runs import LiveRun
+from application.ports.tool_runner import ToolOutput
+from application.run_registry import RunRegistry
+from chat_desk import ChatDesk, read, text_of
+from domain.agents import Agent
+from domain.chat_events import Recorded, RunFinished, ToolProgress
+from domain.conversation import ToolTurn
+from domain.errors import Conflict, InvalidValue, NotFound, TooManyRequests
+from domain.ids import AgentId, DialogId, RunId, ToolId, UserId, new_id
+from domain.messages import Answer, AnswerStatus, StepStatus
+from domain.pauses import DECLINED, WAITS_FOR, Approval
+from domain.runs import RunStatus
+from domain.tools import JsonValue, ToolSpec
+
+SPEND = ToolSpec(
+    ToolId("spend"), "spend", "Spend", "Spends money.", {"type": "object", "required": ["amount"], "properties": {}}
+)
+LOOK = ToolSpec(ToolId("look"), "look", "Look", "Looks.", {"type": "object", "properties": {}})
+ASKS = [delta("Let me pay. "), call("spend", call_id="c1", amount=5), finished()]
+DONE = [delta("Paid."), finished()]
+
+
+@dataclass
+class Till:
+    """A tool that remembers what it was asked for."""
+
+    spec: ToolSpec
+    asked: list[Mapping[str, JsonValue]] = field(default_factory=list)
+
+    async def run(self, arguments: Mapping[str, JsonValue]) -> ToolOutput:
+        self.asked.append(arguments)
+        return ToolOutput(f"spent {arguments.get('amount')}")
+
+
+@dataclass
+class Scene:
+    """Processes with one till, and a person with an agent that must ask before it spends."""
+
+    transactions: DatabaseTransactions
+    till: Till = field(default_factory=lambda: Till(SPEND))
+    look: Till = field(default_factory=lambda: Till(LOOK))
+    desks: list[ChatDesk] = field(default_factory=list)
+    going_on: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def process(self, *turns: Sequence[Step], most: int = 20) -> ChatDesk:
+        model = ScriptedChatModel(turns=turns)
+        tools = {self.till.spec.tool_id: self.till, self.look.spec.tool_id: self.look}
+        desk = ChatDesk(self.transactions, model, RunRegistry(100, most), tools=tools)
+        self.going_on.append(asyncio.create_task(desk.writer.forever()))
+        self.desks.append(desk)
+        return desk
+
+    async def person(self) -> tuple[UserId, AgentId]:
+        actor = await self.desks[0].person()
+        now = datetime(2026, 1, 1, tzinfo=UTC)
+        tool_ids = (SPEND.tool_id, LOOK.tool_id)
+        made = Agent(AgentId(new_id()), actor, "Payer", now, now, tool_ids=tool_ids, require_approval=(SPEND.tool_id,))
+        async with self.transactions.begin() as tx:
+            await tx.agents.add(made)
+        return actor, made.agent_id
+
+
+@pytest.fixture
+async def scene(transactions: DatabaseTransactions) -> AsyncIterator[Scene]:
+    made = Scene(transactions)
+    yield made
+    for task in made.going_on:
+        task.cancel()
+    await asyncio.wait(made.going_on)
+    assert [desk.crashes for desk in made.desks if desk.crashes] == []
+
+
+@asynccontextmanager
+async def soon(seconds: float = 10) -> AsyncIterator[None]:
+    async with asyncio.timeout(seconds):
+        yield
+
+
+async def asked(desk: ChatDesk, actor: UserId, agent_id: AgentId, dialog: str = "d") -> LiveRun:
+    """A run that has come to wait."""
+    run = await desk.start(actor, ChatRequest("Pay the bill", dialog, agent_id))
+    await run.wait(10)
+    assert (await desk.show(actor, run.state.run_id)).status is RunStatus.WAITING
+    return run
+
+
+def yes(call_id: str = "c1", **changed: JsonValue) -> Approval:
+    return Approval(call_id, approved=True, arguments=json.dumps(changed) if changed else None)
+
+
+def no(call_id: str = "c1") -> Approval:
+    return Approval(call_id, approved=False)
+
+
+def steps(seen: Sequence[Recorded]) -> list[tuple[StepStatus, str]]:
+    return [(one.event.step.status, one.event.step.tool_call_id) for one in seen if isinstance(one.event, ToolProgress)]
+
+
+async def ended(desk: ChatDesk, actor: UserId, run_id: RunId) -> list[Recorded]:
+    """The whole of a run, once it has its end."""
+    async with soon():
+        return await desk.resumed(actor, run_id)
+
+
+async def test_an_approved_call_is_made_and_the_answer_goes_on_before_the_same_reader(scene: Scene) -> None:
+    desk = scene.process(ASKS, DONE)
+    actor, agent_id = await scene.person()
+    run = await desk.start(actor, ChatRequest("Pay the bill", "d", agent_id))
+    reading = asyncio.create_task(read(run))
+    await run.wait(10)
+    assert scene.till.asked == []
+    assert (await desk.approve(actor, run.state.run_id, yes())).status is RunStatus.RUNNING
+    async with soon():
+        seen = await reading
+    assert text_of(seen) == "Let me pay. Paid."
+    assert steps(seen) == [(StepStatus.APPROVAL, "c1"), (StepStatus.START, "c1"), (StepStatus.END, "c1")]
+    assert [one.seq for one in seen] == list(range(1, len(seen) + 1))
+    assert scene.till.asked == [{"amount": 5}]
+    assert await ended(desk, actor, run.state.run_id) == seen
+
+
+async def test_the_answer_is_kept_as_one(scene: Scene) -> None:
+    desk = scene.process(ASKS, DONE)
+    actor, agent_id = await scene.person()
+    run = await asked(desk, actor, agent_id)
+    await desk.approve(actor, run.state.run_id, yes())
+    (*_, last) = await ended(desk, actor, run.state.run_id)
+    _, answer = await desk.history(actor)
+    assert isinstance(answer, Answer)
+    assert isinstance(last.event, RunFinished)
+    assert (answer.status, answer.content) == (AnswerStatus.COMPLETE, "Let me pay. Paid.")
+    assert [result.content for one in answer.rounds for result in one.results] == ["spent 5"]
+    assert answer.usage == last.event.usage
+    assert (await desk.show(actor, run.state.run_id)).status is RunStatus.COMPLETE
+
+
+async def test_a_declined_call_is_not_made_and_the_model_is_told(scene: Scene) -> None:
+    desk = scene.process(ASKS, DONE)
+    actor, agent_id = await scene.person()
+    run = await asked(desk, actor, agent_id)
+    await desk.approve(actor, run.state.run_id, no())
+    seen = await ended(desk, actor, run.state.run_id)
+    assert scene.till.asked == []
+    assert steps(seen) == [(StepStatus.APPROVAL, "c1"), (StepStatus.ERROR, "c1")]
+    told = desk.model.requests[-1].turns[-1]
+    assert isinstance(told, ToolTurn)
+    assert [(one.content, one.is_error) for one in told.results] == [(DECLINED, True)]
+
+
+async def test_the_person_may_change_the_arguments(scene: Scene) -> None:
+    desk = scene.process(ASKS, DONE)
+    actor, agent_id = await scene.person()
+    run = await asked(desk, actor, agent_id)
+    with pytest.raises(InvalidValue, match="amount is required"):
+        await desk.approve(actor, run.state.run_id, yes(sum=3))
+    await desk.approve(actor, run.state.run_id, yes(amount=3))
+    await ended(desk, actor, run.state.run_id)
+    assert scene.till.asked == [{"amount": 3}]
+    _, answer = await desk.history(actor)
+    assert isinstance(answer, Answer)
+    assert [json.loads(one.arguments) for a_round in answer.rounds for one in a_round.calls] == [{"amount": 3}]
+
+
+async def test_the_other_calls_of_the_turn_are_made_at_once_and_every_waiting_one_needs_its_word(scene: Scene) -> None:
+    calls = [call("spend", call_id="a", amount=1), call("look", call_id="b"), call("spend", call_id="c", amount=2)]
+    desk = scene.process([*calls, finished()], DONE)
+    actor, agent_id = await scene.person()
+    run = await asked(desk, actor, agent_id)
+    assert (scene.look.asked, scene.till.asked) == ([{}], [])
+    assert (await desk.approve(actor, run.state.run_id, no("c"))).status is RunStatus.WAITING
+    assert (await desk.approve(actor, run.state.run_id, no("c"))).status is RunStatus.WAITING
+    with pytest.raises(Conflict) as refused:
+        await desk.approve(actor, run.state.run_id, yes("c"))
+    assert refused.value.code == "tool_call_decided"
+    await desk.approve(actor, run.state.run_id, yes("a"))
+    await ended(desk, actor, run.state.run_id)
+    assert scene.till.asked == [{"amount": 1}]
+    told = desk.model.requests[-1].turns[-1]
+    assert isinstance(told, ToolTurn)
+    assert [one.content for one in told.results] == ["spent 1", "spent None", DECLINED]
+
+
+async def test_a_call_that_can_not_be_made_asks_nobody(scene: Scene) -> None:
+    desk = scene.process([call("spend", call_id="c1"), finished()], DONE)
+    actor, agent_id = await scene.person()
+    run = await desk.start(actor, ChatRequest("Pay", "d", agent_id))
+    assert steps(await read(run)) == [(StepStatus.START, "c1"), (StepStatus.ERROR, "c1")]
+
+
+async def test_a_run_may_wait_again_and_again(scene: Scene) -> None:
+    desk = scene.process(ASKS, ASKS, DONE)
+    actor, agent_id = await scene.person()
+    run = await asked(desk, actor, agent_id)
+    reading = asyncio.create_task(read(run))
+    for _ in range(2):
+        while (await desk.show(actor, run.state.run_id)).status is not RunStatus.WAITING:
+            await asyncio.sleep(0.01)
+        await desk.approve(actor, run.state.run_id, yes())
+    async with soon():
+        seen = await reading
+    assert text_of(seen) == "Let me pay. Let me pay. Paid."
+    assert [one.seq for one in seen] == list(range(1, len(seen) + 1))
+
+
+async def test_it_goes_on_at_another_process_when_its_own_is_gone(scene: Scene) -> None:
+    first = scene.process(ASKS)
+    actor, agent_id = await scene.person()
+    run = await asked(first, actor, agent_id)
+    second = scene.process(DONE)
+    await second.approve(actor, run.state.run_id, yes())
+    seen = await ended(second, actor, run.state.run_id)
+    assert text_of(seen) == "Let me pay. Paid."
+    assert [one.seq for one in seen] == list(range(1, len(seen) + 1))
+    assert second.model.requests[0].turns[: len(first.model.requests[0].turns)] == first.model.requests[0].turns
+
+
+async def test_whoever_reads_at_the_first_process_hears_what_the_second_makes(scene: Scene) -> None:
+    first = scene.process(ASKS)
+    actor, agent_id = await scene.person()
+    run = await first.start(actor, ChatRequest("Pay the bill", "d", agent_id))
+    reading = asyncio.create_task(read(run))
+    await run.wait(10)
+    second = scene.process(DONE)
+    await second.approve(actor, run.state.run_id, yes())
+    async with soon():
+        assert text_of(await reading) == "Let me pay. Paid."
+
+
+async def test_of_several_who_approve_at_once_one_lets_it_go_on(scene: Scene) -> None:
+    first = scene.process(ASKS, DONE)
+    actor, agent_id = await scene.person()
+    run = await asked(first, actor, agent_id)
+    processes = [first, *(scene.process(DONE) for _ in range(3))]
+    said = await asyncio.gather(
+        *(desk.approve(actor, run.state.run_id, yes()) for desk in processes), return_exceptions=True
+    )
+    refusals = [one for one in said if isinstance(one, BaseException)]
+    assert [one.code for one in refusals if isinstance(one, Conflict)] == ["approval_not_awaited"] * 3
+    assert text_of(await ended(first, actor, run.state.run_id)) == "Let me pay. Paid."
+    assert len(scene.till.asked) == 1
+
+
+async def test_a_waiting_run_is_stopped_at_any_process(scene: Scene) -> None:
+    first = scene.process(ASKS, ASKS)
+    actor, agent_id = await scene.person()
+    second = scene.process(DONE)
+    for desk, dialog in ((first, "one"), (second, "two")):
+        run = await asked(first, actor, agent_id, dialog)
+        async with soon():
+            stopped = await desk.stop(actor, run_id=run.state.run_id, dialog_id=None)
+        assert stopped.status is RunStatus.STOPPED
+        with pytest.raises(Conflict) as refused:
+            await second.approve(actor, run.state.run_id, yes())
+        assert refused.value.code == "approval_not_awaited"
+        _, answer = await first.history(actor, dialog)
+        assert isinstance(answer, Answer)
+        assert (answer.status, answer.content) == (AnswerStatus.STOPPED, "Let me pay. ")
+
+
+async def test_nobody_else_says_the_word(scene: Scene) -> None:
+    desk = scene.process(ASKS, DONE)
+    actor, agent_id = await scene.person()
+    run = await asked(desk, actor, agent_id)
+    stranger, _ = await scene.person()
+    for one, run_id in ((stranger, run.state.run_id), (actor, RunId(new_id()))):
+        with pytest.raises(NotFound) as unknown:
+            await desk.approve(one, run_id, yes())
+        assert unknown.value.code == "run_not_found"
+    with pytest.raises(NotFound) as no_call:
+        await desk.approve(actor, run.state.run_id, yes("c2"))
+    assert no_call.value.code == "tool_call_not_found"
+    assert (await desk.show(actor, run.state.run_id)).status is RunStatus.WAITING
+
+
+async def test_a_run_that_does_not_wait_needs_no_word(scene: Scene) -> None:
+    desk = scene.process(DONE)
+    actor, agent_id = await scene.person()
+    run = await desk.start(actor, ChatRequest("Hi", "d", agent_id))
+    await read(run)
+    with pytest.raises(Conflict) as refused:
+        await desk.approve(actor, run.state.run_id, yes())
+    assert refused.value.code == "approval_not_awaited"
+
+
+async def test_a_waiting_run_keeps_its_dialog_and_no_place(scene: Scene) -> None:
+    desk = scene.process(ASKS, DONE, most=1)
+    actor, agent_id = await scene.person()
+    run = await asked(desk, actor, agent_id)
+    with pytest.raises(Conflict) as busy:
+        await desk.start(actor, ChatRequest("And now?", "d", agent_id))
+    assert busy.value.code == "dialog_busy"
+    await read(await desk.start(actor, ChatRequest("Hi", "other", agent_id)))
+    assert (await desk.show(actor, run.state.run_id)).status is RunStatus.WAITING
+
+
+async def test_without_a_place_nothing_is_decided(scene: Scene) -> None:
+    first = scene.process(ASKS)
+    actor, agent_id = await scene.person()
+    run = await asked(first, actor, agent_id)
+    full = scene.process(most=0)
+    with pytest.raises(TooManyRequests):
+        await full.approve(actor, run.state.run_id, yes())
+    second = scene.process(DONE)
+    await second.approve(actor, run.state.run_id, yes())
+    assert text_of(await ended(second, actor, run.state.run_id)) == "Let me pay. Paid."
+
+
+async def test_it_waits_for_days_and_no_longer(scene: Scene) -> None:
+    desk = scene.process(ASKS)
+    actor, agent_id = await scene.person()
+    run = await asked(desk, actor, agent_id)
+    now = desk.leases.now()
+    assert await desk.close_abandoned(now + WAITS_FOR - timedelta(minutes=1)) == 0
+    assert await desk.close_abandoned(now + WAITS_FOR + timedelta(minutes=1)) == 1
+    assert (await desk.show(actor, run.state.run_id)).status is RunStatus.INTERRUPTED
+
+
+async def test_a_dialog_that_waits_can_be_deleted(scene: Scene) -> None:
+    desk = scene.process(ASKS)
+    actor, agent_id = await scene.person()
+    run = await desk.start(actor, ChatRequest("Pay", "d", agent_id))
+    reading = asyncio.create_task(read(run))
+    await run.wait(10)
+    await DeleteDialog(scene.transactions, desk.registry)(actor, DialogId("d"))
+    with pytest.raises(NotFound):
+        await desk.approve(actor, run.state.run_id, yes())
+    async with soon():
+        last = (await reading)[-1].event
+    assert isinstance(last, RunFinished)
+
+
+async def test_who_stops_while_it_comes_to_wait_stops_it(scene: Scene) -> None:
+    desk = scene.process(*[ASKS] * 12)
+    actor, agent_id = await scene.person()
+    for pause in range(12):
+        run = await desk.start(actor, ChatRequest("Pay", f"d{pause}", agent_id))
+        for _ in range(pause):
+            await asyncio.sleep(0)
+        async with soon():
+            stopped = await desk.stop(actor, run_id=run.state.run_id, dialog_id=None)
+        assert stopped.status is RunStatus.STOPPED
+        assert (await desk.show(actor, run.state.run_id)).status is RunStatus.STOPPED
+
+
+async def test_the_limit_of_output_goes_on_to_hold(scene: Scene) -> None:
+    desk = scene.process(ASKS, [delta("word " * 400), finished()])
+    actor, agent_id = await scene.person()
+    run = await desk.start(actor, ChatRequest("Pay", "d", agent_id, max_output_tokens=60))
+    await run.wait(10)
+    await desk.approve(actor, run.state.run_id, yes())
+    await ended(desk, actor, run.state.run_id)
+    left = desk.model.requests[-1].output_left
+    assert left is not None
+    assert left < 60

@@ -1,0 +1,96 @@
+"""What bounds the calls of a run: their number, the same failing one, and the room that their results take."""
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.call_limits import LEAST_SHARE, MOST_CALLS, REFUSED_TURNS, SAME_FAILURES, CallBook, digest, fitted
+from domain.conversation import ModelRequest, UserTurn, tokens_of
+from domain.history import relieved
+from domain.tokens import estimate
+from domain.tools import ToolCall
+from unit.conversation_strategies import arguments, names, requests
+
+calls = st.builds(ToolCall, st.text(max_size=3), names, arguments)
+LONG = st.builds(lambda piece, times: piece * times, st.text(min_size=1, max_size=9), st.integers(0, 400))
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), st.booleans()), max_size=300))
+def test_at_most_so_many_calls_are_made_and_no_failing_one_more_than_twice(made: list[tuple[str, bool]]) -> None:
+    book, admitted, failures = CallBook(), 0, dict.fromkeys("abc", 0)
+    for name, fails in made:
+        one = ToolCall("id", name, "{}")
+        if book.admit(one) is None:
+            assert failures[name] < SAME_FAILURES
+            admitted += 1
+            if fails:
+                book.failed(one)
+                failures[name] += 1
+    assert admitted == book.made <= MOST_CALLS
+    expected, count = 0, dict.fromkeys("abc", 0)
+    for name, fails in made:
+        if expected < MOST_CALLS and count[name] < SAME_FAILURES:
+            expected += 1
+            count[name] += fails
+    assert admitted == expected
+
+
+@given(calls, calls)
+def test_calls_are_the_same_that_mean_the_same(one: ToolCall, other: ToolCall) -> None:
+    spread = ToolCall("x", one.name, json.dumps(dict(reversed(json.loads(one.arguments).items())), indent=3))
+    assert digest(spread) == digest(one)
+    same = one.name == other.name and json.loads(one.arguments) == json.loads(other.arguments)
+    written = json.dumps(json.loads(one.arguments), sort_keys=True) == json.dumps(
+        json.loads(other.arguments), sort_keys=True
+    )
+    assert (digest(one) == digest(other)) == (same and written)
+
+
+@given(st.text(max_size=50))
+def test_broken_arguments_have_a_digest_too(broken: str) -> None:
+    assert digest(ToolCall("x", "f", broken)) == digest(ToolCall("y", "f", broken))
+
+
+@given(st.lists(st.sampled_from(["made", "refused", "both"]), max_size=12))
+def test_a_model_that_makes_nothing_but_refused_calls_is_given_up(turns: list[str]) -> None:
+    book, fails = CallBook(), ToolCall("x", "f", "{}")
+    for _ in range(SAME_FAILURES):
+        book.failed(fails)
+    in_a_row = 0
+    for turn in turns:
+        tried = {"made": [ToolCall("y", "g", "{}")], "refused": [fails], "both": [fails, ToolCall("y", "g", "{}")]}
+        for one in tried[turn]:
+            book.admit(one)
+        in_a_row = in_a_row + 1 if turn == "refused" else 0
+        assert book.gets_on(len(tried[turn])) == (in_a_row < REFUSED_TURNS)
+
+
+@given(st.lists(LONG, max_size=6), st.integers(0, 2000))
+def test_results_keep_their_room_and_short_ones_are_left_alone(contents: list[str], tokens: int) -> None:
+    kept = fitted(contents, tokens)
+    assert len(kept) == len(contents)
+    allowed = max(tokens, LEAST_SHARE * len(contents))
+    assert sum(map(estimate, kept)) <= allowed
+    share = tokens // max(1, len(contents))
+    for before, after in zip(contents, kept, strict=True):
+        if estimate(before) <= max(share, LEAST_SHARE):
+            assert after == before
+        if after != before:
+            assert "more characters]" in after
+            assert before.startswith(after[: after.rindex("\n[cut: ")])
+    if sum(map(estimate, contents)) <= tokens:
+        assert kept == contents
+
+
+@given(requests(), st.integers(-5, 500))
+def test_room_is_made_by_whole_exchanges_and_never_by_the_newest_question(request: ModelRequest, tokens: int) -> None:
+    kept = relieved(request.turns, tokens)
+    assert request.turns[len(request.turns) - len(kept) :] == kept
+    assert isinstance(kept[0], UserTurn)
+    questions = [turn for turn in request.turns if isinstance(turn, UserTurn)]
+    assert questions[-1] in kept
+    freed = sum(map(tokens_of, request.turns)) - sum(map(tokens_of, kept))
+    assert freed >= tokens or sum(isinstance(turn, UserTurn) for turn in kept) == 1
+    if tokens <= 0:
+        assert kept == request.turns
