@@ -23,6 +23,8 @@ from application.model_places import ModelPlaces
 from application.models import ModelCatalogue
 from application.paging import Window
 from application.ports.argument_check import ArgumentCheck
+from application.ports.guarded_web import GuardedWeb
+from application.ports.mcp_connections import McpConnections
 from application.ports.run_signals import RunSignals
 from application.ports.tool_runner import ToolRunner
 from application.retrieval import RetrieveKnowledge
@@ -34,7 +36,6 @@ from application.run_registry import RunRegistry
 from application.run_upkeep import FollowedElsewhere, KeepRunsAlive, SweepRuns
 from application.stored_runs import StoredRuns
 from application.tool_calls import CallTools
-from application.toolbox import Toolbox
 from domain.chat_events import AnswerDelta, Recorded
 from domain.ids import DialogId, ModelId, RunId, ToolId, UserId
 from domain.messages import Message
@@ -42,6 +43,7 @@ from domain.models import ModelSpec, Provider
 from domain.tools import ToolCall
 from file_desk import MemoryFiles, PlainParser
 from stored import user
+from toolboxes import toolbox
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class ChatDesk:
     spec: ModelSpec = ModelSpec(ModelId("scripted"), Provider.OFFLINE, "scripted")
     knowledge: RetrieveKnowledge | None = None
     tools: Mapping[ToolId, ToolRunner] | None = None
+    connections: McpConnections | None = None
+    web: GuardedWeb | None = None
     check: ArgumentCheck = field(default_factory=RequiredArguments)
 
     def __post_init__(self) -> None:
@@ -88,7 +92,7 @@ class ChatDesk:
         catalogue = ModelCatalogue.of([self.spec], self.spec.llm_id)
         answering = Answering(
             ScriptedChatModels(self.model),
-            Toolbox(self.tools or {tool.spec.tool_id: tool for tool in builtin_tools(clock)}),
+            toolbox(transactions, self.tools or _built_in(clock), self.connections, self.web),
             self.attachments,
             AgentLoop(4, CallTools(5, self.check, self.tool_crashed)),
             self.places,
@@ -154,6 +158,10 @@ class ChatDesk:
     async def history(self, actor: UserId, dialog: str = "d") -> Sequence[Message]:
         async with self.transactions.autocommit() as tx:
             return await tx.messages.history(DialogId(dialog), Window(), owner=actor)
+
+
+def _built_in(clock: SetClock) -> Mapping[ToolId, ToolRunner]:
+    return {tool.spec.tool_id: tool for tool in builtin_tools(clock)}
 
 
 async def read(run: Followed, after: int = 0, most: int = 10**9, heartbeat: float = 60) -> list[Recorded]:

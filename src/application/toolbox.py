@@ -1,12 +1,32 @@
-"""The tools of an agent, made ready for one answer."""
+"""The tools of an agent, made ready for one answer: built-in ones, people's own, and those of MCP servers."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
-from application.ports.tool_runner import ToolRunner
+from application.attachment_search import NAME as SEARCH_ATTACHMENT
+from application.knowledge_search import NAME as SEARCH_KNOWLEDGE
+from application.mcp_servers import LoadMcpServers
+from application.mcp_tools import runners_of
+from application.ports.api_documents import ApiDocuments
+from application.ports.mcp_connections import McpConnections, McpUnavailable
+from application.ports.tool_runner import ToolOutput, ToolRunner
+from application.tools import CallableTool, LoadTools
 from domain.agents import Agent
-from domain.ids import ToolId, UserId
-from domain.messages import ToolStep
+from domain.errors import DomainError
+from domain.ids import McpServerId, ToolId, UserId
+from domain.mcp_servers import McpServer
+from domain.messages import StepStatus, ToolStep
+from domain.tool_names import unique_names
+from domain.tools import JsonValue, ToolSpec, ToolType
+
+MOST_TOOLS: Final = 128
+"""Vendors take no more in one request."""
+LISTING_SECONDS: Final = 10.0
+"""That an answer waits for the tools of servers, of all of them together."""
+RESERVED: Final = frozenset({SEARCH_ATTACHMENT, SEARCH_KNOWLEDGE})
+"""They come with a question's documents and an agent's knowledge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +40,91 @@ class AtHand:
 @dataclass(frozen=True, slots=True)
 class Toolbox:
     builtin: Mapping[ToolId, ToolRunner]
+    load_tools: LoadTools
+    documents: ApiDocuments
+    load_servers: LoadMcpServers
+    connections: McpConnections
+    on_defect: Callable[[Exception], None]
+    listing_seconds: float = LISTING_SECONDS
 
-    async def __call__(self, _user_id: UserId, agent: Agent) -> AtHand:
-        return AtHand(tuple(self.builtin[tool_id] for tool_id in agent.tool_ids if tool_id in self.builtin))
+    async def __call__(self, user_id: UserId, agent: Agent) -> AtHand:
+        """In the agent's order: built-in tools, its own, those of its servers; the first of them keep their names."""
+        builtin = [self.builtin[tool_id] for tool_id in agent.tool_ids if tool_id in self.builtin]
+        if len(builtin) == len(agent.tool_ids) and not agent.mcp_ids:
+            return AtHand(tuple(builtin))
+        try:
+            own, (foreign, troubles) = await asyncio.gather(self._own(user_id, agent), self._foreign(user_id, agent))
+        except DomainError as trouble:
+            return AtHand(tuple(builtin), (_trouble("Tools", trouble.message, ToolType.TOOL),))
+        runners = [*builtin, *own.runners, *foreign]
+        left_out = (_too_many(len(runners)),) if len(runners) > MOST_TOOLS else ()
+        return AtHand(_named(runners[:MOST_TOOLS]), (*own.troubles, *troubles, *left_out))
+
+    async def _own(self, user_id: UserId, agent: Agent) -> AtHand:
+        """Reading a document takes a while, the first time."""
+        runners: list[ToolRunner] = []
+        troubles: list[ToolStep] = []
+        for one in await self.load_tools(user_id, agent.tool_ids):
+            try:
+                runners += await asyncio.to_thread(self._operations, one)
+            except DomainError as trouble:
+                troubles.append(_trouble(one.tool.en_name, trouble.message, ToolType.TOOL))
+        return AtHand(tuple(runners), tuple(troubles))
+
+    def _operations(self, one: CallableTool) -> Sequence[ToolRunner]:
+        document = one.tool.document
+        if document is None or one.credentials is None:
+            raise DomainError("tool_auth_lost", "its authentication can't be read any more: set it again.")
+        return self.documents.runners(one.tool.tool_id, document.text, one.credentials)
+
+    async def _foreign(self, user_id: UserId, agent: Agent) -> tuple[list[ToolRunner], list[ToolStep]]:
+        servers, left_out = await self.load_servers(user_id, [McpServerId(one) for one in agent.mcp_ids])
+        troubles = [_trouble(one.name, one.reason, ToolType.MCP) for one in left_out]
+        runners: list[ToolRunner] = []
+        for listed in await asyncio.gather(*map(self._listed, servers)):
+            if isinstance(listed, ToolStep):
+                troubles.append(listed)
+            else:
+                runners += listed
+        return runners, troubles
+
+    async def _listed(self, server: McpServer) -> list[ToolRunner] | ToolStep:
+        try:
+            async with asyncio.timeout(self.listing_seconds):
+                return runners_of(self.connections, server, await self.connections.tools(server))
+        except McpUnavailable as trouble:
+            return _trouble(server.name, str(trouble), ToolType.MCP)
+        except TimeoutError:
+            return _trouble(server.name, f"no list of tools within {self.listing_seconds:g} seconds.", ToolType.MCP)
+        except Exception as defect:  # noqa: BLE001 - one server, whatever it says, does not cost the answer
+            self.on_defect(defect)
+            return _trouble(server.name, "its list of tools could not be understood.", ToolType.MCP)
+
+
+@dataclass(frozen=True, slots=True)
+class _Renamed:
+    """A tool whose name another one had before it, or that no vendor would take."""
+
+    tool: ToolRunner
+    spec: ToolSpec
+
+    async def run(self, arguments: Mapping[str, JsonValue]) -> ToolOutput:
+        return await self.tool.run(arguments)
+
+
+def _named(runners: Sequence[ToolRunner]) -> tuple[ToolRunner, ...]:
+    specs = [runner.spec for runner in runners]
+    names = unique_names((spec.name for spec in specs), taken=RESERVED)
+    return tuple(
+        runner if name == spec.name else _Renamed(runner, replace(spec, name=name))
+        for runner, spec, name in zip(runners, specs, names, strict=True)
+    )
+
+
+def _trouble(name: str, reason: str, kind: ToolType) -> ToolStep:
+    return ToolStep(StepStatus.ERROR, name, f"{name} can't be used in this answer: {reason}", "", "", kind)
+
+
+def _too_many(count: int) -> ToolStep:
+    reason = f"of the {count} tools of this agent the model is offered the first {MOST_TOOLS}."
+    return ToolStep(StepStatus.ERROR, "Tools", reason, "", "", ToolType.TOOL)

@@ -16,11 +16,14 @@ from application.chat import ChatLimits, StartChat
 from application.lasting_trouble import LastingTrouble
 from application.leases import Leases
 from application.log_writer import LogWriter
+from application.mcp_servers import LoadMcpServers
 from application.model_places import ModelPlaces
 from application.models import ModelCatalogue
+from application.ports.api_documents import ApiDocuments
 from application.ports.argument_check import ArgumentCheck
 from application.ports.chat_model import ChatModels
 from application.ports.clock import Clock, SharedClock
+from application.ports.mcp_connections import McpConnections
 from application.ports.persistence import Transactions
 from application.ports.run_signals import RunSignals
 from application.ports.tool_runner import ToolRunner
@@ -33,6 +36,7 @@ from application.run_upkeep import FollowedElsewhere, KeepRunsAlive, SweepRuns
 from application.stored_runs import StoredRuns
 from application.tool_calls import CallTools
 from application.toolbox import Toolbox
+from application.tools import LoadTools
 from domain.errors import DomainError
 from domain.ids import RunId, ToolId
 from domain.tools import ToolCall
@@ -116,10 +120,21 @@ class Chat(Provider):
         return AskOnce(transactions, clock, registry, stored, start)
 
     @provide
+    def toolbox(
+        self,
+        tools: Tools,
+        load_tools: LoadTools,
+        documents: ApiDocuments,
+        load_servers: LoadMcpServers,
+        connections: McpConnections,
+    ) -> Toolbox:
+        return Toolbox(tools, load_tools, documents, load_servers, connections, _listing_defect)
+
+    @provide
     def answering(
         self,
         providers: ChatModels,
-        tools: Tools,
+        toolbox: Toolbox,
         attachments: OpenAttachments,
         places: ModelPlaces,
         knowledge: RetrieveKnowledge,
@@ -127,7 +142,7 @@ class Chat(Provider):
         settings: Settings,
     ) -> Answering:
         loop = AgentLoop(settings.max_agent_turns, CallTools(settings.tool_timeout_seconds, check, _tool_defect))
-        return Answering(providers, Toolbox(tools), attachments, loop, places, knowledge)
+        return Answering(providers, toolbox, attachments, loop, places, knowledge)
 
     @provide
     def make(
@@ -184,6 +199,10 @@ class Chat(Provider):
             make,
             ChatLimits(settings.max_input_chars, settings.disconnect_grace_seconds),
         )
+
+
+def _listing_defect(defect: Exception) -> None:
+    log.error("mcp_listing_crashed", exc_info=defect)
 
 
 def _tool_defect(call: ToolCall, defect: Exception) -> None:

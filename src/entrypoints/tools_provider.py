@@ -7,6 +7,7 @@ from dishka import Provider, Scope, provide, provide_all
 from adapters.security import FernetBox
 from application import attachment_search, knowledge_search, mcp_servers, tools
 from application.ports.api_documents import ApiDocuments
+from application.ports.argument_check import ArgumentCheck
 from application.ports.guarded_web import GuardedWeb
 from application.ports.mcp_connections import McpConnections, McpTool, McpUnavailable
 from application.ports.secret_box import SecretBox
@@ -15,6 +16,7 @@ from application.sealing import Seals
 from domain.ids import McpServerId
 from domain.mcp_servers import McpServer
 from domain.tools import JsonValue
+from entrypoints.argument_checks import CheckWhenNeeded
 from entrypoints.chat_provider import Tools
 from entrypoints.settings import Settings
 
@@ -78,6 +80,10 @@ class ToolsAndServers(Provider):
         from adapters.openapi.documents import OpenApiDocuments
 
         return OpenApiDocuments(web)
+
+    @provide
+    def check(self) -> ArgumentCheck:
+        return CheckWhenNeeded()
 
     @provide
     def mcp_connections(self) -> McpConnections:

@@ -3,6 +3,7 @@
 from adapters.scripted.arguments import RequiredArguments
 from adapters.scripted.chat_model import ScriptedChatModel, ScriptedChatModels
 from adapters.scripted.embedder import ScriptedEmbedder, ScriptedEmbedders, embedding_failure, vector_of
+from adapters.scripted.guarded_web import ScriptedWeb, answered
 from adapters.scripted.mcp_connections import ScriptedMcpConnections
 from adapters.scripted.steps import Hold, Pause, Step, Turn, call, call_piece, delta, fail, finished, hold, pause, think
 
@@ -15,8 +16,10 @@ __all__ = [
     "ScriptedEmbedder",
     "ScriptedEmbedders",
     "ScriptedMcpConnections",
+    "ScriptedWeb",
     "Step",
     "Turn",
+    "answered",
     "call",
     "call_piece",
     "delta",

@@ -1,0 +1,39 @@
+"""The tools of agents for tests: real ones, over servers that play a script."""
+
+from collections.abc import Mapping
+
+from adapters.database.transactions import DatabaseTransactions
+from adapters.openapi.documents import OpenApiDocuments
+from adapters.scripted import ScriptedMcpConnections, ScriptedWeb, answered
+from adapters.security import FernetBox
+from application.mcp_servers import LoadMcpServers, StdioRule
+from application.ports.guarded_web import GuardedWeb
+from application.ports.mcp_connections import McpConnections
+from application.ports.tool_runner import ToolRunner
+from application.sealing import Seals
+from application.toolbox import Toolbox
+from application.tools import BuiltInTools, LoadTools
+from domain.ids import ToolId
+from tool_desk import SECRETS
+
+
+def toolbox(
+    transactions: DatabaseTransactions,
+    builtin: Mapping[ToolId, ToolRunner],
+    connections: McpConnections | None = None,
+    web: GuardedWeb | None = None,
+) -> Toolbox:
+    seals = Seals(FernetBox(SECRETS))
+    specs = BuiltInTools.of([tool.spec for tool in builtin.values()])
+    return Toolbox(
+        builtin,
+        LoadTools(transactions, seals, specs),
+        OpenApiDocuments(web or ScriptedWeb(answered())),
+        LoadMcpServers(transactions, seals, StdioRule(allowed=True)),
+        connections or ScriptedMcpConnections(),
+        _unforeseen,
+    )
+
+
+def _unforeseen(defect: Exception) -> None:
+    raise defect
