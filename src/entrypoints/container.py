@@ -19,14 +19,17 @@ from application.builtin_tools import builtin_tools
 from application.password_check import CheckPassword
 from application.ports.chat_model import ChatModels
 from application.ports.clock import Clock, SharedClock
+from application.ports.document_parser import DocumentParser
 from application.ports.embedder import Embedders
 from application.ports.file_storage import FileStorage
+from application.ports.guarded_web import GuardedWeb
 from application.ports.knowledge import VectorIndex
 from application.ports.persistence import Transactions
 from application.ports.run_signals import RunSignals
 from application.ports.security import OpaqueTokens, PasswordHasher, TokenIssuer
 from application.run_registry import RunRegistry
 from application.tools import BuiltInTools
+from application.web_tools import web_tools
 from domain.ids import ModelId
 from entrypoints.chat_models import ConfiguredModels
 from entrypoints.chat_provider import Chat, Tools
@@ -42,7 +45,7 @@ from entrypoints.metrics_provider import Numbers
 from entrypoints.metrics_workers import WorkerPlace
 from entrypoints.settings import Settings, model_specs
 from entrypoints.tools_provider import ToolsAndServers
-from entrypoints.web_provider import GuardedAccess
+from entrypoints.web_provider import GuardedAccess, Searching
 
 SMALLEST_BODY_LIMIT: Final = 2_000_000
 ESCAPED_BYTES: Final = 12
@@ -109,8 +112,12 @@ class Adapters(Provider):
         return ConfiguredModels(settings, http)
 
     @provide
-    def tools(self, clock: Clock) -> Tools:
-        return {tool.spec.tool_id: tool for tool in builtin_tools(clock)}
+    def tools(
+        self, clock: Clock, web: GuardedWeb, parser: DocumentParser, searching: Searching, settings: Settings
+    ) -> Tools:
+        readers = (settings.documents.workers + 1) // 2
+        known = (*builtin_tools(clock), *web_tools(web, parser, searching.engine, readers=readers))
+        return {tool.spec.tool_id: tool for tool in known}
 
 
 class Accounts(Provider):

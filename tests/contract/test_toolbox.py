@@ -22,7 +22,7 @@ from domain.ids import AgentId, UserId, new_id
 from domain.mcp_servers import McpServer
 from domain.messages import StepStatus
 from domain.tools import JsonValue, ToolType
-from domain.user_tools import ApiDocument, UserTool
+from domain.user_tools import ApiDocument, AuthDraft, AuthType, UserTool
 from stored import NOW, user
 from tool_desk import SECRETS, mcp_server, user_tool
 from toolboxes import toolbox

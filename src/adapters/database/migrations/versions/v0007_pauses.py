@@ -1,4 +1,4 @@
-"""Runs that wait for a person."""
+"""Runs that wait for a person; and the default agent reads pages of the web."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,7 +11,14 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("runs", sa.Column("pause", sa.LargeBinary()))
+    _equip('["current_time","calculator","web_fetch"]')
 
 
 def downgrade() -> None:
+    _equip('["current_time","calculator"]')
     op.drop_column("runs", "pause")
+
+
+def _equip(tool_ids: str) -> None:
+    agents = sa.table("agents", sa.column("agent_id", sa.Text()), sa.column("tool_ids", sa.Text()))
+    op.execute(agents.update().where(agents.c.agent_id == "default").values(tool_ids=tool_ids))
