@@ -1,6 +1,8 @@
 """Another embedding model: new vectors are made beside the old ones, which are searched until all are there."""
 
 import asyncio
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,8 +16,16 @@ from domain.errors import ModelError, Unavailable
 from domain.ids import KnowledgeId
 
 SLICE_SECONDS: Final = 20.0
+CONTEST_SECONDS: Final = 900.0
 MOST_REFUSED: Final = 50
 """Without a single vector: then it is hardly the texts."""
+
+
+OnContest = Callable[[KnowledgeId, str, str], None]
+"""Of a base, the model of this process, and the one that another process has."""
+
+
+def _nothing(*_: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +40,18 @@ class Reindex:
     embedders: Embedders
     slice_seconds: float = SLICE_SECONDS
     embedded: TimedEmbedding = field(default_factory=TimedEmbedding)
+    on_contest: OnContest = _nothing
+    clock: Callable[[], float] = time.monotonic
+    switched: dict[KnowledgeId, float] = field(default_factory=dict)
+    """When this process switched a base to its model: of the last CONTEST_SECONDS."""
 
     async def __call__(self, job: Job) -> Again | None:
         embedder = self._embedder()
         if embedder is None:
             return None
         knowledge_id = KnowledgeId(job.subject)
+        if await self._is_contested(knowledge_id, embedder.model.name):
+            return None
         until = asyncio.get_running_loop().time() + self.slice_seconds
         while True:
             made, complete = await self._make_vectors(knowledge_id, embedder, until)
@@ -57,9 +73,27 @@ class Reindex:
             raise Unavailable("embedding_unavailable", f"The embedding model {model.name} can't be reached now.")
         return embedder
 
+    async def _is_contested(self, knowledge_id: KnowledgeId, model: str) -> bool:
+        """Whether another process took back what this one switched: two settings would embed in turns for ever."""
+        before = self.clock() - CONTEST_SECONDS
+        for known in [one for one, at in self.switched.items() if at <= before]:
+            del self.switched[known]
+        if knowledge_id not in self.switched:
+            return False
+        async with self.transactions.autocommit() as tx:
+            found = await tx.knowledge.model(knowledge_id)
+        if found is None or found == model:
+            return False
+        self.on_contest(knowledge_id, model, found)
+        return True
+
     async def _switch(self, knowledge_id: KnowledgeId, model: str) -> bool:
         async with self.transactions.autocommit() as tx:
-            return await tx.knowledge.switch(knowledge_id, model)
+            before = await tx.knowledge.model(knowledge_id)
+            switched = await tx.knowledge.switch(knowledge_id, model)
+        if switched and before != model:
+            self.switched[knowledge_id] = self.clock()
+        return switched
 
     async def _make_vectors(self, knowledge_id: KnowledgeId, embedder: Embedder, until: float) -> tuple[int, bool]:
         """How many were made, and whether that was all; else the time is up. Raises what the model refused."""

@@ -27,6 +27,7 @@ from application.retrieval import RetrieveKnowledge
 from domain.chunking import ChunkSize
 from domain.errors import DomainError
 from domain.files import StoredFile
+from domain.ids import KnowledgeId
 from entrypoints.embedding_provider import Reranking
 from entrypoints.settings import Settings
 from entrypoints.worker import JobHandler
@@ -111,7 +112,7 @@ class Knowledge(Provider):
     @provide
     def jobs(self, transactions: Transactions, steps: IngestionSteps, embedders: Embedders, clock: Clock) -> JobHandler:
         ingest = Ingest(transactions, steps, clock)
-        return DoJob(ingest, Reindex(transactions, embedders), Purge(transactions))
+        return DoJob(ingest, Reindex(transactions, embedders, on_contest=_contested), Purge(transactions))
 
     @provide
     def keep(self, transactions: Transactions, queue: JobQueue, embedders: Embedders, clock: Clock) -> KeepKnowledge:
@@ -131,6 +132,10 @@ def _pgvector(settings: Settings) -> OpenIndex:
 
 
 VECTOR_INDEXES: Final[Mapping[str, Callable[[Settings], OpenIndex]]] = {"embedded": _embedded, "pgvector": _pgvector}
+
+
+def _contested(knowledge_id: KnowledgeId, ours: str, theirs: str) -> None:
+    log.warning("embedding_model_contested", extra={"knowledge_id": knowledge_id, "ours": ours, "theirs": theirs})
 
 
 def _not_asked(trouble: Exception) -> None:

@@ -135,6 +135,7 @@ _OF_OTHER_MODELS: Final = (
     .limit(LIMIT)
 )
 
+_MODEL_OF: Final = select(knowledge_bases.c.model).where(BASE_IS, BASE_IS_THERE)
 _ids_of: Final = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
@@ -187,6 +188,10 @@ class KnowledgeBaseRows:
     async def of_other_models(self, model: str, limit: int, after: KnowledgeId | None = None) -> Sequence[KnowledgeId]:
         values = {"other": model, "row_limit": limit, "after": after or ""}
         return [row[0] for row in await self._session.rows(_OF_OTHER_MODELS, values)]
+
+    async def model(self, knowledge_id: KnowledgeId) -> str | None:
+        rows = await self._session.rows(_MODEL_OF, {"id": knowledge_id})
+        return rows[0][0] if rows else None
 
     async def switch(self, knowledge_id: KnowledgeId, model: str) -> bool:
         return await self._session.together(partial(_switch, self._switching, id=knowledge_id, of_model=model))

@@ -55,6 +55,10 @@ class KnowledgeBases(Protocol):
         `switch`; by their ids, those behind `after`."""
         ...
 
+    async def model(self, knowledge_id: KnowledgeId) -> str | None:
+        """By which it is searched; None also for a base that is gone."""
+        ...
+
     async def switch(self, knowledge_id: KnowledgeId, model: str) -> bool:
         """Search the vectors of this model from now on; False, and nothing changed, while a chunk lacks its vector."""
         ...
