@@ -107,6 +107,13 @@ def test_no_value_leads_up_or_makes_the_address_another(value: Any, style: str) 
     assert "/./" not in url
 
 
+def test_no_value_makes_a_step_of_the_dots_before_it() -> None:
+    described = [{"name": "c", "in": "path", "required": True, "schema": {}}]
+    assert sent(document("/x/..{c}", parameters=described), {"c": "a"}).url.endswith("/x/..a")
+    with pytest.raises(ToolFailed, match="steps"):
+        sent(document("/x/..{c}", parameters=described), {"c": "/admin"})
+
+
 def test_two_values_together_make_no_step_either() -> None:
     described = [{"name": name, "in": "path", "required": True, "schema": {}} for name in ("a", "b")]
     for path in ("/x/{a}{b}", "/x/.{a}{b}"):
