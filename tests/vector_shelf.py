@@ -47,7 +47,7 @@ def add_base(connection: Connection, knowledge_id: KnowledgeId) -> None:
     )
     file = {"knowledge_file_id": knowledge_id, "knowledge_id": knowledge_id, "user_id": NOBODY, "file_id": "f"}
     state = {"name": "a.pdf", "kind": "pdf", "size": 1, "status": "process", "stage": "embed", "chunks": 0}
-    connection.execute(knowledge_files.insert().values(**file, **state, **times, attempts=0, generation=0))
+    connection.execute(knowledge_files.insert().values(**file, **state, **times, attempts=0, generation=0, furthest=0))
 
 
 def add_chunks(connection: Connection, base: KnowledgeId, chunk_ids: Iterable[ChunkId]) -> None:
