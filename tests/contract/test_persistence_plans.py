@@ -14,7 +14,7 @@ from adapters.database.transactions import DatabaseTransactions
 from application.paging import Position, Window
 from application.ports.persistence import Transaction
 from domain.documents import ParsedDocument
-from domain.ids import AgentId, FamilyId, FileId, RunId, UserId
+from domain.ids import AgentId, FamilyId, FileId, McpServerId, RunId, ToolId, UserId
 from domain.messages import Answer, Question
 from domain.users import FailedLogins, UserName
 from stored import (
@@ -33,6 +33,7 @@ from stored import (
     stored_file,
     with_dialog,
 )
+from tool_desk import stored_server, user_tool
 
 BIG = (
     "users",
@@ -46,6 +47,8 @@ BIG = (
     "run_log",
     "files",
     "readings",
+    "tools",
+    "mcp_servers",
 )
 WANTED_ALONE = "SCAN files USING INDEX files_gone"
 """Of an index that holds nothing but what is asked for, all may be read."""
@@ -100,6 +103,7 @@ async def use_everything(transactions: DatabaseTransactions, owner: UserId) -> N
         await tx.messages.rate(answer.message_id, None, owner=owner)
         await tx.dialogs.remove(DIALOG, owner=owner)
         await use_files(tx, owner)
+        await use_tools(tx, owner)
         await tx.users.remove(owner)
 
 
@@ -118,6 +122,28 @@ async def use_files(tx: Transaction, owner: UserId) -> None:
     await tx.files.known([one.file_id, other])
     await tx.readings.put(one.sha256, "pdf/1", ParsedDocument("text"))
     await tx.readings.get([one.sha256, "other"], "pdf/1")
+
+
+async def use_tools(tx: Transaction, owner: UserId) -> None:
+    tool, server, window = user_tool(owner), stored_server(owner), Window(20, Position(NOW, "x"))
+    await tx.tools.add(tool)
+    await tx.tools.get(tool.tool_id, owner=owner)
+    await tx.tools.list(window, owner=owner)
+    await tx.tools.these([tool.tool_id, ToolId("other")], owner=owner)
+    await tx.tools.held([tool.tool_id, ToolId("other")], owner=owner)
+    await tx.tools.stock(owner=owner)
+    await tx.tools.save(tool)
+    await tx.mcp_servers.add(server)
+    await tx.mcp_servers.get(server.server_id, owner=owner)
+    await tx.mcp_servers.list(window, owner=owner)
+    await tx.mcp_servers.these([server.server_id, McpServerId("other")], owner=owner)
+    await tx.mcp_servers.held([server.server_id, McpServerId("other")], owner=owner)
+    await tx.mcp_servers.count(owner=owner)
+    await tx.mcp_servers.save(server)
+    await tx.mcp_servers.note(server)
+    await tx.agents.add(agent(owner, tool_ids=(tool.tool_id,), mcp_ids=(server.server_id,)))
+    await tx.tools.remove(tool.tool_id, NOW, owner=owner)
+    await tx.mcp_servers.remove(server.server_id, NOW, owner=owner)
 
 
 async def use_runs(tx: Transaction, owner: UserId, asked: Question, answer: Answer) -> None:

@@ -10,6 +10,12 @@ from domain.text import search_key
 from http_answers import Client, Headers, Register, code_of, data_of
 
 USERS = st.sampled_from(["ann", "bob", "cho"])
+KINDS = st.sampled_from(["tool", "server"])
+NAMED = {"tool": "en_name", "server": "server_name"}
+CREATED: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "tool": ("POST", "/tool/create", {}),
+    "server": ("POST", "/mcp_server", {"type": "sse", "url": "https://mcp.example.org/"}),
+}
 NAMES = st.sampled_from(["a", "A", "b", "ß", "SS", "100%", "_", "名字"])
 
 
@@ -24,12 +30,15 @@ def machine_of(client: Client, headers: dict[str, Headers]) -> type[RuleBasedSta
         agent_ids: Bundle[str] = Bundle("agent_ids")
         dialog_ids: Bundle[str] = Bundle("dialog_ids")
         base_ids: Bundle[str] = Bundle("base_ids")
+        tool_ids: Bundle[str] = Bundle("tool_ids")
 
         def __init__(self) -> None:
             super().__init__()
             self.agents: dict[str, dict[str, str]] = {user: {} for user in headers}
             self.dialogs: dict[str, dict[str, str]] = {user: {} for user in headers}
             self.bases: dict[str, dict[str, str]] = {user: {} for user in headers}
+            self.tools: dict[str, dict[str, str]] = {user: {} for user in headers}
+            """Tools and MCP servers, which differ in their addresses alone."""
 
         def call(self, user: str, method: str, path: str, **body: Any) -> Any:
             return client.request(method, f"/api/v1{path}", json=body or None, headers=headers[user])
@@ -155,6 +164,55 @@ def machine_of(client: Client, headers: dict[str, Headers]) -> type[RuleBasedSta
             else:
                 assert code_of(response, 404) == "knowledge_not_found"
 
+        @rule(target=tool_ids, user=USERS, kind=KINDS, name=NAMES)
+        def create_tool(self, user: str, kind: str, name: str) -> str:
+            verb, path, fields = CREATED[kind]
+            made = data_of(self.call(user, verb, path, **{NAMED[kind]: name}, **fields))
+            tool_id: str = made[f"{kind}_id"]
+            self.tools[user][tool_id] = name
+            return f"{kind} {tool_id}"
+
+        @rule(user=USERS, tool_id=tool_ids, name=NAMES)
+        def rename_tool(self, user: str, tool_id: str, name: str) -> None:
+            kind, identifier = tool_id.split()
+            path = "/tool/update" if kind == "tool" else "/mcp_server"
+            renamed = self.call(user, "PUT", path, **{f"{kind}_id": identifier, NAMED[kind]: name})
+            if self.has(user, kind, identifier, renamed):
+                self.tools[user][identifier] = name
+
+        @rule(user=USERS, tool_id=tool_ids)
+        def look_at_tool(self, user: str, tool_id: str) -> None:
+            kind, identifier = tool_id.split()
+            path = "/tool" if kind == "tool" else "/mcp_server"
+            shown = self.call(user, "GET", f"{path}/{identifier}")
+            if self.has(user, kind, identifier, shown):
+                assert data_of(shown)[NAMED[kind]] == self.tools[user][identifier]
+            links: dict[str, Any] = {"tool_ids" if kind == "tool" else "mcp_ids": [identifier]}
+            linked = self.call(user, "POST", "/agent", name=f"with {identifier}", **links)
+            if self.has(user, kind, identifier, linked):
+                data_of(self.call(user, "DELETE", "/agent", agent_id=data_of(linked)["agent_id"]))
+
+        @rule(user=USERS, tool_id=consumes(tool_ids))
+        def delete_tool(self, user: str, tool_id: str) -> None:
+            kind, identifier = tool_id.split()
+            path = "/tool/delete" if kind == "tool" else "/mcp_server"
+            if self.has(user, kind, identifier, self.call(user, "DELETE", path, **{f"{kind}_id": identifier})):
+                del self.tools[user][identifier]
+
+        @rule(user=USERS)
+        def list_tools(self, user: str) -> None:
+            """A rule and not an invariant: that would ask after each step, of all three."""
+            tools = {one["tool_id"]: one["en_name"] for one in data_of(self.call(user, "POST", "/tool/own"))}
+            servers = data_of(self.call(user, "GET", "/mcp_server"))
+            assert tools | {one["server_id"]: one["server_name"] for one in servers} == self.tools[user]
+
+        def has(self, user: str, kind: str, identifier: str, response: Any) -> bool:
+            if identifier in self.tools[user]:
+                data_of(response)
+                return True
+            assert code_of(response, 404) == ("tool_not_found" if kind == "tool" else "mcp_server_not_found")
+            return False
+
         def mine(self, user: str, dialog_id: str, response: Any) -> bool:
             if dialog_id in self.dialogs[user]:
                 data_of(response)
@@ -175,12 +233,17 @@ def machine_of(client: Client, headers: dict[str, Headers]) -> type[RuleBasedSta
 
         def teardown(self) -> None:
             for user in headers:
+                self.list_tools(user)
                 for agent_id in self.agents[user]:
                     data_of(self.call(user, "DELETE", "/agent", agent_id=agent_id))
                 for dialog_id in self.dialogs[user]:
                     data_of(self.call(user, "DELETE", "/dialog", dialog_id=dialog_id))
                 for base_id in self.bases[user]:
                     data_of(self.call(user, "DELETE", "/knowledge/delete", knowledge_id=base_id))
+                for one in data_of(self.call(user, "POST", "/tool/own")):
+                    data_of(self.call(user, "DELETE", "/tool/delete", tool_id=one["tool_id"]))
+                for one in data_of(self.call(user, "GET", "/mcp_server")):
+                    data_of(self.call(user, "DELETE", "/mcp_server", server_id=one["server_id"]))
 
     return Users
 

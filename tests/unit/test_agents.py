@@ -30,6 +30,7 @@ DRAFTS = st.builds(
     tool_ids=st.none() | IDS.map(tuple),
     enable_memory=st.sampled_from([None, True, False]),
 )
+LINKS_OF = st.lists(st.sampled_from("abcd"), unique=True).map(tuple)
 
 
 def make(**given: object) -> Agent:
@@ -61,6 +62,25 @@ def test_a_change_touches_only_what_it_names(first: AgentDraft, second: AgentDra
         )
     assert (changed.agent_id, changed.user_id, changed.created_at) == (agent.agent_id, OWNER, NOW)
     assert (changed.version, changed.updated_at) == (agent.version + 1, LATER)
+
+
+@given(LINKS_OF, LINKS_OF, st.data())
+def test_what_waits_for_a_person_is_always_among_what_the_agent_calls(
+    tools: tuple[ToolId, ...], servers: tuple[str, ...], data: st.DataObject
+) -> None:
+    agent = make(tool_ids=tools, mcp_ids=servers)
+    changes = st.none() | LINKS_OF
+    for _ in range(3):
+        draft = AgentDraft(tool_ids=data.draw(changes), mcp_ids=data.draw(changes), require_approval=data.draw(changes))
+        calls = {*(agent.tool_ids if draft.tool_ids is None else draft.tool_ids)}
+        calls |= {*(agent.mcp_ids if draft.mcp_ids is None else draft.mcp_ids)}
+        if draft.require_approval is not None and not calls.issuperset(draft.require_approval):
+            with pytest.raises(InvalidValue, match="require_approval"):
+                agent.change(draft, LATER)
+            continue
+        waiting = agent.require_approval if draft.require_approval is None else draft.require_approval
+        agent = agent.change(draft, LATER)
+        assert agent.require_approval == tuple(one for one in waiting if one in calls)
 
 
 def test_a_new_agent_is_at_version_one() -> None:
