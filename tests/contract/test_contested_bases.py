@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from adapters.database.transactions import DatabaseTransactions
+from adapters.database.vectors_embedded import EmbeddedVectorIndex
 from adapters.scripted import ScriptedEmbedder, ScriptedEmbedders
 from application.ingestion_jobs import DoJob
 from application.reindexing import CONTEST_SECONDS, Reindex
+from application.retrieval import RetrieveKnowledge
 from domain.ids import KnowledgeId
 from knowledge_desk import KnowledgeDesk, text_of
 from stored import registered
@@ -78,7 +80,7 @@ async def test_a_change_back_by_a_new_start_is_done_at_once(transactions: Databa
 
 @pytest.mark.parametrize("meanwhile", ["nothing", "a file"])
 async def test_a_model_that_is_unset_and_set_again_leaves_one_vector_for_each_chunk(
-    transactions: DatabaseTransactions, meanwhile: str
+    transactions: DatabaseTransactions, database_url: str, meanwhile: str
 ) -> None:
     desk = KnowledgeDesk(transactions)
     owner = await registered(transactions)
@@ -97,3 +99,9 @@ async def test_a_model_that_is_unset_and_set_again_leaves_one_vector_for_each_ch
         assert [row[0] for row in rows] == list(range((await desk.now(file)).chunks))
         assert {row[6] for row in rows} == {ONE}
         assert all(row[7] for row in rows)
+    index, troubles = EmbeddedVectorIndex(database_url), list[Exception]()
+    search = RetrieveKnowledge(transactions, desk.embedders, index, transactions.lexical(), None, troubles.append)
+    found = await search(owner, "which mill is turned by the wind", [base.knowledge_id], top_k=3)
+    await index.aclose()
+    # Found by words and by vectors.
+    assert (len(found.passages), found.lexical_only, troubles) == (3, None, [])
