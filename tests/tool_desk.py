@@ -6,14 +6,14 @@ from datetime import datetime
 from typing import Any
 
 from adapters.database.transactions import DatabaseTransactions
-from adapters.scripted import ScriptedMcpConnections
+from adapters.scripted import ScriptedApiDocuments, ScriptedMcpConnections
 from adapters.security import FernetBox
 from application.agents import AgentLinks, ChangeAgent, CreateAgent
 from application.mcp_servers import AskForMcpTools, ChangeMcpServer, DeleteMcpServer, LoadMcpServers, StdioRule
 from application.models import ModelCatalogue
 from application.ports.tools import StoredServer
 from application.sealing import Seals
-from application.tools import BuiltInTools, DeleteTool, LoadTools
+from application.tools import BuiltInTools, ChangeTool, CreateTool, DeleteTool, LoadTools
 from domain.agents import Agent
 from domain.ids import McpServerId, ModelId, ToolId, UserId, new_id
 from domain.mcp_servers import McpDraft, McpServer, McpTransport
@@ -90,6 +90,14 @@ class ToolDesk:
     async def agent(self, owner: UserId, agent: Agent) -> Agent:
         async with self.transactions.autocommit() as tx:
             return await tx.agents.get(agent.agent_id, owner=owner)
+
+    async def create_tool(self, owner: UserId, **said: Any) -> UserTool:
+        create = CreateTool(self.transactions, ScriptedApiDocuments(), self.seals, Clock())
+        return await create(owner, ToolDraft(**({"en_name": "weather"} | said)))
+
+    async def change_tool(self, owner: UserId, tool_id: ToolId, **said: Any) -> UserTool:
+        change = ChangeTool(self.transactions, ScriptedApiDocuments(), self.seals, Clock(), BUILT_IN)
+        return await change(owner, tool_id, ToolDraft(**said))
 
     async def delete_tool(self, owner: UserId, tool_id: ToolId) -> None:
         await DeleteTool(self.transactions, Clock(), BUILT_IN)(owner, tool_id)

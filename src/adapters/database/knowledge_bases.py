@@ -5,7 +5,6 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-import msgspec
 from sqlalchemy import (
     BigInteger,
     Connection,
@@ -27,6 +26,7 @@ from sqlalchemy import (
     update,
 )
 
+from adapters.database.agent_links import AgentLinks
 from adapters.database.chunk_tables import chunks
 from adapters.database.columns import Moment
 from adapters.database.knowledge_tables import GONE, knowledge_bases, knowledge_files
@@ -100,18 +100,7 @@ _REMOVE: Final = (
     .where(BASE_IS_MINE, BASE_IS)
     .values(removed_at=NOW, name_key=null(), shrunk=knowledge_bases.c.shrunk + 1)
 )
-_LINKED: Final = (
-    select(agents.c.agent_id, agents.c.knowledge_ids)
-    .where(agents.c.user_id == OWNER, agents.c.knowledge_ids != "[]")
-    .order_by(agents.c.agent_id)
-    .with_for_update(key_share=True)
-)
-# Another version, so that nobody who read the agent before can write the reference again.
-_UNLINK: Final = (
-    update(agents)
-    .where(agents.c.agent_id == bindparam("agent", type_=Text))
-    .values(knowledge_ids=bindparam("left", type_=Text), version=agents.c.version + 1, updated_at=NOW)
-)
+_links: Final = AgentLinks(agents.c.knowledge_ids)
 _REMOVED: Final = (
     select(knowledge_bases.c.knowledge_id).where(text(GONE)).order_by(knowledge_bases.c.knowledge_id).limit(LIMIT)
 )
@@ -136,7 +125,6 @@ _OF_OTHER_MODELS: Final = (
 )
 
 _MODEL_OF: Final = select(knowledge_bases.c.model).where(BASE_IS, BASE_IS_THERE)
-_ids_of: Final = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
 class KnowledgeBaseRows:
@@ -198,14 +186,9 @@ class KnowledgeBaseRows:
 
 
 def _remove(connection: Connection, **values: Any) -> bool:
-    """Statement after statement: only so the second sees the links of whoever held the base until now."""
     if not connection.execute(_REMOVE, values).rowcount:
         return False
-    for agent_id, stored in connection.execute(_LINKED, values).fetchall():
-        links = _ids_of(stored)
-        if values["id"] in links:
-            left = msgspec.json.encode([link for link in links if link != values["id"]]).decode()
-            connection.execute(_UNLINK, {"agent": agent_id, "left": left, "now": values["now"]})
+    _links.drop(connection, values["id"], values["owner"], values["now"])
     return True
 
 

@@ -1,5 +1,6 @@
 """Models and servers that play a script, for tests: fakes with behaviour, whose state is asserted."""
 
+from adapters.scripted.api_documents import ScriptedApiDocuments
 from adapters.scripted.arguments import RequiredArguments
 from adapters.scripted.chat_model import ScriptedChatModel, ScriptedChatModels
 from adapters.scripted.embedder import ScriptedEmbedder, ScriptedEmbedders, embedding_failure, vector_of
@@ -11,6 +12,7 @@ __all__ = [
     "Hold",
     "Pause",
     "RequiredArguments",
+    "ScriptedApiDocuments",
     "ScriptedChatModel",
     "ScriptedChatModels",
     "ScriptedEmbedder",
