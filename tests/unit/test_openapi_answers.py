@@ -153,6 +153,14 @@ def test_no_secret_is_left_wherever_it_stands(secret: str, before: str, after: s
     assert secret not in mask(before + secret + after).replace(MASK, "") or secret in before + after or secret in MASK
 
 
+@given(st.integers(0, 30), st.integers(1, 6_000))
+def test_where_the_looking_ends_no_part_of_a_secret_is_left(shift: int, times: int) -> None:
+    mask = Mask(Credentials(query=(("k", "query-secret"),)))
+    shown = mask.beginning("x" * (60_000 + shift) + "query-secret" * times, 10_000)
+    assert len(shown) >= 10_000
+    assert set(shown) <= {"x", "*"}
+
+
 def test_without_credentials_nothing_is_masked() -> None:
     assert Mask(Credentials())("a b") == "a b"
     assert Mask(Credentials(headers=(("X", "abc"),)))("abc") == "abc"

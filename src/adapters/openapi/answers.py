@@ -2,10 +2,10 @@
 
 import codecs
 import json
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
+from adapters.openapi.secrets import Mask
 from application.ports.guarded_web import WebAnswer
 from domain.attachments import quoted
 from domain.plain_text import CONTROL_BYTES
@@ -19,16 +19,16 @@ _FRAME_TOKENS: Final = 120
 _CONTROLS: Final = dict.fromkeys(CONTROL_BYTES)
 
 
-def answer_text(answer: WebAnswer, source: str, mask: Callable[[str], str]) -> str:
+def answer_text(answer: WebAnswer, source: str, mask: Mask) -> str:
     """`source` names the operation."""
     return _framed(answer, source, mask, ANSWER_TOKENS)
 
 
-def error_text(answer: WebAnswer, source: str, mask: Callable[[str], str]) -> str:
+def error_text(answer: WebAnswer, source: str, mask: Mask) -> str:
     return f"The call failed. {_framed(answer, source, mask, ERROR_TOKENS)}"
 
 
-def _framed(answer: WebAnswer, source: str, mask: Callable[[str], str], tokens: int) -> str:
+def _framed(answer: WebAnswer, source: str, mask: Mask, tokens: int) -> str:
     said = f"The server answered {_status(answer.status)}"
     if not answer.body:
         return f"{said} and wrote nothing."
@@ -36,12 +36,12 @@ def _framed(answer: WebAnswer, source: str, mask: Callable[[str], str], tokens: 
     if text is None:
         kind = mask(_kind(answer))[:100] or "of unknown kind"
         return f"{said} with {len(answer.body)} bytes that are no text ({_plain(kind)}); they can't be shown."
-    # All of it is masked before any is cut off: half of a secret is one too.
-    text = mask(text)
-    shown = beginning(text[: tokens * _CHARACTERS_A_TOKEN], tokens - _FRAME_TOKENS)
-    cut = (
-        "" if len(shown) == len(text) and not answer.cut else f" Only the beginning is shown: {len(shown)} characters."
-    )
+    # It is masked before it is cut: half of a secret is one too.
+    most = tokens * _CHARACTERS_A_TOKEN
+    masked = mask.beginning(text, most)
+    shown = beginning(masked[:most], tokens - _FRAME_TOKENS)
+    whole = len(shown) == len(masked) and len(text) <= most and not answer.cut
+    cut = "" if whole else f" Only the beginning is shown: {len(shown)} characters."
     return f"{said}. {WARNING}{cut}\n{_fitting(source, shown, tokens - _FRAME_TOKENS // 2)}"
 
 

@@ -15,6 +15,9 @@ MASK: Final = "***"
 SHORTEST: Final = 4
 """Characters of what is masked: less is no secret, and stands in any text by chance."""
 
+_LEAST_LOOKED_AT: Final = 50_000
+"""Characters beyond those that are shown: as many may fall away where there are many secrets."""
+
 
 class Mask:
     def __init__(self, credentials: Credentials) -> None:
@@ -22,10 +25,20 @@ class Mask:
         once = {form for secret in _secrets(credentials) for form in _forms(secret)}
         secrets = {form for secret in once for form in _forms(secret) if len(form) >= SHORTEST}
         longest_first = sorted(secrets, key=len, reverse=True)
+        self._longest = len(longest_first[0]) if longest_first else 0
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
     def __call__(self, text: str) -> str:
         return self._pattern.sub(MASK, text) if self._pattern else text
+
+    def beginning(self, text: str, most: int) -> str:
+        """Of what is masked, at least so many characters, where there are: no more is looked at than is shown.
+
+        A secret that is cut off where the looking ends is no secret to the pattern: so that end is left out.
+        """
+        if not self._pattern or len(text) <= _LEAST_LOOKED_AT + most:
+            return self(text)
+        return self(text[: _LEAST_LOOKED_AT + most + self._longest])[: -self._longest]
 
 
 def _secrets(credentials: Credentials) -> Iterator[str]:
