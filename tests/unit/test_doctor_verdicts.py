@@ -104,6 +104,10 @@ def test_readiness_names_each_parts_latency_and_what_is_down() -> None:
     assert found.status is Status.FAIL
     assert "storage: no such bucket" in found.message
     assert "database" not in found.message
+    idle = {"name": "jobs", "status": "degraded", "latency_ms": 2, "problem": "4 jobs wait, and no worker lives"}
+    well, told = server.ready_verdict(answer(200, {"status": "ready", "parts": [up, idle]}))
+    assert (well.status, told.status) == (Status.OK, Status.WARN)
+    assert "no worker lives" in told.message
 
 
 @pytest.mark.parametrize(

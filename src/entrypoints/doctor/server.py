@@ -62,12 +62,18 @@ def ready_verdict(answer: Answer) -> list[Finding]:
     parts = answer.data.get("parts")
     listed = [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
     if answer.status == 200 and listed:
-        return [ok("readiness", ", ".join(f"{part.get('name')} {part.get('latency_ms')} ms" for part in listed))]
+        well = ", ".join(f"{part.get('name')} {part.get('latency_ms')} ms" for part in listed)
+        return [ok("readiness", well), *(degraded(part) for part in listed if part.get("status") == "degraded")]
     down = [described(part) for part in listed if part.get("status") != "up"]
     message = (
         f"not ready (status {answer.status}): {'; '.join(down) or str(answer.data.get('status', 'no reason given'))}"
     )
     return [fail("readiness", message, "bring up what is down, and look into the server's log")]
+
+
+def degraded(part: Mapping[str, Any]) -> Finding:
+    """It answers without this part, and worse."""
+    return warn("readiness", described(part), "see what docs/operations.md says of it; the server answers meanwhile")
 
 
 def described(part: Mapping[str, Any]) -> str:
