@@ -1,4 +1,4 @@
-"""An OpenAPI tool over the guarded web and a real socket: what arrives at the server, and what comes back to the model."""
+"""An OpenAPI tool over the guarded web and a real socket: what arrives there, and what the model reads."""
 
 import asyncio
 import json
