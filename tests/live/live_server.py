@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import httpx
 
+from live.warm_start import WarmProcess, warm_starts
 from servers.byte_server import ByteServer, Exchange, Script
 
 PASSWORD = "correct horse"
@@ -31,12 +32,15 @@ def free_port() -> int:
 
 @dataclass
 class LiveServer:
-    """`agentchat serve`, with settings given as AGENTCHAT_* variables without the prefix."""
+    """`agentchat serve`, with settings given as AGENTCHAT_* variables without the prefix.
+
+    It is forked from a process that has imported the application; test_live_start.py has those that begin from nothing.
+    """
 
     data_dir: Path
     settings: Mapping[str, object] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
-    process: "subprocess.Popen[bytes] | None" = None
+    process: "subprocess.Popen[bytes] | WarmProcess | None" = None
 
     @property
     def url(self) -> str:
@@ -48,11 +52,7 @@ class LiveServer:
         return clean | {f"AGENTCHAT_{name}": str(value) for name, value in given.items()}
 
     async def start(self) -> None:
-        log = (self.data_dir / "server.log").open("ab")
-        command = [sys.executable, "-m", "entrypoints.cli", "serve"]
-        self.process = subprocess.Popen(
-            command, env=self.environment(), cwd=self.data_dir, stdout=log, stderr=log, start_new_session=True
-        )
+        self.process = self._spawned()
         async with httpx.AsyncClient(base_url=self.url) as client:
             for _ in range(600):
                 if self.process.poll() is not None:
@@ -64,6 +64,16 @@ class LiveServer:
                     pass
                 await asyncio.sleep(0.05)
         raise AssertionError(f"the server is not ready: {self.log()}")
+
+    def _spawned(self) -> "subprocess.Popen[bytes] | WarmProcess":
+        given, log = self.environment(), self.data_dir / "server.log"
+        if "WORKERS" not in self.settings:
+            return warm_starts().serve(given, self.data_dir, log)
+        command = [sys.executable, "-m", "entrypoints.cli", "serve"]
+        with log.open("ab") as said:
+            return subprocess.Popen(
+                command, env=given, cwd=self.data_dir, stdout=said, stderr=said, start_new_session=True
+            )
 
     def log(self) -> str:
         return (self.data_dir / "server.log").read_text()[-4000:]
