@@ -91,8 +91,8 @@ class ToolDesk:
         async with self.transactions.autocommit() as tx:
             return await tx.agents.get(agent.agent_id, owner=owner)
 
-    async def create_tool(self, owner: UserId, **said: Any) -> UserTool:
-        create = CreateTool(self.transactions, ScriptedApiDocuments(), self.seals, Clock())
+    async def create_tool(self, owner: UserId, database: Any = None, **said: Any) -> UserTool:
+        create = CreateTool(database or self.transactions, ScriptedApiDocuments(), self.seals, Clock())
         return await create(owner, ToolDraft(**({"en_name": "weather"} | said)))
 
     async def change_tool(self, owner: UserId, tool_id: ToolId, **said: Any) -> UserTool:

@@ -10,7 +10,8 @@ from application.paging import Window
 from application.ports.tools import Stock
 from domain.errors import Conflict, InvalidValue, NotFound, Unauthenticated
 from domain.ids import UserId
-from domain.user_tools import DOCUMENT_MAX, DOCUMENTS_MAX, TOOLS_MAX, ApiDocument, AuthDraft, AuthType
+from domain.user_tools import DOCUMENT_MAX, DOCUMENTS_MAX, TOOLS_MAX, ApiDocument, AuthDraft, AuthType, UserTool
+from knowledge_desk import Watched
 from stored import NOBODY, registered
 from tool_desk import ToolDesk, user_tool
 
@@ -25,12 +26,21 @@ def desk(transactions: DatabaseTransactions) -> ToolDesk:
     return ToolDesk(transactions)
 
 
-async def test_of_two_at_once_for_the_last_place_one_is_refused(desk: ToolDesk, owner: UserId) -> None:
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+async def test_of_two_at_once_for_the_last_place_one_is_refused(desk: ToolDesk, owner: UserId, at: int) -> None:
     async with desk.transactions.begin() as tx:
         for _ in range(TOOLS_MAX - 1):
             await tx.tools.add(user_tool(owner))
-    made: list[Any] = await asyncio.gather(*(desk.create_tool(owner) for _ in range(3)), return_exceptions=True)
-    assert sorted(getattr(one, "code", "made") for one in made) == ["made", "too_many_tools", "too_many_tools"]
+    others: list[asyncio.Task[UserTool]] = []
+
+    async def begin_another() -> None:
+        others.append(asyncio.create_task(desk.create_tool(owner)))
+        await asyncio.sleep(0.02)
+
+    database = Watched(desk.transactions, at, begin_another, inside=True)
+    first: list[Any] = await asyncio.gather(desk.create_tool(owner, database), return_exceptions=True)
+    made = [*first, *await asyncio.gather(*others, return_exceptions=True)]
+    assert sorted(getattr(one, "code", "made") for one in made) == ["made", "too_many_tools"]
     async with desk.transactions.autocommit() as tx:
         assert await tx.tools.stock(owner=owner) == Stock(TOOLS_MAX, 0)
     assert (await desk.create_tool(await registered(desk.transactions))).en_name == "weather"

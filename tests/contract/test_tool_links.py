@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from adapters.database.transactions import DatabaseTransactions
+from application.paging import Window
 from domain.agents import Agent, AgentDraft
 from domain.errors import Conflict, InvalidValue, NotFound
 from domain.ids import McpServerId, ToolId, UserId
@@ -113,6 +114,28 @@ async def test_what_is_removed_while_an_agent_is_saved_leaves_no_reference(scene
     kept = await scene.now()
     assert (kept.tool_ids, kept.mcp_ids) == ((CALCULATOR, scene.tools[1]), (scene.servers[1],))
     assert kept.require_approval == (CALCULATOR,)
+
+
+@pytest.mark.parametrize("at", [2, 3, 4, 5])
+async def test_what_is_removed_while_an_agent_is_made_leaves_no_reference(scene: Scene, at: int) -> None:
+    """A new agent has no version that could betray a removal."""
+    removals: list[asyncio.Task[None]] = []
+
+    async def remove() -> None:
+        removals.append(asyncio.create_task(scene.desk.delete_tool(scene.owner, scene.tools[0])))
+        removals.append(asyncio.create_task(scene.desk.delete_server(scene.owner, scene.servers[0])))
+        await asyncio.sleep(0.02)
+
+    database: Any = Watched(scene.desk.transactions, at, remove, inside=True)
+    draft = AgentDraft(name="b", tool_ids=(scene.tools[0],), mcp_ids=(scene.servers[0],))
+    with suppress(NotFound):
+        await scene.desk.create_agent(database)(scene.owner, draft)
+    assert len(removals) == 2
+    await asyncio.gather(*removals)
+    async with scene.desk.transactions.autocommit() as tx:
+        for agent in await tx.agents.list(Window(), owner=scene.owner):
+            assert scene.tools[0] not in agent.tool_ids
+            assert scene.servers[0] not in agent.mcp_ids
 
 
 async def test_a_change_that_names_nothing_drops_what_went_meanwhile(scene: Scene) -> None:
