@@ -21,23 +21,23 @@ MIB = 1024 * 1024
 
 
 async def memory(storage: Storage) -> None:
-    """How many MB the peak grew by 20 writes of 50 MiB at once."""
+    """How many MB the peak grew by 20 writes of 20 MiB at once."""
     await asyncio.gather(*(write(storage, file_id(), Source(6 * MIB)) for _ in range(2)))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    await asyncio.gather(*(write(storage, file_id(), Source(50 * MIB)) for _ in range(20)))
+    await asyncio.gather(*(write(storage, file_id(), Source(20 * MIB)) for _ in range(20)))
     print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 
 
 async def reading(storage: Storage) -> None:
-    """How many MB the peak grew by 20 readers at once of a file of 50 MiB."""
+    """How many MB the peak grew by 20 readers at once of a file of 20 MiB."""
     one = file_id()
-    await write(storage, one, Source(50 * MIB))
+    await write(storage, one, Source(20 * MIB))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     async def pull() -> int:
         return sum([len(piece) async for piece in storage.read(one)])
 
-    assert await asyncio.gather(*(pull() for _ in range(20))) == [50 * MIB] * 20
+    assert await asyncio.gather(*(pull() for _ in range(20))) == [20 * MIB] * 20
     print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 
 

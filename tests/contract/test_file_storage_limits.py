@@ -61,7 +61,7 @@ def child(task: str, kind: str, where: str) -> list[str]:
 
 @pytest.mark.parametrize("task", ["memory", "reading"])
 def test_memory_does_not_grow_with_the_files(place: tuple[str, str], task: str) -> None:
-    """20 of 50 MiB at once."""
+    """20 of 20 MiB at once."""
     assert int(child(task, *place)[0]) < MEMORY_MB
 
 
