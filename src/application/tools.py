@@ -1,5 +1,6 @@
 """Tools: the built-in ones, and those that people bring."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -49,7 +50,7 @@ class CreateTool:
         """Raises InvalidValue, and Conflict `too_many_tools`."""
         tool = UserTool.create(ToolId(new_id()), actor, draft, self.clock.now())
         tool = _with_auth(tool, draft, self.seals)
-        _understand(tool, draft, self.documents)
+        await _understand(tool, draft, self.documents)
         async with self.transactions.begin() as tx:
             await tx.users.locked(actor)
             await _make_room(tx, actor, 1, tool.size)
@@ -70,7 +71,7 @@ class ChangeTool:
         async with self.transactions.autocommit() as tx:
             tool = await tx.tools.get(tool_id, owner=actor)
         # Before anything is held: a document takes its time.
-        _understand(tool.change(draft, self.clock.now()), draft, self.documents)
+        await _understand(tool.change(draft, self.clock.now()), draft, self.documents)
         async with self.transactions.begin() as tx:
             if draft.document is not None:
                 await tx.users.locked(actor)
@@ -164,9 +165,10 @@ class LoadTools:
             return None
 
 
-def _understand(tool: UserTool, draft: ToolDraft, documents: ApiDocuments) -> None:
+async def _understand(tool: UserTool, draft: ToolDraft, documents: ApiDocuments) -> None:
+    """In a thread: a long document takes a quarter of a second, and others wait for their frames."""
     if draft.document is not None and tool.document is not None:
-        documents.read(tool.document.text)
+        await asyncio.to_thread(documents.read, tool.document.text)
 
 
 def _with_auth(tool: UserTool, draft: ToolDraft, seals: Seals) -> UserTool:
