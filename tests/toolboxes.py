@@ -14,7 +14,10 @@ from application.sealing import Seals
 from application.toolbox import Toolbox
 from application.tools import BuiltInTools, LoadTools
 from domain.ids import ToolId
+from domain.tools import ToolSpec
 from tool_desk import SECRETS
+
+WEB_FETCH = ToolSpec(ToolId("web_fetch"), "web_fetch", "Web page", "Reads a page.", {})
 
 
 def toolbox(
@@ -24,7 +27,8 @@ def toolbox(
     web: GuardedWeb | None = None,
 ) -> Toolbox:
     seals = Seals(FernetBox(SECRETS))
-    specs = BuiltInTools.of([tool.spec for tool in builtin.values()])
+    # The default agent carries web_fetch, which a test seldom has: it is nobody's own all the same.
+    specs = BuiltInTools.of([*(tool.spec for tool in builtin.values()), WEB_FETCH])
     return Toolbox(
         builtin,
         LoadTools(transactions, seals, specs),
