@@ -44,6 +44,7 @@ from entrypoints.knowledge_provider import Knowledge, VectorHealth
 from entrypoints.metrics_provider import Numbers
 from entrypoints.metrics_workers import WorkerPlace
 from entrypoints.settings import Settings, model_specs
+from entrypoints.shared_agents_provider import SharedAgents
 from entrypoints.tools_provider import ToolsAndServers
 from entrypoints.web_provider import GuardedAccess, Searching
 
@@ -258,6 +259,7 @@ def make_container(
         Knowledge(),
         GuardedAccess(),
         ToolsAndServers(secrets_of),
+        SharedAgents(),
         Web(),
         Numbers(),
         CallerProvider(),

@@ -18,6 +18,7 @@ from entrypoints.http.front import Drain, Front
 from entrypoints.http.health import health, ready
 from entrypoints.http.http_config import HttpConfig
 from entrypoints.http.http_statistics import HttpStatistics
+from entrypoints.http.mcp.endpoint import mcp_router
 from entrypoints.http.metrics import metrics, networks_of
 from entrypoints.http.openapi import docs_router
 from entrypoints.http.v1.agents import agent_handlers
@@ -71,7 +72,7 @@ def create_app(
     if config.metrics_networks:
         described.append(metrics)
     app = Litestar(
-        route_handlers=[*described, docs_router(described, config.version)],
+        route_handlers=[*described, mcp_router(config), docs_router(described, config.version)],
         request_class=JsonRequest,
         request_max_body_size=config.max_body_bytes,
         exception_handlers={Exception: errors.answer},
