@@ -1,41 +1,31 @@
 """The part of the object graph that keeps tools and MCP servers, and reaches the servers of others for them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable
+from typing import Final
 
 from dishka import Provider, Scope, provide, provide_all
 
+from adapters.mcp.connections import SdkMcpConnections
+from adapters.mcp.limits import McpLimits
 from adapters.security import FernetBox
+from adapters.web.guarded import GuardedHttp
 from application import attachment_search, knowledge_search, mcp_servers, tools
 from application.ports.api_documents import ApiDocuments
 from application.ports.argument_check import ArgumentCheck
 from application.ports.guarded_web import GuardedWeb
-from application.ports.mcp_connections import McpConnections, McpTool, McpUnavailable
+from application.ports.mcp_connections import McpConnections
 from application.ports.secret_box import SecretBox
-from application.ports.tool_runner import ToolOutput
 from application.sealing import Seals
-from domain.ids import McpServerId
-from domain.mcp_servers import McpServer
-from domain.tools import JsonValue
 from entrypoints.argument_checks import CheckWhenNeeded
 from entrypoints.chat_provider import Tools
 from entrypoints.settings import Settings
 
-
-class NoMcpConnections:
-    """Until there is an adapter."""
-
-    async def tools(self, server: McpServer) -> Sequence[McpTool]:  # noqa: ARG002
-        raise McpUnavailable("this version does not connect to MCP servers yet.")
-
-    async def call(self, server: McpServer, tool: str, arguments: Mapping[str, JsonValue]) -> ToolOutput:  # noqa: ARG002
-        raise McpUnavailable("this version does not connect to MCP servers yet.")
-
-    async def forget(self, server_id: McpServerId) -> None:
-        pass
+ENDLESS: Final = 1 << 40
+"""Bytes of one answer: that of a stream which lasts for days. What is in it has limits of its own."""
 
 
 class ToolsAndServers(Provider):
-    """Needs database, clock, guarded web, built-in tools and secrets, which other providers have."""
+    """Needs database, clock, GuardedHttp, guarded web, built-in tools and secrets, which other providers have."""
 
     scope = Scope.APP
     use_cases = provide_all(
@@ -86,5 +76,9 @@ class ToolsAndServers(Provider):
         return CheckWhenNeeded()
 
     @provide
-    def mcp_connections(self) -> McpConnections:
-        return NoMcpConnections()
+    async def mcp_connections(self, settings: Settings, guarded: GuardedHttp) -> AsyncIterator[McpConnections]:
+        # The SDK takes most of a second and 33 MB: it is imported by whoever first uses a server.
+        limits = McpLimits(call_seconds=settings.tool_timeout_seconds)
+        connections = SdkMcpConnections(lambda: guarded.client(max_bytes=ENDLESS), limits)
+        yield connections
+        await connections.aclose()

@@ -1,0 +1,107 @@
+"""McpConnections over the pool. Importing this does not import the SDK."""
+
+import asyncio
+import hashlib
+import json
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from adapters.mcp.breaker import Breaker
+from adapters.mcp.connection import Connection, Open
+from adapters.mcp.deliveries import Undelivered
+from adapters.mcp.limits import McpLimits
+from adapters.mcp.pool import Key, Pool
+from application.ports.mcp_connections import McpTool, McpUnavailable
+from application.ports.tool_runner import ToolFailed, ToolOutput
+from domain.ids import McpServerId
+from domain.mcp_servers import McpAddress, McpServer
+from domain.tools import JsonValue
+
+if TYPE_CHECKING:
+    import httpx2
+
+_T = TypeVar("_T")
+
+MakeClient = Callable[[], "httpx2.AsyncClient"]
+"""A client that reaches only what users may reach. Called in a thread; whoever asked for it closes it."""
+
+
+class SdkMcpConnections:
+    """Implements McpConnections. One for a process; close it when the server stops."""
+
+    def __init__(
+        self,
+        make_client: MakeClient,
+        limits: McpLimits | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._make_client = make_client
+        self._limits = limits or McpLimits()
+        self._clock = clock
+        self._breaker = Breaker(clock, jitter)
+        self._pool: Pool | None = None
+
+    async def tools(self, server: McpServer) -> Sequence[McpTool]:
+        return await self._asked(server, lambda connection: connection.tools())
+
+    async def call(self, server: McpServer, tool: str, arguments: Mapping[str, JsonValue]) -> ToolOutput:
+        return await self._asked(server, lambda connection: connection.call(tool, arguments))
+
+    async def forget(self, server_id: McpServerId) -> None:
+        self._breaker.forget(lambda key: isinstance(key, Key) and key.server_id == server_id)
+        if self._pool is not None:
+            await asyncio.gather(*(one.ended() for one in self._pool.forget(server_id)))
+
+    async def aclose(self) -> None:
+        if self._pool is not None:
+            await self._pool.aclose()
+
+    async def _asked(self, server: McpServer, ask: Callable[[Connection], Awaitable[_T]]) -> _T:
+        key = Key(server.server_id, server.user_id, digest(server.address))
+        try:
+            return await self._once(key, server.address, ask)
+        except Undelivered:
+            # It slept, or was started anew: nothing was carried out, so nothing is carried out twice.
+            return await self._once(key, server.address, ask)
+
+    async def _once(self, key: Key, address: McpAddress, ask: Callable[[Connection], Awaitable[_T]]) -> _T:
+        if pause := self._breaker.pause(key):
+            raise McpUnavailable(f"it failed several times; it is asked again in {max(1, round(pause))} seconds.")
+        async with self._leased(key, address) as connection, self._judged(key, connection):
+            return await ask(connection)
+
+    @asynccontextmanager
+    async def _judged(self, key: Key, connection: Connection) -> AsyncIterator[None]:
+        try:
+            yield
+        except ToolFailed:
+            self._breaker.succeeded(key)
+            raise
+        except McpUnavailable:
+            if not connection.counted:
+                # A connection that ended takes all its calls along; one that is open fails call by call.
+                connection.counted = not connection.usable
+                self._breaker.failed(key)
+            raise
+        self._breaker.succeeded(key)
+
+    def _leased(self, key: Key, address: McpAddress) -> AbstractAsyncContextManager[Connection]:
+        if self._pool is None:
+            self._pool = Pool(self._limits)
+
+        def load() -> Open:
+            from adapters.mcp.opening import opener
+
+            return opener(address, self._make_client, self._limits)
+
+        return self._pool.lease(key, lambda: Connection(load, self._limits, self._clock))
+
+
+def digest(address: McpAddress) -> bytes:
+    said = [address.transport, address.url, address.headers, address.command, address.args, address.env]
+    return hashlib.sha256(json.dumps(said).encode()).digest()

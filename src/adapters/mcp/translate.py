@@ -1,0 +1,115 @@
+"""What MCP servers list and answer, as text and tools of ours. Pure."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+import mcp_types as types
+
+from adapters.mcp.limits import DESCRIPTION_CHARS, LISTING_CHARS, SCHEMA_CHARS
+from application.ports.mcp_connections import McpTool
+from domain.mcp_servers import TOOL_NAME_MAX
+from domain.tools import JsonValue
+
+_CUT: Final = "\n[cut: the result is longer]"
+_UNITS: Final = ("bytes", "KB", "MB")
+
+
+class Listing:
+    """The tools of a server, page by page. What is too large, has no name, or was there already is left out."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._left = LISTING_CHARS
+        self._tools: dict[str, McpTool] = {}
+        self.full = False
+
+    @property
+    def tools(self) -> tuple[McpTool, ...]:
+        return tuple(self._tools.values())
+
+    def add(self, page: Iterable[types.Tool]) -> None:
+        for tool in page:
+            schema = _object_schema(tool.input_schema)
+            if schema is None or not 0 < len(tool.name) <= TOOL_NAME_MAX or tool.name in self._tools:
+                continue
+            size = len(json.dumps(schema))
+            read = McpTool(
+                clean(tool.name),
+                clean(tool.title or "")[:TOOL_NAME_MAX],
+                _shortened(clean(tool.description or ""), DESCRIPTION_CHARS),
+                schema,
+            )
+            if size > SCHEMA_CHARS:
+                continue
+            self._left -= size + len(read.description)
+            if self._left < 0 or len(self._tools) >= self._most:
+                self.full = True
+                return
+            self._tools[tool.name] = read
+
+
+def text_of(result: types.CallToolResult, most: int) -> str:
+    """What a model can read of it, at most so many characters."""
+    parts = list(_bounded(_parts(result.content), most))
+    if not any(isinstance(block, types.TextContent) and block.text for block in result.content):
+        structured = result.structured_content
+        if structured is not None:
+            parts.append(json.dumps(structured, ensure_ascii=False, separators=(",", ":")))
+    return _cut(clean("\n".join(parts)), most)
+
+
+def _bounded(parts: Iterator[str], most: int) -> Iterator[str]:
+    for part in parts:
+        yield part
+        most -= len(part)
+        if most < 0:
+            return
+
+
+def _parts(blocks: Iterable[types.ContentBlock]) -> Iterator[str]:
+    for block in blocks:
+        match block:
+            case types.TextContent(text=text):
+                if text:
+                    yield text
+            case types.ImageContent(data=data, mime_type=kind):
+                yield f"[an image, {_shown(kind)}, {_size(data)}: only text can be shown here]"
+            case types.AudioContent(data=data, mime_type=kind):
+                yield f"[a recording, {_shown(kind)}, {_size(data)}: only text can be shown here]"
+            case types.ResourceLink(name=name, uri=uri, description=described):
+                yield f"[{name}]({uri})" + (f": {described}" if described else "")
+            case types.EmbeddedResource(resource=types.TextResourceContents(uri=uri, text=text)):
+                yield f"{uri}:\n{text}"
+            case types.EmbeddedResource(resource=types.BlobResourceContents(uri=uri, blob=data, mime_type=kind)):
+                yield f"[{uri}, {_shown(kind or 'a file')}, {_size(data)}: only text can be shown here]"
+
+
+def clean(text: str) -> str:
+    """Without what no database or wire takes."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def _object_schema(schema: Mapping[str, JsonValue]) -> Mapping[str, JsonValue] | None:
+    kind = schema.get("type", "object")
+    return {**schema, "type": "object"} if kind == "object" else None
+
+
+def _size(base64: str) -> str:
+    size = len(base64) * 3 / 4 - base64[-2:].count("=")
+    unit = 0
+    while size >= 1024 and unit < len(_UNITS) - 1:
+        size, unit = size / 1024, unit + 1
+    return f"{size:.0f} {_UNITS[unit]}"
+
+
+def _shown(kind: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in kind[:100])
+
+
+def _shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - len(_CUT)] + _CUT

@@ -1,0 +1,104 @@
+"""An open session of the SDK: listing and calling, with what comes back cut to what may be."""
+
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Final, TypeVar
+
+import anyio
+import mcp_types as types
+from mcp.client.session import ClientSession
+from mcp.shared.exceptions import MCPError
+from pydantic import ValidationError
+
+from adapters.mcp import words
+from adapters.mcp.connection import Line
+from adapters.mcp.deliveries import DELIVERY, Cut, Undelivered
+from adapters.mcp.failures import TOO_LONG, ours
+from adapters.mcp.limits import McpLimits
+from adapters.mcp.translate import Listing, text_of
+from adapters.mcp.words import Masked
+from application.ports.mcp_connections import McpTool, McpUnavailable
+from application.ports.tool_runner import ToolFailed, ToolOutput
+from domain.tools import JsonValue
+
+_T = TypeVar("_T")
+_BAD_STREAM: Final = "SSE stream failed"
+"""So the SDK says that an event was too long."""
+_ASKS_BACK: Final = "The tool asks for more than the call says, and nobody can answer it here."
+
+
+class SdkWire:
+    def __init__(self, session: ClientSession, line: Line, limits: McpLimits, masked: Masked) -> None:
+        self._session = session
+        self._line = line
+        self._limits = limits
+        self._masked = masked
+
+    async def tools(self) -> Sequence[McpTool]:
+        try:
+            return await self._listed()
+        except MCPError as error:
+            if error.code == types.METHOD_NOT_FOUND:
+                return ()
+            raise McpUnavailable(f"it does not list its tools: {self._masked.line(error.message)}") from None
+
+    async def call(self, tool: str, arguments: Mapping[str, JsonValue]) -> ToolOutput:
+        try:
+            asked = self._session.call_tool(tool, dict(arguments), allow_input_required=True)
+            result = await self._sent(asked)
+        except MCPError as error:
+            raise ToolFailed(self._masked(error.message)[: self._limits.result_chars]) from None
+        if isinstance(result, types.InputRequiredResult):
+            raise ToolFailed(_ASKS_BACK)
+        text = text_of(result, self._limits.result_chars)
+        if result.is_error:
+            raise ToolFailed(text or "The tool failed, and did not say why.")
+        return ToolOutput(text)
+
+    async def _listed(self) -> Sequence[McpTool]:
+        listing = Listing(self._limits.tools)
+        cursor: str | None = None
+        seen: set[str] = set()
+        for _ in range(self._limits.pages):
+            params = None if cursor is None else types.PaginatedRequestParams(cursor=cursor)
+            page = await self._sent(self._session.list_tools(params=params))
+            listing.add(page.tools)
+            cursor = page.next_cursor
+            # A list that leads back to itself has no end.
+            if not cursor or cursor in seen or listing.full:
+                break
+            seen.add(cursor)
+        return listing.tools
+
+    async def _sent(self, asked: Awaitable[_T]) -> _T:
+        """Raises Undelivered, Cut, McpUnavailable, ToolFailed for what is too long, and the server's own MCPError."""
+        try:
+            return await asked
+        except MCPError as error:
+            self._raise_own(error)
+            raise
+        except (ValidationError, RuntimeError):
+            raise McpUnavailable(words.NOT_MCP) from None
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            raise self._cut() from None
+
+    def _raise_own(self, error: MCPError) -> None:
+        if error.code == types.CONNECTION_CLOSED and error.message.startswith(_BAD_STREAM):
+            raise McpUnavailable(words.too_long(self._limits.message_bytes)) from None
+        if error.code == types.CONNECTION_CLOSED:
+            raise self._cut() from None
+        if error.code == types.PARSE_ERROR:
+            raise McpUnavailable(words.NOT_MCP) from None
+        if not ours(error):
+            return
+        if error.code == TOO_LONG:
+            raise ToolFailed(f"The result can't be used: {error.message}") from None
+        delivery = DELIVERY.get()
+        if delivery is not None and not delivery.handed_over:
+            raise Undelivered(error.message) from None
+        raise McpUnavailable(error.message) from None
+
+    def _cut(self) -> McpUnavailable:
+        delivery = DELIVERY.get()
+        if delivery is not None and not delivery.handed_over:
+            return Undelivered(words.CUT)
+        return Cut(words.CUT_IN_CALL)

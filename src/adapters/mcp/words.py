@@ -1,0 +1,57 @@
+"""What went wrong, in a sentence for the owner of a server: without secrets, and bounded."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from domain.mcp_servers import McpAddress
+
+SAID_CHARS: Final = 300
+DOTS: Final = "••••"
+_SHORTEST_SECRET: Final = 4
+
+NO_CONNECTION: Final = "no connection could be made to it."
+NOT_MCP: Final = "what it sends is not MCP."
+CUT: Final = "the connection was cut."
+CUT_IN_CALL: Final = "the connection was cut in the middle of the call, which may have been carried out or not."
+GONE: Final = "it was changed or removed meanwhile."
+SESSION_OVER: Final = "it does not know the session any more."
+FLOOD: Final = "it sent far more than it was asked for."
+NOT_STARTED: Final = "its command could not be started."
+OTHER_VERSION: Final = "it speaks no version of MCP that is known here."
+
+
+def status(code: int) -> str:
+    if code in (401, 403):
+        return f"it refused the credentials (HTTP {code})."
+    return f"it answered with HTTP {code}."
+
+
+def late(seconds: float) -> str:
+    return f"it did not answer within {seconds:g} seconds."
+
+
+def too_long(most: int) -> str:
+    return f"it sent a message of more than {most >> 20} MB."
+
+
+class Masked:
+    """Servers repeat what they were sent: keys among it."""
+
+    def __init__(self, address: McpAddress) -> None:
+        self._secrets = sorted(_secrets(value for _, value in (*address.headers, *address.env)), key=len, reverse=True)
+
+    def __call__(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, DOTS)
+        return text
+
+    def line(self, text: str) -> str:
+        """On one line, and not long."""
+        # Masked before it is cut: half a secret at the end would be left.
+        plain = " ".join("".join(c if c.isprintable() else " " for c in self(text[: SAID_CHARS * 20])).split())
+        return plain if len(plain) <= SAID_CHARS else f"{plain[:SAID_CHARS]}…"
+
+
+def _secrets(values: Iterable[str]) -> set[str]:
+    parts = {part for value in values for part in (value, *value.split())}
+    return {part for part in parts if len(part) >= _SHORTEST_SECRET}

@@ -1,0 +1,181 @@
+"""An MCP server of the SDK, with tools that answer, wait, fail, and tell what became of them. Run as a program.
+
+Arguments: the transport, and for HTTP the port.
+"""
+
+import asyncio
+import os
+import sys
+from typing import Annotated
+
+import uvicorn
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp_types import AudioContent, CallToolResult, ImageContent, ResourceLink, TextContent
+from pydantic import BaseModel, Field
+
+
+class Weather(BaseModel):
+    city: str
+    degrees: float
+
+
+class State:
+    waiting = 0
+    cancelled = 0
+    peak = 0
+
+
+server = MCPServer("tools for tests")
+state = State()
+
+
+@server.tool(title="Adds", description="Adds two numbers.")
+def add(a: int, b: Annotated[int, Field(description="the second")]) -> str:
+    return str(a + b)
+
+
+@server.tool()
+async def wait(seconds: float) -> str:
+    state.waiting += 1
+    state.peak = max(state.peak, state.waiting)
+    try:
+        await asyncio.sleep(seconds)
+    except BaseException:
+        state.cancelled += 1
+        raise
+    finally:
+        state.waiting -= 1
+    return "waited"
+
+
+@server.tool()
+def seen() -> str:
+    return f"cancelled={state.cancelled} waiting={state.waiting} peak={state.peak}"
+
+
+@server.tool()
+def weather(city: str) -> Weather:
+    return Weather(city=city, degrees=21.5)
+
+
+@server.tool(structured_output=False)
+def pictures() -> CallToolResult:
+    return CallToolResult(
+        content=[
+            ImageContent(type="image", data="QUJD" * 1000, mime_type="image/png"),
+            AudioContent(type="audio", data="QUJD", mime_type="audio/wav"),
+            ResourceLink(type="resource_link", name="notes", uri="file:///notes.txt"),
+            TextContent(type="text", text="above"),
+        ]
+    )
+
+
+@server.tool(structured_output=False)
+def structured() -> CallToolResult:
+    return CallToolResult(content=[], structured_content={"a": [1, "ü"]})
+
+
+@server.tool(structured_output=False)
+def fail(reason: str) -> str:
+    raise ToolError(reason)
+
+
+@server.tool(structured_output=False)
+def long(characters: int) -> str:
+    return "x" * characters
+
+
+@server.tool(structured_output=False)
+def env(name: str) -> str:
+    return os.environ.get(name, "unset")
+
+
+@server.tool(structured_output=False)
+def names() -> str:
+    return ",".join(sorted(os.environ))
+
+
+@server.tool(structured_output=False)
+def header(name: str, ctx: Context) -> str:
+    request = ctx.request_context.request
+    return "none" if request is None else request.headers.get(name, "unset")
+
+
+@server.tool(structured_output=False)
+async def grow(name: str, ctx: Context) -> str:
+    server.add_tool(lambda: "new", name=name, description="came later", structured_output=False)
+    await ctx.session.send_tool_list_changed()
+    return "grown"
+
+
+@server.tool(structured_output=False)
+async def ask(ctx: Context) -> str:
+    from mcp_types import SamplingMessage
+
+    try:
+        await ctx.session.create_message(
+            [SamplingMessage(role="user", content=TextContent(type="text", text="hi"))], max_tokens=5
+        )
+    except Exception as error:  # noqa: BLE001
+        return f"declined: {error}"
+    return "answered"
+
+
+@server.tool(structured_output=False)
+def die() -> str:
+    os._exit(3)
+
+
+@server.tool(structured_output=False)
+def spawn() -> str:
+    """A child that ignores everything, and holds no pipe."""
+    child = os.fork()
+    if child == 0:
+        import signal
+        import time
+
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for descriptor in range(3):
+            os.dup2(nothing, descriptor)
+        os.closerange(3, 1024)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(600)
+        os._exit(0)
+    return f"{os.getpid()} {child}"
+
+
+@server.tool(structured_output=False)
+def mutter(words: str) -> str:
+    print(words, file=sys.stderr, flush=True)
+    return "muttered"
+
+
+def main() -> None:
+    transport = sys.argv[1]
+    if transport == "stdio":
+        if len(sys.argv) > 2:
+            import time
+
+            time.sleep(float(sys.argv[2]))
+        asyncio.run(server.run_stdio_async())
+        return
+    app = server.sse_app() if transport == "sse" else server.streamable_http_app()
+    config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1, lifespan="on")
+    listening = uvicorn.Server(config)
+
+    async def serve() -> None:
+        import socket
+
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", int(sys.argv[2])))
+        listener.listen(64)
+        print(listener.getsockname()[1], flush=True)
+        await listening.serve([listener])
+
+    asyncio.run(serve())
+
+
+if __name__ == "__main__":
+    main()
