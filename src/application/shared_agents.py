@@ -35,7 +35,7 @@ class FindAgent:
     transactions: Transactions
 
     async def __call__(self, actor: UserId, named: str) -> Agent:
-        """Raises NotFound, and Conflict `agent_name_ambiguous`."""
+        """Raises NotFound."""
         storable("agent", named)
         async with self.transactions.autocommit() as tx:
             try:
@@ -45,9 +45,8 @@ class FindAgent:
         found = [agent for agent in alike if agent.name == named.strip()]
         if not found:
             raise NotFound("agent", named)
-        if len(found) > 1:
-            raise Conflict("agent_name_ambiguous", f"There are {len(found)} agents of this name: give the agent's id.")
-        return found[0]
+        # Their own come before one that everybody has.
+        return max(found, key=lambda agent: agent.is_custom)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,11 +68,11 @@ def create_app(
     """The application over the container's use cases. Set `drain.active` to refuse new requests while answers run."""
     drain = drain or Drain()
     v1 = Router("/api/v1", route_handlers=V1, middleware=[RequireCaller])
-    described: list[ControllerRouterHandler] = [v1, health, ready]
+    described: list[ControllerRouterHandler] = [v1, mcp_router(config), health, ready]
     if config.metrics_networks:
         described.append(metrics)
     app = Litestar(
-        route_handlers=[*described, mcp_router(config), docs_router(described, config.version)],
+        route_handlers=[*described, docs_router(described, config.version)],
         request_class=JsonRequest,
         request_max_body_size=config.max_body_bytes,
         exception_handlers={Exception: errors.answer},
@@ -103,6 +103,9 @@ def _cors(origins: tuple[str, ...]) -> CORSConfig | None:
         return None
     return CORSConfig(
         allow_origins=list(origins),
-        allow_headers=["Authorization", "Content-Type", "X-Request-ID", "Last-Event-ID", "Idempotency-Key"],
-        expose_headers=["X-Request-ID", "X-Run-ID", "X-File-ID", "Retry-After"],
+        allow_headers=[
+            *("Authorization", "Content-Type", "X-Request-ID", "Last-Event-ID", "Idempotency-Key"),
+            *("MCP-Protocol-Version", "Mcp-Session-Id", "Mcp-Method", "Mcp-Name"),
+        ],
+        expose_headers=["X-Request-ID", "X-Run-ID", "X-File-ID", "Retry-After", "Mcp-Session-Id"],
     )

@@ -7,6 +7,7 @@ from typing import Final
 from dishka.integrations.litestar import FromDishka, inject
 from litestar import Router, post
 from litestar.middleware import DefineMiddleware
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.types import ASGIApp
 
 from entrypoints.http.auth import Caller, RequireCaller
@@ -35,12 +36,25 @@ _JSON: Final = {"application/json", "application/*", "*/*"}
 def mcp_router(config: HttpConfig) -> Router:
     own = (origin_of(config.public_url),) if config.public_url else ()
     guard = DefineMiddleware(RefuseForeignOrigins, allowed=(*config.cors_origins, *own))
-    return Router("/mcp", route_handlers=[serve], middleware=[guard, RequireCaller], include_in_schema=False)
+    return Router("/mcp", route_handlers=[serve_mcp], middleware=[guard, RequireCaller])
 
 
-@post("/", status_code=200)
+@post(
+    "/",
+    status_code=200,
+    summary="The caller's agents as tools, over the Model Context Protocol",
+    tags=["mcp"],
+    responses={
+        200: ResponseSpec(
+            str,
+            generate_examples=False,
+            media_type="application/json",
+            description="A JSON-RPC response. For an answer that takes a while, a stream of events that ends with it.",
+        )
+    },
+)
 @inject
-async def serve(
+async def serve_mcp(
     request: JsonRequest, caller: FromDishka[Caller], tools: FromDishka[SharedTools], config: FromDishka[HttpConfig]
 ) -> ASGIApp:
     streams = _check_media_types(request)
