@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from application.run_log import RunLog
+from application.run_log import RunLog, asks
 from application.run_readers import MAX_READERS, Followed, Follower, Reader, too_many_readers
 from domain.chat_events import ChatEvent, LoopEvent, Recorded, RoundFinished, RunFailed, RunFinished, TurnFinished
 from domain.conversation import Usage
@@ -34,8 +34,8 @@ Store = Callable[[Transcript, AnswerStatus, RunLog], Awaitable[Sequence[Recorded
 Elsewhere = Callable[[Run], Awaitable[float]]
 """For how many more seconds a reader at another process is known to follow the run."""
 
-Park = Callable[[RunPause, RunLog], Awaitable[bool]]
-"""Stores all that a run needs to go on later. False when it was stopped, or closed by another process."""
+Park = Callable[[RunPause, RunLog, Sequence[Recorded]], Awaitable[bool]]
+"""Stores all that a run needs to go on, and last events. False when it was stopped, or closed by another process."""
 
 Onward = Callable[[Run], Followed]
 """Where readers of a run go on that this process left."""
@@ -83,6 +83,7 @@ class LiveRun:
         self._task: asyncio.Task[None] | None = None
         self._producing = False
         self._ending: AnswerStatus | None = None
+        self._asking: list[ChatEvent] = []
         self._leave_timer: asyncio.TimerHandle | None = None
         self._leaving: asyncio.Task[None] | None = None
         self.closing = False
@@ -178,6 +179,16 @@ class LiveRun:
         for reader in self._readers:
             reader.wake()
 
+    def _take(self, event: LoopEvent) -> None:
+        self._transcript.apply(event)
+        _refuse_endless(self._transcript, self.log)
+        if isinstance(event, TurnFinished | RoundFinished):
+            self.log.keep(event)
+        elif asks(event):
+            self._asking.append(event)
+        else:
+            self._record(event)
+
     async def _produce(self) -> None:
         transcript = self._transcript
         limit = asyncio.get_running_loop().call_later(self._limits.time_limit, self._out_of_time)
@@ -195,7 +206,7 @@ class LiveRun:
     async def _left(self, pause: RunPause) -> AnswerStatus | None:
         """None when it waits for a person now, and nothing is left to do here; else how it ends."""
         try:
-            parked = await self._keeping.park(pause, self.log)
+            parked = await self._parked(pause)
         except Exception as error:  # noqa: BLE001 - what can't be stored can't be gone on with
             if not isinstance(error, DomainError):
                 self._keeping.on_crash(self.state.run_id, error)
@@ -207,6 +218,15 @@ class LiveRun:
         for reader in self._readers:
             reader.wake()
         return None
+
+    async def _parked(self, pause: RunPause) -> bool:
+        """The person is asked once it waits: they may answer in that moment. It may be stored whatever comes of it."""
+        asking = self.log.stamped(self._asking)
+        try:
+            return await self._keeping.park(pause, self.log, asking)
+        finally:
+            self._state = self._state.begin()
+            self.log.go_on(asking)
 
     def _finish(self, last: Sequence[Recorded]) -> None:
         self.log.events.extend(last)
@@ -243,12 +263,7 @@ class LiveRun:
                 async for event in events:
                     if isinstance(event, RunPause):
                         return event
-                    transcript.apply(event)
-                    _refuse_endless(transcript, self.log)
-                    if isinstance(event, TurnFinished | RoundFinished):
-                        self.log.keep(event)
-                    else:
-                        self._record(event)
+                    self._take(event)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or not task.cancelling():

@@ -4,7 +4,7 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from application.ports.clock import Clock
@@ -16,7 +16,7 @@ from domain.conversation import FinishReason
 from domain.errors import DomainError, NotFound, Unauthenticated
 from domain.ids import RunId, UserId
 from domain.messages import Answer, AnswerStatus
-from domain.runs import Run, seq_after_crash
+from domain.runs import Run, RunStatus, seq_after_crash
 from domain.transcript import Transcript
 
 PATIENCE_SECONDS: Final = 60.0
@@ -26,6 +26,7 @@ SWEEP: Final = 100
 """Abandoned runs that one look takes on."""
 PIECES: Final = 64
 """Of a log, read at once."""
+END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 
 NOT_STORED: Final = "answer_not_stored"
 
@@ -123,6 +124,20 @@ class CloseAbandoned:
         async with self.transactions.autocommit() as tx:
             abandoned = await tx.runs.abandoned(now, SWEEP + len(left_alone))
         return sum([await self._attempt(run, now) for run in abandoned if run.run_id not in left_alone])
+
+    async def all_unless_waiting(self) -> None:
+        """For a process that begins and is the only one: what is open waits for a person, or belongs to a dead one."""
+        left_alone: set[RunId] = set()
+        while True:
+            async with self.transactions.autocommit() as tx:
+                found = await tx.runs.abandoned(END_OF_TIME, SWEEP + len(left_alone))
+            known = len(left_alone)
+            for run in found:
+                waits = run.status is RunStatus.WAITING and not run.stop_requested
+                if run.run_id not in left_alone and (waits or not await self._attempt(run, END_OF_TIME)):
+                    left_alone.add(run.run_id)
+            if len(found) <= known:
+                return
 
     async def one(self, run: Run, now: datetime) -> bool:
         """False when it lives, or somebody else was first."""

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from application.ports.runs import LogPiece
-from domain.chat_events import ChatEvent, KeptEvent, Recorded, RunFinished
+from domain.chat_events import ChatEvent, KeptEvent, Recorded, RunFinished, ToolProgress
 from domain.ids import RunId
+from domain.messages import StepStatus
 
 MAX_PIECE: Final = 4096
 """Events of one piece: what a long outage left to write is written in such portions."""
@@ -66,6 +67,11 @@ class RunLog:
             Recorded(first + index, now, event, () if index else self._kept) for index, event in enumerate(events)
         )
 
+    def go_on(self, stamped: Sequence[Recorded]) -> None:
+        """Show what was stamped, and is stored."""
+        self.events.extend(stamped)
+        self._kept = ()
+
     def next_piece(self) -> LogPiece | None:
         """What is to be written next: the piece that was not acknowledged, else what came since."""
         if self.unwritable:
@@ -90,3 +96,8 @@ class RunLog:
             for start in range(0, len(stretch), MAX_PIECE)
         ]
         return pieces
+
+
+def asks(event: ChatEvent) -> bool:
+    """Whether it asks a person for their word."""
+    return isinstance(event, ToolProgress) and event.step.status is StepStatus.APPROVAL

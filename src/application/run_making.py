@@ -10,6 +10,7 @@ from application.leases import Leases
 from application.live_runs import Elsewhere, LiveRun, OnCrash, RunKeeping, RunLimits
 from application.ports.clock import Clock
 from application.ports.persistence import Transactions
+from application.ports.runs import LogPiece
 from application.run_closing import KeepAnswer
 from application.run_log import RunLog
 from application.stored_runs import StoredRuns
@@ -63,21 +64,21 @@ class MakeRuns:
             answer = said.close(begun.answer, status, begun.llm_id, begun.prompt_tokens, self.clock.now())
             return await self.keep(answer, log, owner=begun.run.user_id)
 
-        async def park(pause: RunPause, log: RunLog) -> bool:
+        async def park(pause: RunPause, log: RunLog, last: Sequence[Recorded]) -> bool:
             begun.leave()
-            return await self._park(begun.run, pause, log)
+            return await self._park(begun.run, pause, log.rest(last))
 
         keeping = RunKeeping(store, park, self.elsewhere, self.stored.onward, self.on_crash)
         return LiveRun(begun.run, events, keeping, RunLimits(self.max_run_seconds, grace_seconds), log, transcript)
 
-    async def _park(self, run: Run, pause: RunPause, log: RunLog) -> bool:
+    async def _park(self, run: Run, pause: RunPause, rest: Sequence[LogPiece]) -> bool:
         """Its log first, so that whoever finds it waiting finds all of it. Raises Unavailable after a while."""
         loop = asyncio.get_running_loop()
         give_up = loop.time() + PATIENCE_SECONDS
         while True:
             try:
                 async with self.transactions.autocommit() as tx:
-                    for piece in log.rest(()):
+                    for piece in rest:
                         if (await tx.runs.append([piece])).get(run.run_id, True):
                             return False
                     return await tx.pauses.put(run.run_id, pause, self.leases.now() + WAITS_FOR)

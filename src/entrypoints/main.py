@@ -4,7 +4,6 @@ import asyncio
 import gc
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from dishka import AsyncContainer, Provider
@@ -32,7 +31,6 @@ from entrypoints.metrics_workers import WorkerPlace
 from entrypoints.settings import Settings, load_settings
 from entrypoints.worker import JobHandler
 
-END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 EAGER: Final = (Authenticate, AskOnce, LogIn, ListAgents, UploadFile, ServerNumbers)
 """Made at the start and not at the first request: what is wrong with them shows at once, and nobody waits."""
 
@@ -72,9 +70,8 @@ def _beside(
             await container.get(part)
         _settle_heap()
         if settings.embedded:
-            # There is one process: a run that is still open belongs to one that died.
-            while await (await container.get(CloseAbandoned))(END_OF_TIME):
-                pass
+            # There is one process: a run that is still being made belongs to one that died.
+            await (await container.get(CloseAbandoned)).all_unless_waiting()
         keepers = {asyncio.create_task(work) for work in await _upkeep(container)}
         if settings.ingestion.in_server:
             keepers |= {asyncio.create_task(work) for work in await _jobs(container, settings, stopping)}

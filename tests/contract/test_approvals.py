@@ -5,15 +5,16 @@ Two desks on one database are two processes: neither knows what the other holds 
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import pytest
 
 from adapters.database.transactions import DatabaseTransactions
-from adapters.scripted import ScriptedChatModel, Step, call, delta, finished
+from adapters.scripted import Hold, ScriptedChatModel, Step, call, delta, finished
 from application.chat import ChatRequest
 from application.dialogs import DeleteDialog
 from application.live_runs import LiveRun
@@ -29,6 +30,7 @@ from domain.messages import Answer, AnswerStatus, StepStatus
 from domain.pauses import DECLINED, WAITS_FOR, Approval
 from domain.runs import RunStatus
 from domain.tools import JsonValue, ToolSpec
+from meddled import Meddled
 
 SPEND = ToolSpec(
     ToolId("spend"), "spend", "Spend", "Spends money.", {"type": "object", "required": ["amount"], "properties": {}}
@@ -60,10 +62,11 @@ class Scene:
     desks: list[ChatDesk] = field(default_factory=list)
     going_on: list[asyncio.Task[None]] = field(default_factory=list)
 
-    def process(self, *turns: Sequence[Step], most: int = 20) -> ChatDesk:
+    def process(self, *turns: Sequence[Step], most: int = 20, database: Meddled | None = None) -> ChatDesk:
         model = ScriptedChatModel(turns=turns)
         tools = {self.till.spec.tool_id: self.till, self.look.spec.tool_id: self.look}
-        desk = ChatDesk(self.transactions, model, RunRegistry(100, most), tools=tools)
+        reached = cast("DatabaseTransactions", database or self.transactions)
+        desk = ChatDesk(reached, model, RunRegistry(100, most), tools=tools)
         self.going_on.append(asyncio.create_task(desk.writer.forever()))
         self.desks.append(desk)
         return desk
@@ -370,3 +373,43 @@ async def test_the_limit_of_output_goes_on_to_hold(scene: Scene) -> None:
     left = desk.model.requests[-1].output_left
     assert left is not None
     assert left < 60
+
+
+async def test_nobody_is_asked_before_the_word_can_be_heard(scene: Scene) -> None:
+    database = Meddled(scene.transactions)
+    shown: list[Sequence[Recorded]] = []
+
+    async def slowly(put: Callable[..., Awaitable[object]], *given: object) -> object:
+        for _ in range(20):
+            await asyncio.sleep(0)
+        shown.append(tuple(run.log.events))
+        return await put(*given)
+
+    database.instead["pauses.put"] = slowly
+    desk = scene.process(ASKS, DONE, database=database)
+    actor, agent_id = await scene.person()
+    run = await desk.start(actor, ChatRequest("Pay the bill", "d", agent_id))
+    await run.wait(10)
+    assert [steps(seen) for seen in shown] == [[]]
+    assert steps(run.log.events) == [(StepStatus.APPROVAL, "c1")]
+    await desk.approve(actor, run.state.run_id, yes())
+    seen = await ended(desk, actor, run.state.run_id)
+    assert [one.seq for one in seen] == list(range(1, len(seen) + 1))
+    assert steps(seen) == [(StepStatus.APPROVAL, "c1"), (StepStatus.START, "c1"), (StepStatus.END, "c1")]
+
+
+async def test_a_process_that_begins_alone_closes_all_runs_but_those_that_wait(scene: Scene) -> None:
+    hold = Hold()
+    desk = scene.process(*[ASKS] * 3, [delta("Ha"), hold, finished()])
+    actor, agent_id = await scene.person()
+    waiting = [await asked(desk, actor, agent_id, f"d{number}") for number in range(3)]
+    left = await desk.start(actor, ChatRequest("Hi", "left"))
+    await hold.reached.wait()
+    other = scene.process(DONE)
+    async with soon():
+        await other.close_abandoned.all_unless_waiting()
+    assert (await other.stored.find(left.state.run_id, owner=actor)).status is RunStatus.INTERRUPTED
+    for run in waiting:
+        assert (await other.show(actor, run.state.run_id)).status is RunStatus.WAITING
+    await other.approve(actor, waiting[0].state.run_id, yes())
+    assert text_of(await ended(other, actor, waiting[0].state.run_id)) == "Let me pay. Paid."
