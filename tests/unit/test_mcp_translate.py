@@ -1,0 +1,127 @@
+"""What MCP servers say becomes text and tools of bounded size, whatever they say."""
+
+import json
+
+import mcp_types as types
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.mcp.limits import DESCRIPTION_CHARS, LISTING_CHARS, SCHEMA_CHARS
+from adapters.mcp.translate import Listing, text_of
+from adapters.mcp.words import DOTS, SAID_CHARS, Masked
+from domain.mcp_servers import McpAddress, McpTransport
+
+ANY = st.text(st.characters(codec=None, categories=None), max_size=40)
+OBJECT = {"type": "object"}
+
+
+def text(said: str) -> types.TextContent:
+    return types.TextContent(type="text", text=said)
+
+
+def result(*content: types.ContentBlock, structured: object = None) -> types.CallToolResult:
+    return types.CallToolResult.model_construct(content=list(content), structured_content=structured, is_error=False)
+
+
+def tool(name: str, description: str = "", schema: dict[str, object] | None = None) -> types.Tool:
+    return types.Tool(name=name, description=description, input_schema=OBJECT if schema is None else schema)
+
+
+def test_texts_are_joined() -> None:
+    assert text_of(result(text("a"), text(""), text("b")), 100) == "a\nb"
+
+
+def test_structured_content_speaks_where_there_is_no_text() -> None:
+    assert text_of(result(structured={"a": [1, "ü"]}), 100) == '{"a":[1,"ü"]}'
+    assert text_of(result(text("words"), structured={"a": 1}), 100) == "words"
+
+
+def test_nothing_is_an_empty_text() -> None:
+    assert text_of(result(), 100) == ""
+
+
+def test_what_is_no_text_is_named_with_its_kind_and_size() -> None:
+    said = text_of(
+        result(
+            types.ImageContent(type="image", data="QUJD" * 1024, mime_type="image/png"),
+            types.AudioContent(type="audio", data="QUI=", mime_type="audio/wav"),
+            types.ResourceLink(type="resource_link", name="n", uri="file:///n", description="d"),
+            types.EmbeddedResource(
+                type="resource", resource=types.TextResourceContents(uri="file:///t", text="inside")
+            ),
+            types.EmbeddedResource(type="resource", resource=types.BlobResourceContents(uri="file:///b", blob="QUJD")),
+        ),
+        1000,
+    )
+    assert said.splitlines() == [
+        "[an image, image/png, 3 KB: only text can be shown here]",
+        "[a recording, audio/wav, 2 bytes: only text can be shown here]",
+        "[n](file:///n): d",
+        "file:///t:",
+        "inside",
+        "[file:///b, a file, 3 bytes: only text can be shown here]",
+    ]
+
+
+@given(st.lists(ANY, max_size=8), st.integers(40, 120))
+def test_every_result_is_text_that_can_be_stored_and_not_too_long(said: list[str], most: int) -> None:
+    read = text_of(result(*(types.TextContent.model_construct(type="text", text=one) for one in said)), most)
+    assert len(read) <= most
+    assert "\x00" not in read
+    read.encode()
+
+
+@given(st.integers(1, 50), st.integers(0, 60))
+def test_a_list_has_at_most_so_many_tools(most: int, offered: int) -> None:
+    listing = Listing(most)
+    listing.add(tool(f"t{number}") for number in range(offered))
+    assert len(listing.tools) == min(most, offered)
+    assert listing.full == (offered > most)
+
+
+def test_all_tools_together_are_bounded() -> None:
+    listing = Listing(10_000)
+    listing.add(tool(f"t{number}", "d" * DESCRIPTION_CHARS) for number in range(1000))
+    assert listing.full
+    assert sum(len(one.description) for one in listing.tools) <= LISTING_CHARS
+
+
+@pytest.mark.parametrize(
+    "left_out",
+    [
+        tool(""),
+        tool("x" * 129),
+        tool("array", schema={"type": "array"}),
+        tool("huge", schema={"type": "object", "description": "x" * SCHEMA_CHARS}),
+    ],
+    ids=lambda one: one.name[:10],
+)
+def test_a_tool_that_can_not_be_used_costs_itself_alone(left_out: types.Tool) -> None:
+    listing = Listing(10)
+    listing.add([tool("before"), left_out, tool("after")])
+    assert [one.name for one in listing.tools] == ["before", "after"]
+
+
+def test_the_first_of_a_name_counts_and_long_descriptions_are_cut() -> None:
+    listing = Listing(10)
+    listing.add([tool("a", "first"), tool("a", "second"), tool("b", "d" * (DESCRIPTION_CHARS + 1))])
+    assert [one.description[:5] for one in listing.tools] == ["first", "ddddd"]
+    assert len(listing.tools[1].description) == DESCRIPTION_CHARS
+
+
+def test_a_schema_without_a_type_is_one_of_objects() -> None:
+    listing = Listing(10)
+    listing.add([tool("a", schema={"properties": {"x": {}}})])
+    assert json.loads(json.dumps(listing.tools[0].parameters)) == {"properties": {"x": {}}, "type": "object"}
+
+
+@given(ANY, st.text("abcdef", min_size=4, max_size=12), ANY)
+def test_no_secret_is_left_in_what_is_shown(before: str, secret: str, after: str) -> None:
+    masked = Masked(
+        McpAddress(McpTransport.SSE, headers=(("authorization", f"Bearer {secret}"),), env=(("KEY", secret),))
+    )
+    shown = masked.line(f"{before} {secret} {after}")
+    assert secret not in shown.replace(DOTS, " ")
+    assert len(shown) <= SAID_CHARS + 1
+    assert shown == "" or shown.isprintable()
