@@ -69,8 +69,11 @@ class ApproveCall:
         tool = pause.offered(approval.tool_call_id)
         if approval.arguments is None or tool is None:
             return
-        problems = self.check.problems(tool.parameters, json.loads(approval.arguments))
-        if problems:
+        try:
+            arguments = json.loads(approval.arguments)
+        except (ValueError, RecursionError) as error:
+            raise InvalidValue("arguments", "can't be read: too long a number, or nested too deeply") from error
+        if problems := self.check.problems(tool.parameters, arguments):
             raise InvalidValue("arguments", " ".join(problems))
 
     def _live(self, paused: "_Paused", leave: Callable[[], None]) -> LiveRun:

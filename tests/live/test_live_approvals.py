@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from live.live_server import Frame, Live, LiveServer, Person, chunk, free_port, pair, settings_for
+from live.live_server import Live, LiveServer, Person, chunk, free_port, pair, settings_for
 from servers.byte_server import Exchange
 from servers.run_copy import RunCopy
 
@@ -141,7 +141,6 @@ class Waiting:
     """A run of the offline model that waits for its person."""
 
     person: Person
-    agent_id: str
     run_id: str
     tool_call_id: str
 
@@ -156,28 +155,28 @@ class Waiting:
         return copy.text
 
 
-@asynccontextmanager
-async def waiting(live: Live) -> AsyncIterator[Waiting]:
-    async with live.model() as (_, person):
-        agent_id = await careful_agent(person, llm_id="offline")
-        shown = await shown_call(person, agent_id)
-        run_id = shown.id.split(":")[0]
-        await waits(person, run_id)
-        yield Waiting(person, agent_id, run_id, shown.data["tool_call_id"])
-
-
-async def shown_call(person: Person, agent_id: str, dialog: str = "d") -> Frame:
+async def waiting_call(person: Person, agent_id: str, dialog: str = "d") -> Waiting:
+    """Whoever asked has hung up."""
     async with person.ask(QUESTION, dialog, agent_id=agent_id) as stream:
         async for frame in stream.frames():
             if frame.data.get("status") == "APPROVAL":
-                return frame
+                return Waiting(person, frame.id.split(":")[0], frame.data["tool_call_id"])
     raise AssertionError("no call waits")
+
+
+@asynccontextmanager
+async def waiting(live: Live) -> AsyncIterator[Waiting]:
+    async with live.model() as (_, person):
+        yield await waiting_call(person, await careful_agent(person, llm_id="offline"))
+
+
+def nested(depth: int) -> bytes:
+    return b'{"a":' * depth + b"1" + b"}" * depth
 
 
 async def test_rubbish_decides_nothing_and_is_told_what_is_wrong(own: Live) -> None:
     async with waiting(own) as run:
         stranger = await Person.register(run.person.client, "stranger")
-        deep = b'{"a":' * 600 + b"1" + b"}" * 600
         yes = json.dumps(run.yes).encode()
         changed = yes[:-1] + b', "arguments": '
         wrong = {
@@ -196,9 +195,12 @@ async def test_rubbish_decides_nothing_and_is_told_what_is_wrong(own: Live) -> N
             changed + b"{}}": (422, "invalid_value"),
             changed + b'{"expression": 5}}': (422, "invalid_value"),
             changed + b'{"expression": "1", "more": 1}}': (422, "invalid_value"),
-            changed + deep + b"}": (422, "invalid_value"),
+            changed + nested(600) + b"}": (422, "invalid_value"),
             changed + b'{"expression": "' + b"1+" * 10_000_000 + b'1"}}': (413, "body_too_large"),
         }
+        for depth in range(940, 1000):
+            status, error = await word(run.person, changed + nested(depth) + b"}")
+            assert (status, error["code"]) in {(422, "invalid_value"), (400, "malformed_json")}, depth
         for body, expected in wrong.items():
             status, error = await word(run.person, body)
             assert (status, error.get("code")) == expected, (body[:200], error)
@@ -224,12 +226,17 @@ async def test_whoever_answers_as_soon_as_they_are_asked_is_heard(own: Live) -> 
     async with own.model() as (_, person):
         agent_id = await careful_agent(person, llm_id="offline")
         for number in range(10):
-            async with person.ask(QUESTION, f"d{number}", agent_id=agent_id) as stream:
-                seen = []
-                async for frame in stream.frames():
-                    seen.append(frame)
-                    if frame.data.get("status") == "APPROVAL":
-                        run_id, call_id = frame.id.split(":")[0], frame.data["tool_call_id"]
-                        status, run = await word(person, {"run_id": run_id, "tool_call_id": call_id, "approve": True})
-                        assert status == 200, run
-            assert seen[-1].data["status"] == "complete"
+            run = await waiting_call(person, agent_id, f"d{number}")
+            status, said = await word(person, run.yes)
+            assert (status, said.get("status")) == (200, "running"), said
+            assert "144" in await run.answer()
+
+
+async def test_whoever_stays_with_the_stream_gets_the_rest(own: Live) -> None:
+    async with own.model(counting) as (_, person):
+        copy = RunCopy(person.headers)
+        reading = asyncio.create_task(copy.ask(person.client, QUESTION, agent_id=await careful_agent(person)))
+        await asked(copy)
+        assert (await word(person, {"run_id": copy.run_id, "tool_call_id": "c1", "approve": True}))[0] == 200
+        await reading
+        assert whole(copy)

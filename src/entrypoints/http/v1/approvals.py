@@ -10,6 +10,7 @@ from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
 from application.approvals import ApproveCall
+from domain.errors import InvalidValue
 from domain.pauses import Approval
 from domain.runs import parse_run_id
 from entrypoints.http.auth import Caller
@@ -28,8 +29,14 @@ class ApproveBody(Struct):
     arguments: dict[str, Any] | None = None
 
     def approval(self) -> Approval:
-        changed = None if self.arguments is None or not self.approve else json.dumps(self.arguments, ensure_ascii=False)
-        return Approval(self.tool_call_id, self.approve, changed)
+        return Approval(self.tool_call_id, self.approve, _written(self.arguments) if self.approve else None)
+
+
+def _written(arguments: dict[str, Any] | None) -> str | None:
+    try:
+        return None if arguments is None else json.dumps(arguments, ensure_ascii=False)
+    except RecursionError as error:
+        raise InvalidValue("arguments", "is nested too deeply") from error
 
 
 @post(
