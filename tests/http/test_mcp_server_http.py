@@ -1,6 +1,7 @@
 """Our own MCP server, message by message, on every database."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -195,7 +196,8 @@ def test_rubbish_is_refused_with_the_codes_of_json_rpc(client: Client, ann: Head
 
 
 def test_without_a_token_nothing_is_read(client: Client, ann: Headers) -> None:
-    for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": "Basic eDp5"}):
+    tokens: list[dict[str, str]] = [{}, {"authorization": "Bearer wrong"}, {"authorization": "Basic eDp5"}]
+    for headers in tokens:
         response = client.post(MCP, content=b"{", headers={**ACCEPT, **headers})
         assert code_of(response, 401) in {"token_missing", "token_invalid"}
         assert response.headers["www-authenticate"] == "Bearer"
@@ -247,8 +249,13 @@ def test_a_request_may_stand_alone(client: Client, ann: Headers) -> None:
         message, headers = alone(method)
         assert failure(send(client, ann, message, **headers), 404)[0] == -32601
     message, headers = alone("tools/call", "ask_agent")
-    for wrong in ({"mcp-method": "tools/list"}, {"mcp-name": "list_agents"}, {"mcp-name": "=?base64?!?="}):
-        assert failure(send(client, ann, message, **{**headers, **wrong}), 400) == (-32020, 1)
+    mistaken: list[dict[str, str]] = [
+        {"mcp-method": "tools/list"},
+        {"mcp-name": "list_agents"},
+        {"mcp-name": "=?base64?!?="},
+    ]
+    for wrong in mistaken:
+        assert failure(send(client, ann, message, **(headers | wrong)), 400) == (-32020, 1)
     bare = request("tools/list")
     assert failure(send(client, ann, bare, **alone("tools/list")[1]), 400) == (-32602, 1)
 
@@ -275,3 +282,21 @@ def test_a_run_that_waits_for_a_person_says_so_and_goes_on_when_they_decide(clie
     client.get(f"/api/v1/chat/{found['run_id']}/events", headers=ann)
     history = data_of(client.get("/api/v1/history", params={"dialog_id": found["dialog_id"]}, headers=ann))
     assert "144" in history[-1]["content"]
+
+
+def test_a_call_is_cancelled_at_any_process_by_its_own_client_only(
+    client: Client, another_server: Client, ann: Headers, register: Register
+) -> None:
+    bob, notes = register(), {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 5}}
+    asked: dict[str, Any] = {"agent": "default", "question": "wait 30", "dialog_id": "d"}
+    with ThreadPoolExecutor(1) as beside:
+        call_ = beside.submit(call, client, ann, "ask_agent", session="mine", number=5, **asked)
+        while not data_of(client.get("/api/v1/dialog/list", headers=ann)):
+            assert not call_.done()
+        for user, session in ((bob, "mine"), (ann, "other"), (ann, "")):
+            given = {"mcp-session-id": session} if session else {}
+            assert send(another_server, user, notes, **given).status_code == 202
+        assert not call_.done()
+        assert send(another_server, ann, notes, **{"mcp-session-id": "mine"}).status_code == 202
+        found, is_error, text = call_.result(timeout=10)
+    assert (found["status"], is_error, text) == ("stopped", True, "The answer is not whole: it was stopped.")

@@ -1,17 +1,15 @@
 """`/mcp`: each request is whole in itself, so that any process answers it. There is no stream of the server's own."""
 
-import logging
 import secrets
-from typing import Final
+from typing import Any, Final
 
 from dishka.integrations.litestar import FromDishka, inject
-from litestar import Router, post
+from litestar import Request, Router, post
 from litestar.middleware import DefineMiddleware
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.types import ASGIApp
 
 from entrypoints.http.auth import Caller, RequireCaller
-from entrypoints.http.bodies import JsonRequest
 from entrypoints.http.errors import FRAMEWORK, Refusal, Refused
 from entrypoints.http.http_config import HttpConfig
 from entrypoints.http.mcp import messages
@@ -21,8 +19,6 @@ from entrypoints.http.mcp.shared_tools import Asked, SharedTools
 from entrypoints.http.mcp.streams import Document
 from entrypoints.http.mcp.tools import TOOLS
 from entrypoints.http.mcp.versions import SUPPORTED, Spoken, settled
-
-log = logging.getLogger("agentchat.http")
 
 INSTRUCTIONS: Final = (
     "The agents of one person. list_agents shows them; search_knowledge finds passages of documents; ask_agent lets an "
@@ -55,7 +51,10 @@ def mcp_router(config: HttpConfig) -> Router:
 )
 @inject
 async def serve_mcp(
-    request: JsonRequest, caller: FromDishka[Caller], tools: FromDishka[SharedTools], config: FromDishka[HttpConfig]
+    request: Request[Any, Any, Any],
+    caller: FromDishka[Caller],
+    tools: FromDishka[SharedTools],
+    config: FromDishka[HttpConfig],
 ) -> ASGIApp:
     streams = _check_media_types(request)
     spoken: Spoken | None = None
@@ -124,7 +123,7 @@ def _server(version: str) -> dict[str, str]:
     return {"name": "agentchat", "version": version}
 
 
-def _check_media_types(request: JsonRequest) -> bool:
+def _check_media_types(request: Request[Any, Any, Any]) -> bool:
     """Whether the client takes a stream of events. Raises Refused."""
     if request.headers.get("content-type", "").split(";", 1)[0].strip().lower() != "application/json":
         raise Refused(Refusal(415, *FRAMEWORK[415]))

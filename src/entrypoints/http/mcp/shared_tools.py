@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -109,7 +110,8 @@ class SharedTools:
     async def _left(self, asked: Asked, run: Followed) -> None:
         """To older clients a lost connection is no cancellation: the run has its grace, and the call may come again."""
         if asked.spoken.alone:
-            await self.stop(asked.actor, run_id=run.state.run_id, dialog_id=None)
+            with suppress(DomainError):
+                await self.stop(asked.actor, run_id=run.state.run_id, dialog_id=None)
 
     async def cancelled(self, actor: UserId, session: str | None, request_id: object) -> None:
         key = key_of(session, request_id)
