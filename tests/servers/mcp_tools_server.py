@@ -1,17 +1,22 @@
 """An MCP server of the SDK, with tools that answer, wait, fail, and tell what became of them. Run as a program.
 
-Arguments: the transport, and for HTTP the port.
+Arguments: `stdio` and how many seconds it takes to start, or `http` and the port.
 """
 
 import asyncio
 import os
+import signal
+import socket
 import sys
+import time
+from contextlib import suppress
 from typing import Annotated
 
 import uvicorn
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp_types import AudioContent, CallToolResult, ImageContent, ResourceLink, TextContent
+from mcp.shared.exceptions import MCPError
+from mcp_types import AudioContent, CallToolResult, ImageContent, ResourceLink, SamplingMessage, TextContent
 from pydantic import BaseModel, Field
 
 
@@ -23,10 +28,11 @@ class Weather(BaseModel):
 class State:
     waiting = 0
     cancelled = 0
-    peak = 0
+    together = asyncio.Condition()
+    inside = 0
 
 
-server = MCPServer("tools for tests")
+server = MCPServer("tools for tests", log_level="CRITICAL")
 state = State()
 
 
@@ -38,7 +44,6 @@ def add(a: int, b: Annotated[int, Field(description="the second")]) -> str:
 @server.tool()
 async def wait(seconds: float) -> str:
     state.waiting += 1
-    state.peak = max(state.peak, state.waiting)
     try:
         await asyncio.sleep(seconds)
     except BaseException:
@@ -50,8 +55,18 @@ async def wait(seconds: float) -> str:
 
 
 @server.tool()
+async def meet(count: int) -> str:
+    """Answers when as many calls are in it at once."""
+    async with state.together:
+        state.inside += 1
+        state.together.notify_all()
+        await state.together.wait_for(lambda: state.inside >= count)
+    return "met"
+
+
+@server.tool()
 def seen() -> str:
-    return f"cancelled={state.cancelled} waiting={state.waiting} peak={state.peak}"
+    return f"cancelled={state.cancelled} waiting={state.waiting}"
 
 
 @server.tool()
@@ -111,15 +126,18 @@ async def grow(name: str, ctx: Context) -> str:
 
 @server.tool(structured_output=False)
 async def ask(ctx: Context) -> str:
-    from mcp_types import SamplingMessage
-
-    try:
-        await ctx.session.create_message(
-            [SamplingMessage(role="user", content=TextContent(type="text", text="hi"))], max_tokens=5
-        )
-    except Exception as error:  # noqa: BLE001
-        return f"declined: {error}"
-    return "answered"
+    hello = SamplingMessage(role="user", content=TextContent(type="text", text="hi"))
+    questions = (
+        ctx.session.create_message([hello], max_tokens=5),
+        ctx.session.elicit_form("who?", {"type": "object", "properties": {}}),
+        ctx.session.list_roots(),
+    )
+    answered = 0
+    for question in questions:
+        with suppress(MCPError):
+            await question
+            answered += 1
+    return f"{answered} answered"
 
 
 @server.tool(structured_output=False)
@@ -132,9 +150,6 @@ def spawn() -> str:
     """A child that ignores everything, and holds no pipe."""
     child = os.fork()
     if child == 0:
-        import signal
-        import time
-
         nothing = os.open(os.devnull, os.O_RDWR)
         for descriptor in range(3):
             os.dup2(nothing, descriptor)
@@ -152,29 +167,20 @@ def mutter(words: str) -> str:
 
 
 def main() -> None:
-    transport = sys.argv[1]
-    if transport == "stdio":
-        if len(sys.argv) > 2:
-            import time
-
-            time.sleep(float(sys.argv[2]))
+    if sys.argv[1] == "stdio":
+        time.sleep(float(sys.argv[2]))
         asyncio.run(server.run_stdio_async())
-        return
-    app = server.sse_app() if transport == "sse" else server.streamable_http_app()
-    config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1, lifespan="on")
-    listening = uvicorn.Server(config)
+    else:
+        asyncio.run(serve(int(sys.argv[2])))
 
-    async def serve() -> None:
-        import socket
 
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", int(sys.argv[2])))
-        listener.listen(64)
-        print(listener.getsockname()[1], flush=True)
-        await listening.serve([listener])
-
-    asyncio.run(serve())
+async def serve(port: int) -> None:
+    """Both transports at one port: /mcp and /sse. Prints the port when it can be reached."""
+    app = server.streamable_http_app()
+    app.router.routes.extend(server.sse_app().router.routes)
+    listener = socket.create_server(("127.0.0.1", port))
+    print(listener.getsockname()[1], flush=True)
+    await uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1)).serve([listener])
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import json
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from adapters.mcp.breaker import Breaker
@@ -63,27 +63,24 @@ class SdkMcpConnections:
 
     async def _asked(self, server: McpServer, ask: Callable[[Connection], Awaitable[_T]]) -> _T:
         key = Key(server.server_id, server.user_id, digest(server.address))
-        try:
-            return await self._once(key, server.address, ask)
-        except Undelivered:
-            # It slept, or was started anew: nothing was carried out, so nothing is carried out twice.
-            return await self._once(key, server.address, ask)
-
-    async def _once(self, key: Key, address: McpAddress, ask: Callable[[Connection], Awaitable[_T]]) -> _T:
         if pause := self._breaker.pause(key):
             raise McpUnavailable(f"it failed several times; it is asked again in {max(1, round(pause))} seconds.")
-        async with self._leased(key, address) as connection, self._judged(key, connection):
+        with suppress(Undelivered):
+            async with self._leased(key, server.address) as connection, self._judged(key, connection):
+                return await ask(connection)
+        # It slept, or was started anew: nothing was carried out, so nothing is carried out twice.
+        async with self._leased(key, server.address) as connection, self._judged(key, connection, again=True):
             return await ask(connection)
 
     @asynccontextmanager
-    async def _judged(self, key: Key, connection: Connection) -> AsyncIterator[None]:
+    async def _judged(self, key: Key, connection: Connection, *, again: bool = False) -> AsyncIterator[None]:
         try:
             yield
         except ToolFailed:
             self._breaker.succeeded(key)
             raise
-        except McpUnavailable:
-            if not connection.counted:
+        except McpUnavailable as trouble:
+            if not connection.counted and (again or not isinstance(trouble, Undelivered)):
                 # A connection that ended takes all its calls along; one that is open fails call by call.
                 connection.counted = not connection.usable
                 self._breaker.failed(key)

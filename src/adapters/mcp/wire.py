@@ -1,7 +1,7 @@
 """An open session of the SDK: listing and calling, with what comes back cut to what may be."""
 
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 import anyio
 import mcp_types as types
@@ -16,6 +16,7 @@ from adapters.mcp.failures import TOO_LONG, ours
 from adapters.mcp.limits import McpLimits
 from adapters.mcp.translate import Listing, text_of
 from adapters.mcp.words import Masked
+from application.asking_depth import META_KEY, asking_depth
 from application.ports.mcp_connections import McpTool, McpUnavailable
 from application.ports.tool_runner import ToolFailed, ToolOutput
 from domain.tools import JsonValue
@@ -43,7 +44,10 @@ class SdkWire:
 
     async def call(self, tool: str, arguments: Mapping[str, JsonValue]) -> ToolOutput:
         try:
-            asked = self._session.call_tool(tool, dict(arguments), allow_input_required=True)
+            depth = asking_depth.get()
+            # Only a run that an agent began tells of it: it could be asking itself.
+            meta = cast("types.RequestParamsMeta", {META_KEY: depth}) if depth else None
+            asked = self._session.call_tool(tool, dict(arguments), meta=meta, allow_input_required=True)
             result = await self._sent(asked)
         except MCPError as error:
             raise ToolFailed(self._masked(error.message)[: self._limits.result_chars]) from None
