@@ -64,9 +64,9 @@ def read(body: bytes) -> Message:
         return Message("", request_id)
     if not isinstance(method, str) or not method:
         raise RpcError(INVALID_REQUEST, "method must be a string.", request_id=request_id)
-    if not isinstance(params, dict):
+    if params is not None and not isinstance(params, dict):
         raise RpcError(INVALID_PARAMS, "params must be an object.", request_id=request_id)
-    return Message(method, request_id, params)
+    return Message(method, request_id, params or {})
 
 
 def is_id(value: object) -> bool:
