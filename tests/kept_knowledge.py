@@ -98,12 +98,18 @@ class KeptKnowledge:
 
 @dataclass
 class _Files:
+    """All put in at one moment. `pages` are the numbers of those that were shown."""
+
     all: KeptKnowledge
+    pages: list[int] = field(default_factory=list)
 
     async def list(self, knowledge_id: KnowledgeId, window: Window, *, owner: UserId) -> Sequence[Any]:
         self.all.note("files")
+        before = None if window.after is None else window.after.identifier
         there = {one.knowledge_file_id: one.file_name for one in self.all.of([knowledge_id])}
-        return [SimpleNamespace(knowledge_file_id=file_id, name=name) for file_id, name in there.items()]
+        shown = [one for one in sorted(there, reverse=True) if before is None or one < before][: window.fetch]
+        self.pages.append(len(shown))
+        return [SimpleNamespace(knowledge_file_id=one, name=there[one], created_at=NOW) for one in shown]
 
 
 @dataclass

@@ -1,10 +1,11 @@
 """Measuring a knowledge base: how well its owner's questions find what they should, by each way of ranking."""
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from application.paging import Window
+from application.paging import Position, Window
 from application.rankings import checked, together
 from application.retrieval import RetrieveKnowledge, refuse_missing
 from domain.errors import InvalidValue, TooLarge, TooManyRequests
@@ -19,6 +20,7 @@ MOST_EXPECTED: Final = 20
 LONGEST_EXPECTED: Final = 10_000
 MOST_K: Final = 50
 AT_ONCE: Final = 4
+FILES_AT_ONCE: Final = 200
 RETRY_SECONDS: Final = 10.0
 
 
@@ -54,12 +56,13 @@ class EvaluateKnowledge:
         """
         if not 1 <= k <= MOST_K:
             raise InvalidValue("k", f"must be 1 to {MOST_K}")
-        clean = _checked(cases)
         if actor in self.measuring:
             message = "Another evaluation of yours goes on: wait until it is done."
             raise TooManyRequests("too_many_requests", message, retry_after=RETRY_SECONDS)
         self.measuring.add(actor)
         try:
+            # Megabytes of text take their time: none of it on the event loop.
+            clean = await asyncio.to_thread(_checked, cases)
             return _evaluated(await self._all(actor, knowledge_id, clean, k), k)
         finally:
             self.measuring.discard(actor)
@@ -80,10 +83,17 @@ class EvaluateKnowledge:
         return scored
 
     async def _files(self, actor: UserId, base: KnowledgeBase) -> Collection[str]:
-        """At most as many as a base may hold, in one query."""
-        async with self.retrieve.transactions.autocommit() as tx:
-            files = await tx.knowledge_files.list(base.knowledge_id, Window(), owner=actor)
-        return file_names(name for file in files for name in (file.name, file.knowledge_file_id))
+        """Page by page: all files of a large base at once would hold up everybody."""
+        window, names = Window(FILES_AT_ONCE), list[str]()
+        while True:
+            async with self.retrieve.transactions.autocommit() as tx:
+                files = await tx.knowledge_files.list(base.knowledge_id, window, owner=actor)
+            names += (name for file in files for name in (file.name, file.knowledge_file_id))
+            if len(files) <= FILES_AT_ONCE:
+                return await asyncio.to_thread(file_names, names)
+            window = Window(FILES_AT_ONCE, Position(files[-1].created_at, files[-1].knowledge_file_id))
+            # SQLite answers on the event loop: others get their turn between two pages.
+            await asyncio.sleep(0)
 
     async def _scored(
         self, actor: UserId, case: EvaluationCase, bases: Sequence[KnowledgeBase], files: Collection[str], k: int
@@ -92,9 +102,8 @@ class EvaluateKnowledge:
         dense, lexical = ranking.dense, ranking.lexical
         ways = [(dense or ())[:k], lexical[:k], hybrid(dense, lexical)[:k]]
         chunks = await self._chunks(actor, {hit.chunk_id for way in ways for hit in way})
-        by_dense, by_words, by_both = (
-            _scores(case, [chunks[hit.chunk_id] for hit in way if hit.chunk_id in chunks], files, k) for way in ways
-        )
+        shown = [[chunks[hit.chunk_id] for hit in way if hit.chunk_id in chunks] for way in ways]
+        by_dense, by_words, by_both = await asyncio.to_thread(_scores, case, shown, files, k)
         return _Scored(None if dense is None else by_dense, by_words, by_both, ranking.lacking)
 
     async def _chunks(self, actor: UserId, chunk_ids: Collection[ChunkId]) -> Mapping[ChunkId, FoundChunk]:
@@ -129,8 +138,10 @@ def _evaluated(scored: Sequence[_Scored], k: int) -> Evaluation:
     )
 
 
-def _scores(case: EvaluationCase, chunks: Sequence[FoundChunk], files: Collection[str], k: int) -> CaseScores:
-    return scores_of(found_at(chunks, case.expected, files), len(case.expected), k)
+def _scores(
+    case: EvaluationCase, ways: Sequence[Sequence[FoundChunk]], files: Collection[str], k: int
+) -> list[CaseScores]:
+    return [scores_of(found_at(chunks, case.expected, files), len(case.expected), k) for chunks in ways]
 
 
 def _checked(cases: Sequence[EvaluationCase]) -> list[EvaluationCase]:

@@ -12,7 +12,8 @@ from domain.errors import TooManyRequests
 from domain.ids import UserId
 
 MOST_WAITING: Final = 24
-"""Questions of one user: more than the answers that may be in the making for them at once."""
+"""Questions of one user, at least. `beside` makes it more than the answers that may be in the making for them."""
+_BESIDE_ANSWERS: Final = 4
 RETRY_SECONDS: Final = 2.0
 
 _Waiting = dict[UserId, deque[asyncio.Future[None]]]
@@ -60,6 +61,11 @@ class QueryTurns:
 
     lines: dict[str, _Line] = field(default_factory=dict)
     most_waiting: int = MOST_WAITING
+
+    @classmethod
+    def beside(cls, most_answers: int) -> "QueryTurns":
+        """For users who may have so many answers in the making: the question of each may wait, and some others."""
+        return cls(most_waiting=max(MOST_WAITING, most_answers + _BESIDE_ANSWERS))
 
     @asynccontextmanager
     async def place(self, embedder: Embedder, owner: UserId, *, patient: bool = False) -> AsyncGenerator[None, None]:

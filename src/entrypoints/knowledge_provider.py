@@ -22,6 +22,7 @@ from application.ports.job_queue import JobQueue
 from application.ports.knowledge import LexicalIndex, VectorIndex
 from application.ports.persistence import Transactions
 from application.purging import Purge
+from application.query_turns import QueryTurns
 from application.reindexing import Reindex
 from application.retrieval import RetrieveKnowledge
 from domain.chunking import ChunkSize
@@ -100,6 +101,7 @@ class Knowledge(Provider):
             reranking.reranker,
             on_trouble=_troubled,
             reranking_seconds=settings.rerank.timeout,
+            turns=QueryTurns.beside(settings.max_runs_per_user),
         )
 
     @provide

@@ -1,14 +1,15 @@
 """A base is measured by its owner's questions, by each way of ranking."""
 
 import asyncio
+import threading
 from dataclasses import replace
 
 import pytest
 
 from adapters.scripted.embedder import embedding_failure
-from application.evaluation import AT_ONCE, MOST_CASES, EvaluateKnowledge
+from application.evaluation import AT_ONCE, FILES_AT_ONCE, MOST_CASES, EvaluateKnowledge
 from domain.errors import DomainError, ModelError, NotFound, TooManyRequests, Unavailable
-from domain.evaluation import EvaluationCase
+from domain.evaluation import EvaluationCase, found_at
 from domain.ids import KnowledgeId, UserId
 from kept_knowledge import KeptKnowledge
 
@@ -158,6 +159,38 @@ async def test_a_file_that_others_mention_is_found_in_itself(kept: KeptKnowledge
     assert (found.lexical.recall, found.hybrid.recall) == (0, 0)
     by_text = [EvaluationCase("warranty", ("stands in terms.pdf",))]
     assert (await EvaluateKnowledge(kept.retrieval())(ADA, base, by_text, k=1)).lexical.recall == 1
+
+
+async def test_the_files_of_a_large_base_are_named_page_by_page_and_none_is_missed(kept: KeptKnowledge) -> None:
+    base = kept.base(ADA)
+    names = [f"file {number}.txt" for number in range(2 * FILES_AT_ONCE + 1)]
+    for name in names:
+        kept.file(base, f"It says {name}.", name=name)
+    expected = (names[0], names[FILES_AT_ONCE], names[-1])
+    # What names a file is met in its own chunks alone: of each the evaluation must know the name.
+    chunks = [chunk for chunk in kept.kept.values() if chunk.file_name in expected]
+    files = await EvaluateKnowledge(kept.retrieval())._files(ADA, kept.bases[base])
+    assert {"".join(name.split()) for name in names} <= set(files)
+    assert found_at(chunks, [one.upper() for one in expected], files) == [1, 1, 1]
+    assert kept.knowledge_files.pages == [FILES_AT_ONCE + 1, FILES_AT_ONCE]
+
+
+async def test_the_texts_of_an_evaluation_are_worked_through_off_the_event_loop(kept: KeptKnowledge) -> None:
+    """Megabytes of them, which would hold up everybody's streams."""
+    base, seen = filled(kept), list[str]()
+
+    class Noticed(str):
+        def strip(self, *_: object) -> str:
+            seen.append(threading.current_thread().name)
+            return str(self)
+
+        def split(self, *_: object) -> list[str]:
+            seen.append(threading.current_thread().name)
+            return [str(self)]
+
+    await EvaluateKnowledge(kept.retrieval())(ADA, base, [EvaluationCase(Noticed("years"), (Noticed("two"),))])
+    assert len(seen) >= 3
+    assert threading.main_thread().name not in seen
 
 
 GOOD = EvaluationCase("years", ("two",))

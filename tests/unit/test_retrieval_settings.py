@@ -20,3 +20,10 @@ def test_a_reranker_is_waited_for_as_long_as_the_settings_say(tmp_path: Path, se
     made = Knowledge().retrieve(kept, kept, kept, kept, reranking, settings)
     assert made.reranking_seconds == float(seconds)
     assert made.reranker is reranking.reranker
+
+
+@pytest.mark.parametrize(("answers", "questions"), [("1", 24), ("20", 24), ("21", 25), ("300", 304)])
+def test_the_questions_of_all_answers_of_a_user_may_wait(tmp_path: Path, answers: str, questions: int) -> None:
+    settings, kept = load_settings({"AGENTCHAT_MAX_RUNS_PER_USER": answers}, tmp_path), cast(Any, KeptKnowledge())
+    made = Knowledge().retrieve(kept, kept, kept, kept, Reranking(None), settings)
+    assert made.turns.most_waiting == questions
