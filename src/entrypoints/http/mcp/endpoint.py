@@ -32,11 +32,11 @@ _JSON: Final = {"application/json", "application/*", "*/*"}
 def mcp_router(config: HttpConfig) -> Router:
     own = (origin_of(config.public_url),) if config.public_url else ()
     guard = DefineMiddleware(RefuseForeignOrigins, allowed=(*config.cors_origins, *own))
-    return Router("/mcp", route_handlers=[serve_mcp], middleware=[guard, RequireCaller])
+    return Router("/", route_handlers=[serve_mcp], middleware=[guard, RequireCaller])
 
 
 @post(
-    "/",
+    "/mcp",
     status_code=200,
     summary="The caller's agents as tools, over the Model Context Protocol",
     tags=["mcp"],
