@@ -114,10 +114,11 @@ class _Called:
 
 
 def started(call: ToolCall, tool: ToolRunner | None, status: StepStatus = StepStatus.START) -> ToolStep:
-    """What a person is shown of a call that begins, or that waits for them."""
+    """What a person is shown of a call that begins; all of one that waits for them: nobody approves what he can't see."""
     title = tool.spec.title if tool else call.name
     kind = tool.spec.type if tool else ToolType.TOOL
-    return ToolStep(status, title, "", call.call_id, call.name, kind, shorten(call.arguments, MAX_SHOWN_CHARS))
+    shown = call.arguments if status is StepStatus.APPROVAL else shorten(call.arguments, MAX_SHOWN_CHARS)
+    return ToolStep(status, title, "", call.call_id, call.name, kind, shown)
 
 
 def ended(

@@ -413,3 +413,16 @@ async def test_a_process_that_begins_alone_closes_all_runs_but_those_that_wait(s
         assert (await other.show(actor, run.state.run_id)).status is RunStatus.WAITING
     await other.approve(actor, waiting[0].state.run_id, yes())
     assert text_of(await ended(other, actor, waiting[0].state.run_id)) == "Let me pay. Paid."
+
+
+async def test_the_person_sees_all_of_what_they_are_asked_about(scene: Scene) -> None:
+    long = call("spend", call_id="c1", amount=5, note="x" * 400_000 + "and everything else")
+    desk = scene.process([long, finished()], DONE)
+    actor, agent_id = await scene.person()
+    run = await asked(desk, actor, agent_id)
+    [shown] = [one.event.step for one in run.log.events if isinstance(one.event, ToolProgress)]
+    assert shown.arguments == long.arguments
+    await desk.approve(actor, run.state.run_id, yes())
+    seen = await ended(desk, actor, run.state.run_id)
+    assert [one.event for one in seen[: len(run.log.events)]] == [one.event for one in run.log.events]
+    assert len(scene.till.asked) == 1
