@@ -8,7 +8,7 @@ from application.paging import Page, Position, Window
 from application.ports.clock import Clock
 from application.ports.file_storage import FileStorage
 from application.ports.job_queue import Job, JobKind
-from application.ports.persistence import Transactions
+from application.ports.persistence import Transaction, Transactions
 from domain.errors import InvalidValue
 from domain.ids import KnowledgeFileId, KnowledgeId, UserId, new_id
 from domain.knowledge import IngestionStatus, KnowledgeFile
@@ -32,7 +32,7 @@ class AddKnowledgeFile:
             raise InvalidValue("file_url", f"{upload.name} is a picture, it has no text to search", code="file_no_text")
         file = KnowledgeFile.create(KnowledgeFileId(new_id()), knowledge_id, upload, self.clock.now())
         async with self.transactions.begin() as tx:
-            before = await tx.knowledge_files.unfinished(owner=actor)
+            before = await _unfinished(tx, actor)
             kept = await tx.knowledge_files.add(file)
             if kept.status is IngestionStatus.FAIL:
                 kept = await tx.knowledge_files.retry(kept.knowledge_file_id, file.created_at, owner=actor)
@@ -51,7 +51,7 @@ class RetryKnowledgeFile:
     async def __call__(self, actor: UserId, knowledge_file_id: KnowledgeFileId) -> KnowledgeFile:
         """Also what is found is cut and indexed as is configured now. Raises Conflict `knowledge_file_at_work`."""
         async with self.transactions.begin() as tx:
-            before = await tx.knowledge_files.unfinished(owner=actor)
+            before = await _unfinished(tx, actor)
             file = await tx.knowledge_files.retry(knowledge_file_id, self.clock.now(), owner=actor)
         await self.ask_for_work(ingestion_of(file, before))
         return file
@@ -88,6 +88,12 @@ class ListKnowledgeFiles:
         async with self.transactions.autocommit() as tx:
             rows = await tx.knowledge_files.list(knowledge_id, window, owner=actor)
         return Page.cut(rows, window, lambda file: Position(file.created_at, file.knowledge_file_id))
+
+
+async def _unfinished(tx: Transaction, owner: UserId) -> int:
+    # Who counts holds the account until the end: of many files put in at once each is counted by the next.
+    await tx.users.locked(owner)
+    return await tx.knowledge_files.unfinished(owner=owner)
 
 
 def ingestion_of(file: KnowledgeFile, unfinished_before: int) -> Job:

@@ -21,7 +21,9 @@ class BatchPace:
     seconds: float = SECONDS
     size: int = field(init=False)
     _last: tuple[int, float] | None = None
-    """How many were given last, and what each of them cost."""
+    """The first call of the size that was given last: how many texts, and how long they took."""
+    _other: tuple[int, float] | None = None
+    """The last call of another size before it."""
 
     def __post_init__(self) -> None:
         self.most = max(self.most, 1)
@@ -30,22 +32,29 @@ class BatchPace:
     def took(self, count: int, seconds: float) -> None:
         if count < 1:
             return
-        cost = seconds / count
+        self._remember(count, seconds)
         if seconds > self.seconds:
-            self.size = self._more(count) if self._more_cost_less(count, cost) else max(1, count // 2)
+            self.size = self._more(count) if self._costs_the_same_for_more(count, seconds) else max(1, count // 2)
         elif 2 * seconds < self.seconds and count >= self.size:
             self.size = self._more(count)
-        self._last = count, cost
 
     def failed(self) -> None:
         """Perhaps they were too many."""
-        self.size, self._last = max(1, self.size // 2), None
+        self.size, self._last, self._other = max(1, self.size // 2), None, None
 
-    def _more_cost_less(self, count: int, cost: float) -> bool:
-        if self._last is None or self._last[0] == count:
+    def _remember(self, count: int, seconds: float) -> None:
+        if self._last is None or self._last[0] != count:
+            self._last, self._other = (count, seconds), self._last
+        elif seconds * _CLEARLY < self._last[1]:
+            # The wait is over, or shorter: what another size took before says no more what it would take now.
+            self._last, self._other = (count, seconds), None
+
+    def _costs_the_same_for_more(self, count: int, seconds: float) -> bool:
+        """Of the call with more texts less than half the time went with their number."""
+        if self._other is None:
             return False
-        (_, of_few), (_, of_many) = sorted([self._last, (count, cost)])
-        return of_many * _CLEARLY < of_few
+        (few, of_few), (many, of_many) = sorted([self._other, (count, seconds)])
+        return 2 * many * (of_many - of_few) < of_many * (many - few)
 
     def _more(self, count: int) -> int:
         return min(self.most, 2 * count)

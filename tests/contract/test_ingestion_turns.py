@@ -112,6 +112,21 @@ async def test_large_files_of_one_owner_are_first_second_and_third_again_when_no
     assert sorted(rank for subject, rank in rows.items() if subject != theirs.knowledge_file_id)[-1] <= 2
 
 
+async def test_of_files_put_in_or_begun_anew_at_once_one_is_first_one_second_and_so_on(
+    transactions: DatabaseTransactions,
+) -> None:
+    desk = KnowledgeDesk(transactions)
+    owner = await registered(transactions)
+    bases = [await desk.base(owner, name) for name in ("one", "two")]
+    urls = [await desk.upload(owner, f"text {n}") for n in range(16)]
+    added = await asyncio.gather(*(desk.add(owner, bases[n % 2].knowledge_id, url) for n, url in enumerate(urls)))
+    ranks = list(range(len(urls)))
+    assert sorted(job.rank for _, job in desk.queue.waiting_jobs) == ranks
+    await desk.run()
+    await asyncio.gather(*(desk.retry(owner, file.knowledge_file_id) for file in added))
+    assert sorted(job.rank for _, job in desk.queue.waiting_jobs) == ranks
+
+
 async def test_beside_a_file_stand_its_owner_s_others_that_are_not_done(transactions: DatabaseTransactions) -> None:
     owner, other = await registered(transactions), await registered(transactions)
     base, theirs = await with_base(transactions, owner), await with_base(transactions, other)

@@ -2,7 +2,7 @@
 
 from itertools import repeat
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from domain.batch_pace import FIRST, SECONDS, BatchPace
@@ -40,14 +40,28 @@ def test_it_finds_its_pace_again_when_the_load_changes(most: int, costs: tuple[f
     assert costs[1] * pace.size <= SECONDS or pace.size == 1
 
 
-@given(most=MOST, wait=st.floats(SECONDS + 1, 600))
-def test_a_provider_that_lets_wait_is_not_asked_more_often_for_less(most: int, wait: float) -> None:
+@given(most=MOST, wait=st.floats(SECONDS + 1, 600), each=st.floats(0, 0.3))
+def test_a_provider_that_lets_wait_is_asked_for_as_many_as_may_be_and_never_for_less(
+    most: int, wait: float, each: float
+) -> None:
+    """`each` is the part of the wait that goes with the number of texts."""
     pace = BatchPace(most)
     sizes = []
     for _ in range(40):
         sizes.append(pace.size)
+        pace.took(pace.size, wait * (1 + each * pace.size / most))
+    assert set(sizes[20:]) == {most}
+
+
+@given(most=MOST, wait=st.floats(4 * SECONDS, 600), cost=st.floats(0.001, 50))
+def test_when_the_wait_is_over_it_finds_its_pace_again(most: int, wait: float, cost: float) -> None:
+    pace = BatchPace(most)
+    for _ in range(20):
         pace.took(pace.size, wait)
-    assert 2 * sum(sizes[20:]) >= 20 * most
+    assume(cost * pace.size * 1.5 < wait or cost * pace.size > 1.5 * wait)
+    for _ in range(20):
+        pace.took(pace.size, cost * pace.size)
+    assert cost * pace.size <= SECONDS or pace.size == 1
 
 
 def test_it_begins_with_few() -> None:
