@@ -186,11 +186,12 @@ def test_rubbish_is_refused_with_the_codes_of_json_rpc(client: Client, ann: Head
     headers = {**ACCEPT, **ann, "content-type": "application/json"}
     for body, status, code, number in RUBBISH:
         assert failure(client.post(MCP, content=body, headers=headers), status) == (code, number), body[:80]
-    for note in ({"method": "notifications/what"}, {"id": 7, "result": {}}, {"id": 7, "error": {"code": 1}}):
+    notes: list[dict[str, Any]] = [{"method": "notifications/what"}, {"id": 7, "result": {}}, {"id": 7, "error": {}}]
+    for note in notes:
         assert send(client, ann, {"jsonrpc": "2.0", **note}).status_code == 202
     for request_id in (1, "gone", None, [1], {"x": 1}):
-        note = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": request_id}}
-        assert send(client, ann, note).status_code == 202
+        word = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": request_id}}
+        assert send(client, ann, word).status_code == 202
     assert failure(send(client, ann, request("ping"), **{"mcp-protocol-version": "2024-11-05"}), 400)[0] == -32022
     assert failure(send(client, ann, request("ping"), **{"mcp-session-id": "a b"}), 400)[0] == -32600
 

@@ -3,17 +3,25 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from application.shared_agents import Reply
+from domain.chat_events import RunFinished
+from domain.conversation import FinishReason, Usage
+from domain.ids import DialogId, MessageId, RunId, UserId
+from domain.messages import AnswerStatus, Citation
+from domain.runs import Run, RunStatus
 from entrypoints.http.mcp import streams
 from entrypoints.http.mcp.messages import INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, Message, RpcError, read
 from entrypoints.http.mcp.origins import may_speak
 from entrypoints.http.mcp.shared_tools import key_of
-from entrypoints.http.mcp.streams import Progress, Waiting
+from entrypoints.http.mcp.streams import Progress, Waiting, frame
+from entrypoints.http.mcp.tools import reply_shown
 from entrypoints.http.mcp.versions import HANDSHAKE, SUPPORTED, Spoken, settled
 
 JSON = st.recursive(
@@ -177,3 +185,21 @@ async def test_a_client_that_takes_nothing_is_let_go_of(monkeypatch: pytest.Monk
     app = Waiting(1, endless, gone, Progress(None), 0.01, streams=True)
     await asyncio.wait_for(app({}, asyncio.Event().wait, stalled), 2)  # type: ignore[arg-type]
     assert noticed == ["gone"]
+
+
+LONG = st.text(st.sampled_from("a\u4e2d\u2028\x01"), min_size=1, max_size=4)
+
+
+@settings(max_examples=25)
+@given(LONG, st.integers(0, 200), st.sampled_from(list(AnswerStatus)))
+def test_no_reply_is_larger_than_clients_take(text: str, passages: int, status: AnswerStatus) -> None:
+    now = datetime.now(UTC)
+    run = Run(RunId("r"), UserId("u"), DialogId("d"), MessageId("m"), RunStatus.COMPLETE, now, now)
+    cited = tuple(Citation(one, text * 2000, "f", "k", "kf", None, 0, 1, 0.5) for one in range(passages))
+    done = RunFinished(
+        status, text * 150_000, MessageId("m"), RunId("r"), DialogId("d"), "x", Usage(), cited, FinishReason.STOP
+    )
+    shown = reply_shown(Reply(run, done))
+    assert len(frame(shown)) < 1_000_000
+    assert shown["isError"] is (status is not AnswerStatus.COMPLETE)
+    assert shown["content"][0]["text"].startswith(text)

@@ -1,6 +1,7 @@
 """The tools as MCP describes them, and their results as MCP shows them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -12,7 +13,7 @@ from domain.agents import Agent
 from domain.attachments import WARNING
 from domain.citations import numbered
 from domain.errors import DomainError
-from domain.messages import AnswerStatus, ToolStep
+from domain.messages import AnswerStatus, Citation, ToolStep
 from domain.shown_passages import passages_text
 from entrypoints.http.chat_views import CitationView
 from entrypoints.http.wording import plain
@@ -20,6 +21,12 @@ from entrypoints.http.wording import plain
 MOST_TOKENS: Final = 8_000
 """Of the passages of one search."""
 NOTHING: Final = "Nothing was found in the agent's knowledge."
+LONGEST_TEXT: Final = 100_000
+"""Characters of an answer: clients refuse results of more than a megabyte, and the whole stands in the dialog."""
+_MOST_CITED: Final = 50
+_CITED: Final = 500
+"""Characters of each passage that an answer cites."""
+_CUT_OFF: Final = "\n\n[The answer is longer: the whole stands in the dialog.]"
 _LONGEST_ARGUMENTS: Final = 2_000
 _DESCRIBED: Final = 300
 
@@ -104,7 +111,7 @@ def agents_shown(agents: Sequence[Agent], next_cursor: str | None) -> Result:
         {
             "agent_id": one.agent_id,
             "name": one.name,
-            "description": one.description,
+            "description": one.description[:_DESCRIBED],
             "built_in": not one.is_custom,
             "has_knowledge": bool(one.knowledge_ids),
         }
@@ -129,13 +136,14 @@ def reply_shown(reply: Reply) -> Result:
         return _result(_waiting(reply), {**shown, "status": "waiting", "waiting": calls})
     if done is None:
         return _result("The answer was cut off.", {**shown, "status": "interrupted"}, is_error=True)
-    shown |= {"status": done.status, "citations": [CitationView.of(one) for one in done.citations]}
+    shown |= {"status": done.status, "citations": [_cited(one) for one in done.citations[:_MOST_CITED]]}
+    content = done.content if len(done.content) <= LONGEST_TEXT else done.content[:LONGEST_TEXT] + _CUT_OFF
     if done.status is AnswerStatus.COMPLETE:
-        return _result(done.content, shown)
+        return _result(content, shown)
     why = reply.failure.message if reply.failure else f"The answer is not whole: it was {done.status}."
     if reply.failure:
         shown["code"] = reply.failure.code
-    return _result(f"{done.content}\n\n{why}".strip(), shown, is_error=True)
+    return _result(f"{content}\n\n{why}" if content else why, shown, is_error=True)
 
 
 def refused(refusal: DomainError) -> Result:
@@ -150,6 +158,10 @@ def wrong(problem: WrongArguments) -> Result:
 
 def _result(text: str, structured: Mapping[str, Any], *, is_error: bool = False) -> Result:
     return {"content": [{"type": "text", "text": text}], "structuredContent": structured, "isError": is_error}
+
+
+def _cited(one: Citation) -> CitationView:
+    return CitationView.of(replace(one, content=one.content[:_CITED]))
 
 
 def _described(agent: Agent) -> str:
