@@ -11,7 +11,18 @@ from adapters.mcp.limits import McpLimits
 from application.ports.mcp_connections import McpUnavailable
 from application.ports.tool_runner import ToolFailed
 from domain.mcp_servers import McpServer, McpTransport
-from mcp_scene import PATHS, SECRET, HttpProgram, connecting, http_server, is_alive, sdk_program, until
+from mcp_scene import (
+    PATHS,
+    SECRET,
+    HttpProgram,
+    connecting,
+    http_server,
+    is_alive,
+    open_ends,
+    rude_program,
+    sdk_program,
+    until,
+)
 
 LIMITS = McpLimits(connect_seconds=30)
 Reached = tuple[SdkMcpConnections, McpServer]
@@ -124,6 +135,24 @@ async def test_a_message_larger_than_any_costs_its_call_alone(
     with pytest.raises(McpUnavailable):
         await connections.call(server, "long", {"characters": 10 << 20})
     assert (await connections.call(server, "add", {"a": 1, "b": 1})).content == "2"
+
+
+@pytest.mark.parametrize("transport", list(McpTransport), ids=str)
+async def test_nothing_is_left_when_connections_are_closed(transport: McpTransport, http_program: HttpProgram) -> None:
+    by_program = transport is McpTransport.STDIO
+    server = rude_program("plain") if by_program else http_server(http_program.url, transport)
+    before = open_ends()
+    async with connecting(LIMITS) as connections:
+        assert await connections.tools(server)
+        calls = [asyncio.create_task(connections.call(server, "wait", {"seconds": 60})) for _ in range(3)]
+        await connections.tools(server)
+        assert open_ends() > before
+        if not by_program:
+            await connections.aclose()
+            for ended in await asyncio.gather(*calls, return_exceptions=True):
+                assert isinstance(ended, McpUnavailable)
+        await asyncio.gather(*calls, return_exceptions=True)
+    await until(lambda: open_ends() <= before)
 
 
 @pytest.mark.parametrize("transport", list(PATHS), ids=str)

@@ -10,19 +10,22 @@ from mcp_types import CONNECTION_CLOSED
 
 from adapters.mcp import words
 from application.ports.guarded_web import WebRefused
+from application.ports.mcp_connections import McpUnavailable
 
 UNAVAILABLE: Final = -32950
 """In place of an answer that did not come: the message is ours. Servers may use the number too: see `ours`."""
-TOO_LONG: Final = -32951
+BAD_STREAM: Final = "SSE stream failed"
+"""So the SDK says that an event was too long."""
+_ENDINGS: Final = ("Connection closed", "SSE stream ended", BAD_STREAM)
 _MARK: Final = "\x00agentchat"
 
 
 def ours(error: MCPError) -> bool:
-    return error.code in (UNAVAILABLE, TOO_LONG) and error.data == _MARK
+    return error.code == UNAVAILABLE and error.data == _MARK
 
 
-def in_place_of_an_answer(request: httpx2.Request, number: object, code: int, message: str) -> httpx2.Response:
-    error = {"code": code, "message": message, "data": _MARK}
+def in_place_of_an_answer(request: httpx2.Request, number: object, message: str) -> httpx2.Response:
+    error = {"code": UNAVAILABLE, "message": message, "data": _MARK}
     body = json.dumps({"jsonrpc": "2.0", "id": number, "error": error}).encode()
     return httpx2.Response(502, headers={"content-type": "application/json"}, content=body, request=request)
 
@@ -37,8 +40,15 @@ def why(error: BaseException) -> str:
     return said or words.NO_CONNECTION
 
 
+def closed(error: MCPError) -> bool:
+    """Whether the SDK says that the connection ended. Servers use its number for errors of their own."""
+    return error.code == CONNECTION_CLOSED and error.message.startswith(_ENDINGS)
+
+
 def _said(error: BaseException) -> str:
     match error:
+        case McpUnavailable():
+            return str(error)
         case MCPError():
             return _said_by_session(error)
         case httpx2.HTTPStatusError():
@@ -59,7 +69,7 @@ def _said(error: BaseException) -> str:
 def _said_by_session(error: MCPError) -> str:
     if ours(error):
         return error.message
-    return words.CUT if error.code == CONNECTION_CLOSED else words.NOT_MCP
+    return words.CUT if closed(error) else words.NOT_MCP
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

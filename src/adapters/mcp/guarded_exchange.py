@@ -14,7 +14,7 @@ import httpx2
 from adapters.mcp import words
 from adapters.mcp.buckets import Bucket
 from adapters.mcp.deliveries import DELIVERY
-from adapters.mcp.failures import TOO_LONG, UNAVAILABLE, in_place_of_an_answer, never_left, why
+from adapters.mcp.failures import in_place_of_an_answer, never_left, why
 from adapters.mcp.limits import McpLimits
 
 SESSION: Final = "mcp-session-id"
@@ -95,7 +95,7 @@ class CarefulExchange(httpx2.AsyncBaseTransport):
         until = loop.time() + seconds if number is None or delivery is None else delivery.until
         if delivery is not None and number is not None:
             delivery.handed_over = True
-        code, trouble = UNAVAILABLE, ""
+        trouble = ""
         try:
             async with asyncio.timeout_at(until):
                 response = await self._answered(request, until)
@@ -103,21 +103,21 @@ class CarefulExchange(httpx2.AsyncBaseTransport):
         except TimeoutError:
             trouble = words.late(seconds)
         except TooLong:
-            code, trouble = TOO_LONG, words.too_long(self._limits.message_bytes)
+            trouble = words.too_long(self._limits.message_bytes)
         except httpx2.HTTPError as error:
             trouble = why(error)
             if delivery is not None and number is not None and never_left(error):
                 delivery.handed_over = False
         if not trouble:
             return response
-        return self._replaced(request, number, code, trouble)
+        return self._replaced(request, number, trouble)
 
-    def _replaced(self, request: httpx2.Request, number: object, code: int, trouble: str) -> httpx2.Response:
+    def _replaced(self, request: httpx2.Request, number: object, trouble: str) -> httpx2.Response:
         if self._broken is not None:
             self._broken(trouble)
         if number is None or self._broken is not None:
             return httpx2.Response(202, request=request)
-        return in_place_of_an_answer(request, number, code, trouble)
+        return in_place_of_an_answer(request, number, trouble)
 
     def _trouble_of(self, response: httpx2.Response, number: object) -> str:
         if response.status_code == 404 and (SESSION in response.request.headers or self._broken is not None):

@@ -14,6 +14,8 @@ _PARENT_DEATH_SIGNAL = 1
 
 
 def main() -> None:
+    # Some event loops leave a second copy of each of a child's ends open.
+    os.closerange(3, 1024)
     parent, command = int(sys.argv[1]), sys.argv[2:]
     signal.signal(signal.SIGTERM, end_all)
     end_with(parent, signal.SIGTERM)

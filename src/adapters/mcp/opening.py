@@ -15,7 +15,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import McpHttpClientFactory
 from mcp.shared.exceptions import MCPError
 
-from adapters.mcp.failures import why
+from adapters.mcp.failures import closed, ours, why
 from adapters.mcp.guarded_exchange import CarefulExchange
 from adapters.mcp.inbound import WatchedReads
 from adapters.mcp.limits import McpLimits
@@ -51,15 +51,15 @@ def opener(address: McpAddress, make_client: Callable[[], httpx2.AsyncClient], l
             return stdio_streams(address, line, limits)
         return http_streams(address, line, limits, client)
 
+    masked = Masked(address)
+
     @asynccontextmanager
     async def opened(line: "Line") -> "AsyncIterator[Wire]":
         try:
             async with streams(line) as (reads, writes):
                 async with Session(WatchedReads(reads, line), writes, client_info=US) as session:
-                    await greet(session)
-                    yield SdkWire(session, line, limits, Masked(address))
-        except McpUnavailable:
-            raise
+                    await greet(session, masked)
+                    yield SdkWire(session, line, limits, masked)
         except Exception as error:  # noqa: BLE001 - whatever the SDK makes of what a server sends
             raise McpUnavailable(why(error)) from None
 
@@ -102,11 +102,16 @@ def _giving(client: httpx2.AsyncClient) -> McpHttpClientFactory:
     return factory
 
 
-async def greet(session: ClientSession) -> None:
+async def greet(session: ClientSession, masked: Masked) -> None:
     """As most servers want it; those that know nothing older than 2026 say so."""
     try:
-        await session.initialize()
+        try:
+            await session.initialize()
+        except MCPError as error:
+            if error.code not in (types.METHOD_NOT_FOUND, types.UNSUPPORTED_PROTOCOL_VERSION):
+                raise
+            await session.discover()
     except MCPError as error:
-        if error.code not in (types.METHOD_NOT_FOUND, types.UNSUPPORTED_PROTOCOL_VERSION):
+        if ours(error) or closed(error) or error.code == types.PARSE_ERROR:
             raise
-        await session.discover()
+        raise McpUnavailable(f"it refused to begin: {masked.line(error.message)}") from None

@@ -53,6 +53,9 @@ async def stdio_streams(address: McpAddress, line: Line, limits: McpLimits) -> A
 
 
 async def _started(address: McpAddress, limits: McpLimits) -> asyncio.subprocess.Process:
+    # One of the event loops would cut an argument there.
+    if "\0" in "".join((address.command, *address.args, *(value for _, value in address.env))):
+        raise McpUnavailable(words.NOT_STARTED)
     inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
     try:
         return await asyncio.create_subprocess_exec(
@@ -113,6 +116,7 @@ class StdioReads:
         self._line = line
         self._limits = limits
         self._passed_over = 0
+        self._heard = False
 
     async def receive(self) -> SessionMessage | Exception:
         try:
@@ -131,6 +135,7 @@ class StdioReads:
                     break
                 continue
             self._passed_over = 0
+            self._heard = True
             return SessionMessage(message)
         raise StopAsyncIteration
 
@@ -144,6 +149,8 @@ class StdioReads:
         except (asyncio.IncompleteReadError, OSError):
             if await self._exit_code() == launcher.NOT_STARTED:
                 self._line.broken(words.NOT_STARTED)
+            elif not self._heard:
+                self._line.broken(words.ENDED)
         return b""
 
     async def _exit_code(self) -> int | None:

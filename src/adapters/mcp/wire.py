@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from adapters.mcp import words
 from adapters.mcp.connection import Line
 from adapters.mcp.deliveries import DELIVERY, Cut, Undelivered
-from adapters.mcp.failures import TOO_LONG, ours
+from adapters.mcp.failures import BAD_STREAM, closed, ours
 from adapters.mcp.limits import McpLimits
 from adapters.mcp.translate import Listing, text_of
 from adapters.mcp.words import Masked
@@ -22,8 +22,6 @@ from application.ports.tool_runner import ToolFailed, ToolOutput
 from domain.tools import JsonValue
 
 _T = TypeVar("_T")
-_BAD_STREAM: Final = "SSE stream failed"
-"""So the SDK says that an event was too long."""
 _ASKS_BACK: Final = "The tool asks for more than the call says, and nobody can answer it here."
 
 
@@ -74,7 +72,7 @@ class SdkWire:
         return listing.tools
 
     async def _sent(self, asked: Awaitable[_T]) -> _T:
-        """Raises Undelivered, Cut, McpUnavailable, ToolFailed for what is too long, and the server's own MCPError."""
+        """Raises Undelivered, Cut, McpUnavailable, and the server's own MCPError."""
         try:
             return await asked
         except MCPError as error:
@@ -86,16 +84,13 @@ class SdkWire:
             raise self._cut() from None
 
     def _raise_own(self, error: MCPError) -> None:
-        if error.code == types.CONNECTION_CLOSED and error.message.startswith(_BAD_STREAM):
-            raise McpUnavailable(words.too_long(self._limits.message_bytes)) from None
-        if error.code == types.CONNECTION_CLOSED:
-            raise self._cut() from None
+        if closed(error):
+            too_long = error.message.startswith(BAD_STREAM)
+            raise McpUnavailable(words.too_long(self._limits.message_bytes)) if too_long else self._cut()
         if error.code == types.PARSE_ERROR:
             raise McpUnavailable(words.NOT_MCP) from None
         if not ours(error):
             return
-        if error.code == TOO_LONG:
-            raise ToolFailed(f"The result can't be used: {error.message}") from None
         delivery = DELIVERY.get()
         if delivery is not None and not delivery.handed_over:
             raise Undelivered(error.message) from None

@@ -17,6 +17,7 @@ GONE: Final = "it was changed or removed meanwhile."
 SESSION_OVER: Final = "it does not know the session any more."
 FLOOD: Final = "it sent far more than it was asked for."
 NOT_STARTED: Final = "its command could not be started."
+ENDED: Final = "its program ended before it answered."
 OTHER_VERSION: Final = "it speaks no version of MCP that is known here."
 
 
