@@ -114,7 +114,7 @@ class _Called:
 
 
 def started(call: ToolCall, tool: ToolRunner | None, status: StepStatus = StepStatus.START) -> ToolStep:
-    """What a person is shown of a call that begins; all of one that waits for them: nobody approves what he can't see."""
+    """What a person is shown of a call that begins; all of one that waits for their word: they must see it."""
     title = tool.spec.title if tool else call.name
     kind = tool.spec.type if tool else ToolType.TOOL
     shown = call.arguments if status is StepStatus.APPROVAL else shorten(call.arguments, MAX_SHOWN_CHARS)

@@ -240,3 +240,25 @@ async def test_whoever_stays_with_the_stream_gets_the_rest(own: Live) -> None:
         assert (await word(person, {"run_id": copy.run_id, "tool_call_id": "c1", "approve": True}))[0] == 200
         await reading
         assert whole(copy)
+
+
+@pytest.mark.parametrize(("said", "content"), [(True, "144"), ({"expression": "12*13"}, "156"), (False, "declined")])
+async def test_the_client_of_the_guide_works(own: Live, said: object, content: str) -> None:
+    guide = (Path(__file__).parents[2] / "docs/guide.md").read_text()
+    [written] = [part for part in guide.split("```python\n") if "def answered" in part[:100]]
+    names: dict[str, Any] = {}
+    exec(written.split("```")[0], names)
+    async with own.model() as (_, person):
+        question = {
+            "user_input": QUESTION,
+            "dialog_id": "d",
+            "agent_id": await careful_agent(person, llm_id="offline"),
+        }
+        seen = []
+
+        def answer() -> str:
+            with httpx.Client(base_url=own.server.url, headers=person.headers, timeout=20) as client:
+                return str(names["answered"](client, question, lambda *call: seen.append(call) or said))
+
+        assert content in await asyncio.to_thread(answer)
+        assert seen == [("calculator", {"expression": "12*12"})]
