@@ -244,3 +244,27 @@ async def test_a_stop_in_the_middle_of_a_call_closes_its_connection(shared: Shar
     assert all(one.closed_at - began < TOOL_SECONDS / 2 for one in calls)
     assert frames[-1].data["status"] == "stopped"
     assert len(upstream.exchanges) == 1
+
+
+async def test_a_service_is_not_asked_before_the_person_said_so(shared: Shared) -> None:
+    async with ByteServer(Service()) as there, shared.live.model(calling("fine", "binary")) as (upstream, person):
+        one, other = [
+            await made(person, "/tool/create", {"en_name": "t", "openapi_schema": document(there.url, name)})
+            for name in ("fine", "binary")
+        ]
+        both = [one["tool_id"], other["tool_id"]]
+        agent_id = await agent_with(person, both, require_approval=[one["tool_id"]])
+        async with person.ask("Call them", agent_id=agent_id) as stream:
+            async for frame in stream.frames():
+                if frame.data.get("status") == "APPROVAL":
+                    break
+        assert (frame.data["tool_name"], [call.path for call in there.exchanges]) == ("fine", ["/binary"])
+        run_id = frame.id.split(":")[0]
+        word = {"run_id": run_id, "tool_call_id": frame.data["tool_call_id"], "approve": True}
+        assert (await made(person, "/chat/approve", word))["status"] == "running"
+        kept = await person.kept()
+        assert [call.path for call in there.exchanges] == ["/binary", "/fine"]
+        assert (kept["content"], kept["status"]) == ("It went on.", "complete")
+        told = upstream.exchanges[-1].json["messages"][-2:]
+        assert [message["tool_call_id"] for message in told] == ["fine", "binary"]
+        assert "fair" in told[0]["content"]
