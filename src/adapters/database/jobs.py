@@ -7,18 +7,34 @@ free. No lease is needed, nor a clock that several agree on.
 import asyncio
 import secrets
 import time
+from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Integer, Text, and_, bindparam, delete, exists, func, select, text, update
+from sqlalchemy import (
+    Integer,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    literal,
+    literal_column,
+    select,
+    text,
+    union_all,
+    update,
+)
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection
 
 from adapters.database.columns import Moment
-from adapters.database.jobs_table import WAITS, jobs
+from adapters.database.jobs_table import DELAYED, READY, WAITS, jobs
 from adapters.database.session import Session
 from application.ports.job_queue import Backlog, Job, JobKind
 from application.ports.job_table import TakenJob
@@ -27,6 +43,7 @@ LEASE_SECONDS: Final = 60.0
 """How often the lease that is none is renewed: hardly ever."""
 POLL_SECONDS: Final = 10.0
 """For what no word is sent of: another process that puts a job, a clock that was set."""
+_READY_AT_ONCE: Final = 300
 
 _OWNER: Final = bindparam("owner_", type_=Text)
 _NUMBER: Final = jobs.c.number == bindparam("number_", type_=Integer)
@@ -39,7 +56,6 @@ _HELD: Final = exists(select(_LIKE.c.number).where(_SAME, _LIKE.c.owner.is_not(N
 _LIKE_WAITS: Final = exists(select(_LIKE.c.number).where(_SAME, _LIKE.c.owner.is_(None)))
 # A newer version may have left kinds that this one does not know.
 _KNOWN: Final = jobs.c.kind.in_([kind.value for kind in JobKind])
-_FREE: Final = and_(jobs.c.owner.is_(None), _KNOWN, ~_HELD)
 
 _NEW: Final = insert(jobs)
 _PUT: Final = _NEW.on_conflict_do_update(
@@ -47,21 +63,52 @@ _PUT: Final = _NEW.on_conflict_do_update(
     index_where=text(WAITS),
     set_={"rank": func.min(jobs.c.rank, _NEW.excluded.rank)},
 )
+_MOMENT: Final = bindparam("now", type_=Moment)
+_SOME_DUE: Final = (
+    select(jobs.c.number)
+    .where(text(DELAYED), jobs.c.due <= _MOMENT)
+    .order_by(jobs.c.due)
+    .limit(_READY_AT_ONCE)
+    .correlate(None)
+)
+_MAKE_READY: Final = update(jobs).where(jobs.c.number.in_(_SOME_DUE)).values(is_ready=True)
+# The plus keeps SQLite from walking all of a kind instead of those that are ready, in their order.
+_KNOWN_AND_READY: Final = and_(text(READY), literal_column("+jobs.kind", Text).in_([kind.value for kind in JobKind]))
 _TURN: Final = (
     select(jobs.c.number)
-    .where(_FREE, jobs.c.due <= bindparam("now", type_=Moment))
+    .where(_KNOWN_AND_READY, ~_HELD)
     .order_by(jobs.c.rank, jobs.c.number)
     .limit(bindparam("most", type_=Integer))
     .correlate(None)
 )
 _TAKE: Final = update(jobs).where(jobs.c.number.in_(_TURN)).values(owner=_OWNER).returning(jobs)
-_NEXT: Final = select(func.min(jobs.c.due, type_=Moment)).where(_FREE)
+_NEXT: Final = select(
+    *(
+        select(jobs.c.due)
+        .where(jobs.c.owner.is_(None), jobs.c.kind == kind.value, ~_HELD)
+        .order_by(jobs.c.due)
+        .limit(1)
+        .scalar_subquery()
+        for kind in JobKind
+    )
+)
 _COUNT: Final = select(func.count()).select_from(jobs)
-_BACKLOG: Final = (
-    select(jobs.c.kind, func.count().label("jobs"), func.min(jobs.c.due, type_=Moment).label("due"))
-    .where(_KNOWN, func.coalesce(jobs.c.owner, "") != _OWNER)
+_FIRST_DUE: Final = func.min(jobs.c.due, type_=Moment).label("due")
+
+
+def _waiting(kind: JobKind) -> Select[Any]:
+    """Each kind alone: the index gives the first due at once, and the number without a look at a job."""
+    of_kind = (jobs.c.owner.is_(None), jobs.c.kind == kind.value)
+    first = select(_FIRST_DUE).where(*of_kind).scalar_subquery().label("due")
+    return select(literal(kind.value, Text).label("kind"), func.count().label("jobs"), first).where(*of_kind)
+
+
+_HELD_BY_OTHERS: Final = (
+    select(jobs.c.kind, func.count().label("jobs"), _FIRST_DUE)
+    .where(_KNOWN, jobs.c.owner.is_not(None), jobs.c.owner != _OWNER)
     .group_by(jobs.c.kind)
 )
+_BACKLOG: Final = union_all(*map(_waiting, JobKind), _HELD_BY_OTHERS)
 _REMOVE: Final = delete(jobs).where(_OURS)
 _REMOVE_IF_LIKE_WAITS: Final = delete(jobs).where(_OURS, _LIKE_WAITS)
 _RELEASE: Final = update(jobs).where(_OURS).values(owner=None)
@@ -89,6 +136,11 @@ class SqliteJobs:
             await self._session.together(partial(_adopt, self._owner))
             self._adopted = True
         values = {"now": datetime.now(UTC), "most": most, "owner_": self._owner}
+        while True:
+            if await self._session.affected(_MAKE_READY, values) < _READY_AT_ONCE:
+                break
+            # Many became due at once: others get their turn before the next of them.
+            await asyncio.sleep(0)
         rows = await self._session.written(_TAKE, values)
         return [_taken(row) for row in sorted(rows, key=lambda row: (row.rank, row.number))]
 
@@ -113,8 +165,9 @@ class SqliteJobs:
         # Before the look: what is put after it is told of.
         self._waiting.add(event)
         try:
-            rows = await self._session.rows(_NEXT, {})
-            seconds = POLL_SECONDS if rows[0][0] is None else (rows[0][0] - datetime.now(UTC)).total_seconds()
+            [moments] = await self._session.rows(_NEXT, {})
+            now = datetime.now(UTC)
+            seconds = min(((due - now).total_seconds() for due in moments if due is not None), default=POLL_SECONDS)
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(max(seconds, 0.0), POLL_SECONDS)):
                     await event.wait()
@@ -127,10 +180,12 @@ class SqliteJobs:
 
     async def backlog(self) -> Backlog:
         """What another process holds waits: it is dead."""
-        rows = await self._session.rows(_BACKLOG, {"owner_": self._owner})
+        rows = [row for row in await self._session.rows(_BACKLOG, {"owner_": self._owner}) if row.jobs]
         now = datetime.now(UTC)
         oldest = max(((now - row.due).total_seconds() for row in rows), default=0.0)
-        waiting = {JobKind(row.kind): row.jobs for row in rows}
+        waiting = Counter[JobKind]()
+        for row in rows:
+            waiting[JobKind(row.kind)] += row.jobs
         is_alive = self._renewed_at is not None and time.monotonic() - self._renewed_at < LEASE_SECONDS
         return Backlog(waiting, max(oldest, 0.0), int(is_alive))
 
@@ -149,6 +204,7 @@ def _values(job: Job, failures: int) -> dict[str, Any]:
         "generation": job.generation,
         "rank": job.rank,
         "due": datetime.now(UTC) + max(job.delay, timedelta()),
+        "is_ready": job.delay <= timedelta(),
         "failures": failures,
     }
 

@@ -20,13 +20,16 @@ def upgrade() -> None:
         sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("rank", sa.Integer(), nullable=False),
         sa.Column("due", Moment(), nullable=False),
+        sa.Column("is_ready", sa.Boolean(), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("owner", sa.Text()),
         sa.PrimaryKeyConstraint("number", name="jobs_pk"),
         sqlite_autoincrement=True,
     )
     _create_index("jobs_waiting", ["kind", "subject", "generation"], unique=True)
-    _create_index("jobs_turn", ["rank", "number"])
+    _create_index("jobs_turn", ["rank", "number"], where="owner IS NULL AND is_ready")
+    _create_index("jobs_delayed", ["due"], where="owner IS NULL AND NOT is_ready")
+    _create_index("jobs_due", ["kind", "due"])
     _create_index("jobs_held", ["kind", "subject", "generation"], where="owner IS NOT NULL")
 
 
