@@ -153,15 +153,15 @@ class Continuing:
                     yield event
 
     async def _runners(self, shown: ShownPassages) -> list[ToolRunner]:
-        """Those that the model was offered, as far as they are still there."""
-        agent, offered = self.pause.agent, {spec.name for spec in self.pause.loop.request.tools}
+        """Those that the model was offered, as far as they are still there: a name may be another tool's by now."""
+        agent, offered = self.pause.agent, {spec.name: spec.tool_id for spec in self.pause.loop.request.tools}
         runners = list((await self.means.toolbox(self.user_id, agent)).runners)
         if agent.knowledge_ids:
             runners += self.means.search(self.user_id, agent, (), shown, self.spec)
         if SEARCH_ATTACHMENT in offered:
             files = await self.means.attachments.earlier(self.user_id, self.exchanges, self.spec, Attached())
             runners.append(SearchAttachment([one.name for one in files.documents], files.again))
-        return [runner for runner in runners if runner.spec.name in offered]
+        return [runner for runner in runners if offered.get(runner.spec.name) == runner.spec.tool_id]
 
 
 def equipment(agent: Agent, runners: Iterable[ToolRunner]) -> Equipment:

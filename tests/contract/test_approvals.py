@@ -7,7 +7,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
@@ -18,7 +18,7 @@ from adapters.scripted import Hold, ScriptedChatModel, Step, call, delta, finish
 from application.chat import ChatRequest
 from application.dialogs import DeleteDialog
 from application.live_runs import LiveRun
-from application.ports.tool_runner import ToolOutput
+from application.ports.tool_runner import ToolOutput, ToolRunner
 from application.run_registry import RunRegistry
 from chat_desk import ChatDesk, read, text_of
 from domain.agents import Agent
@@ -62,9 +62,11 @@ class Scene:
     desks: list[ChatDesk] = field(default_factory=list)
     going_on: list[asyncio.Task[None]] = field(default_factory=list)
 
-    def process(self, *turns: Sequence[Step], most: int = 20, database: Meddled | None = None) -> ChatDesk:
+    def process(
+        self, *turns: Sequence[Step], most: int = 20, database: Meddled | None = None, tills: Sequence[Till] = ()
+    ) -> ChatDesk:
         model = ScriptedChatModel(turns=turns)
-        tools = {self.till.spec.tool_id: self.till, self.look.spec.tool_id: self.look}
+        tools: dict[ToolId, ToolRunner] = {one.spec.tool_id: one for one in tills or (self.till, self.look)}
         reached = cast("DatabaseTransactions", database or self.transactions)
         desk = ChatDesk(reached, model, RunRegistry(100, most), tools=tools)
         self.going_on.append(asyncio.create_task(desk.writer.forever()))
@@ -426,3 +428,16 @@ async def test_the_person_sees_all_of_what_they_are_asked_about(scene: Scene) ->
     seen = await ended(desk, actor, run.state.run_id)
     assert [one.event for one in seen[: len(run.log.events)]] == [one.event for one in run.log.events]
     assert len(scene.till.asked) == 1
+
+
+async def test_an_approved_call_is_never_made_with_another_tool_that_has_its_name_now(scene: Scene) -> None:
+    first = scene.process(ASKS)
+    actor, agent_id = await scene.person()
+    run = await asked(first, actor, agent_id)
+    another = Till(replace(SPEND, tool_id=LOOK.tool_id))
+    second = scene.process(DONE, tills=[another])
+    await second.approve(actor, run.state.run_id, yes())
+    seen = await ended(second, actor, run.state.run_id)
+    assert (another.asked, scene.till.asked) == ([], [])
+    assert steps(seen)[-1] == (StepStatus.ERROR, "c1")
+    assert text_of(seen) == "Let me pay. Paid."
