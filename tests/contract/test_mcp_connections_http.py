@@ -12,6 +12,7 @@ import pytest
 
 from adapters.mcp.breaker import FAILURES, FIRST_PAUSE
 from adapters.mcp.limits import McpLimits
+from application.asking_depth import META_KEY, asking_depth
 from application.ports.mcp_connections import McpUnavailable
 from application.ports.tool_runner import ToolFailed
 from domain.mcp_servers import McpTransport
@@ -295,3 +296,44 @@ async def test_lists_are_remembered_for_some_minutes_only() -> None:
         assert await listings() == 1
         now += LIMITS.remember_seconds / 2
         assert await listings() == 2
+
+
+async def test_a_server_that_knows_only_the_newest_protocol_is_spoken_to_in_it() -> None:
+    modern = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
+
+    async def play(exchange: Exchange) -> None:
+        match exchange.json["method"]:
+            case "server/discover":
+                said = {"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}}
+                await result(modern | said)(exchange)
+            case "tools/list":
+                await result(modern | {"tools": [{"name": "new", "inputSchema": {"type": "object"}}]})(exchange)
+            case "tools/call":
+                await result({"resultType": "input_required", "inputRequests": {}, "requestState": "x"})(exchange)
+            case _:
+                await error(-32601, "not here")(exchange)
+
+    async with ByteServer(play) as server, connecting(LIMITS) as connections:
+        target = http_server(server.url)
+        assert [tool.name for tool in await connections.tools(target)] == ["new"]
+        with pytest.raises(ToolFailed, match="nobody can answer"):
+            await connections.call(target, "new", {})
+    assert server.exchanges[-1].headers["mcp-protocol-version"] == "2026-07-28"
+
+
+async def test_a_call_tells_how_many_agents_asked_each_other_before_it() -> None:
+    async with ByteServer(answering("", hanging)) as server, connecting(LIMITS) as connections:
+        target = http_server(server.url)
+        await connections.call(target, "tool", {})
+        before = asking_depth.set(2)
+        await connections.call(target, "tool", {})
+        asking_depth.reset(before)
+    calls = [one.json["params"] for one in server.exchanges if b"tools/call" in one.body]
+    assert [one.get("_meta", {}).get(META_KEY) for one in calls] == [None, 2]
+
+
+async def test_requests_say_who_we_are() -> None:
+    async with ByteServer(answering("", hanging)) as server, connecting(LIMITS) as connections:
+        await connections.tools(http_server(server.url))
+    assert {one.headers["user-agent"].partition("/")[0] for one in server.exchanges} == {"agentchat"}
+    assert {one.headers["x-key"] for one in server.exchanges} == {SECRET}

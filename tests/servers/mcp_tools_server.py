@@ -179,6 +179,7 @@ async def serve(port: int) -> None:
     app = server.streamable_http_app()
     app.router.routes.extend(server.sse_app().router.routes)
     listener = socket.create_server(("127.0.0.1", port))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     print(listener.getsockname()[1], flush=True)
     await uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1)).serve([listener])
 

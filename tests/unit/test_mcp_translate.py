@@ -87,6 +87,24 @@ def test_all_tools_together_are_bounded() -> None:
     assert sum(len(one.description) for one in listing.tools) <= LISTING_CHARS
 
 
+def test_what_is_left_out_counts_too() -> None:
+    listing = Listing(10)
+    listing.add(tool("x" * 1_000) for _ in range(10_000))
+    assert listing.full
+    assert listing.tools == ()
+
+
+def test_keys_in_addresses_and_arguments_are_masked_too() -> None:
+    key = "abcdef123456"
+    for address in (
+        McpAddress(McpTransport.SSE, url=f"https://mcp.example.org/{key}/sse"),
+        McpAddress(McpTransport.SSE, url=f"https://mcp.example.org/sse?k={key}"),
+        McpAddress(McpTransport.STDIO, command="c", args=(f"--key={key}",)),
+        McpAddress(McpTransport.STDIO, command="c", args=("--key", key)),
+    ):
+        assert Masked(address)(f"no entry with {key} today") == f"no entry with {DOTS} today"
+
+
 @pytest.mark.parametrize(
     "left_out",
     [

@@ -41,6 +41,12 @@ class Session(ClientSession):
     async def validate_tool_result(self, name: str, result: types.CallToolResult) -> None:
         """Not checked: the schema is the server's own, and its patterns may hold up the process for hours."""
 
+    def _absorb_tool_listing(self, result: types.ListToolsResult, *, complete: bool) -> types.ListToolsResult:
+        absorbed = super()._absorb_tool_listing(result, complete=complete)
+        # Kept for that check alone, from every page of a list that may have no end.
+        self._tool_output_schemas.clear()
+        return absorbed
+
 
 def opener(address: McpAddress, make_client: Callable[[], httpx2.AsyncClient], limits: McpLimits) -> "Open":
     """Called in a thread: the first client takes its time."""
@@ -73,9 +79,11 @@ async def http_streams(
     by_events = address.transport is McpTransport.SSE
     broken = line.broken if by_events else None
     exchange = CarefulExchange(guarded, limits, broken=broken, forgotten=line.broken)
+    headers = httpx2.Headers(guarded.headers)
+    headers.update(list(address.headers))
     client = httpx2.AsyncClient(
         transport=exchange,
-        headers=httpx2.Headers(list(address.headers)),
+        headers=headers,
         timeout=httpx2.Timeout(limits.connect_seconds, read=None),
         trust_env=False,
     )

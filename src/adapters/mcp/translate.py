@@ -31,22 +31,21 @@ class Listing:
     def add(self, page: Iterable[types.Tool]) -> None:
         for tool in page:
             schema = _object_schema(tool.input_schema)
-            if schema is None or not 0 < len(tool.name) <= TOOL_NAME_MAX or tool.name in self._tools:
+            size = len(json.dumps(tool.input_schema))
+            # What is left out counts too: a list of nothing else would have no end.
+            self._left -= size + len(tool.name) + len(tool.description or "")
+            if self._left < 0 or len(self._tools) >= self._most:
+                self.full = True
+                return
+            if schema is None or size > SCHEMA_CHARS or not 0 < len(tool.name) <= TOOL_NAME_MAX:
                 continue
-            size = len(json.dumps(schema))
             read = McpTool(
                 clean(tool.name),
                 clean(tool.title or "")[:TOOL_NAME_MAX],
                 _shortened(clean(tool.description or ""), DESCRIPTION_CHARS),
                 schema,
             )
-            if size > SCHEMA_CHARS:
-                continue
-            self._left -= size + len(read.description)
-            if self._left < 0 or len(self._tools) >= self._most:
-                self.full = True
-                return
-            self._tools[tool.name] = read
+            self._tools.setdefault(read.name, read)
 
 
 def text_of(result: types.CallToolResult, most: int) -> str:

@@ -1,7 +1,7 @@
 """An open session of the SDK: listing and calling, with what comes back cut to what may be."""
 
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import Final, TypeVar, cast
+from typing import Final, TypeVar, cast, cast
 
 import anyio
 import mcp_types as types
@@ -101,3 +101,9 @@ class SdkWire:
         if delivery is not None and not delivery.handed_over:
             return Undelivered(words.CUT)
         return Cut(words.CUT_IN_CALL)
+
+
+def _meta() -> types.RequestParamsMeta | None:
+    """How many agents asked each other up to here: the server may be another one of ours."""
+    depth = asking_depth.get()
+    return cast("types.RequestParamsMeta", {META_KEY: depth}) if depth else None

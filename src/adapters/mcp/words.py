@@ -1,5 +1,6 @@
 """What went wrong, in a sentence for the owner of a server: without secrets, and bounded."""
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -8,6 +9,7 @@ from domain.mcp_servers import McpAddress
 SAID_CHARS: Final = 300
 DOTS: Final = "••••"
 _SHORTEST_SECRET: Final = 4
+_SHORTEST_GUESS: Final = 12
 
 NO_CONNECTION: Final = "no connection could be made to it."
 NOT_MCP: Final = "what it sends is not MCP."
@@ -39,7 +41,10 @@ class Masked:
     """Servers repeat what they were sent: keys among it."""
 
     def __init__(self, address: McpAddress) -> None:
-        self._secrets = sorted(_secrets(value for _, value in (*address.headers, *address.env)), key=len, reverse=True)
+        told = _secrets((value for _, value in (*address.headers, *address.env)), _SHORTEST_SECRET)
+        # Keys stand in addresses and arguments too, among words that are none.
+        perhaps = _secrets((*re.split(r"[/?&=]", address.url), *address.args), _SHORTEST_GUESS)
+        self._secrets = sorted(told | perhaps, key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
         for secret in self._secrets:
@@ -53,6 +58,6 @@ class Masked:
         return plain if len(plain) <= SAID_CHARS else f"{plain[:SAID_CHARS]}…"
 
 
-def _secrets(values: Iterable[str]) -> set[str]:
-    parts = {part for value in values for part in (value, *value.split())}
-    return {part for part in parts if len(part) >= _SHORTEST_SECRET}
+def _secrets(values: Iterable[str], shortest: int) -> set[str]:
+    parts = {part for value in values for part in (value, *value.split(), *value.split("="))}
+    return {part for part in parts if len(part) >= shortest}
