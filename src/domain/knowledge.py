@@ -108,8 +108,9 @@ class KnowledgeFile:
 
     `plan` names what the chunks are cut by (parser, chunker, size): with another plan the work begins anew.
     `attempts` counts the failures since something was stored. The present try counts as one that broke off without a
-    reason until it tells one. `generation` counts how often a person had it begun anew; `furthest` is the progress that
-    was seen before of this one, in parts, which the database keeps.
+    reason until it tells one. `generation` counts how often a person had it begun anew, `turn` how often work on it was
+    begun: whoever began last has the say. `furthest` is the progress that was seen before of this generation, in parts,
+    which the database keeps.
     """
 
     knowledge_file_id: KnowledgeFileId
@@ -128,6 +129,7 @@ class KnowledgeFile:
     plan: str | None = None
     attempts: int = 0
     generation: int = 0
+    turn: int = 0
     error: IngestionError | None = None
     furthest: int = field(default=0, compare=False)
 
@@ -170,7 +172,8 @@ class KnowledgeFile:
         It knows no error: where one breaks off without a word, that of the try before is not the reason.
         """
         stage = Stage.PARSE if self.stage is Stage.QUEUED else self.stage
-        return replace(self, stage=stage, attempts=self.attempts + SILENT_COSTS, error=None, updated_at=now)
+        attempts = self.attempts + SILENT_COSTS
+        return replace(self, stage=stage, attempts=attempts, turn=self.turn + 1, error=None, updated_at=now)
 
     def not_tried(self, now: datetime) -> "KnowledgeFile":
         """The try was called off through no fault of the file."""

@@ -1,5 +1,6 @@
 """Knowledge bases and their files as the database knows them: whose they are, what is in them, and how they go."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
@@ -267,6 +268,36 @@ async def test_only_what_has_ended_begins_anew_and_work_of_before_changes_nothin
         assert await tx.knowledge_files.record(replace(anew, plan=file.plan))
         assert not await tx.chunks.add(file, [new_chunk(0)], MODEL, NOW)
         assert await tx.chunks.add(replace(anew, plan=file.plan), [new_chunk(0)], MODEL, NOW)
+
+
+async def test_whoever_began_before_somebody_else_did_has_no_say(transactions: DatabaseTransactions) -> None:
+    file = await with_file(transactions, await with_base(transactions, await registered(transactions)))
+    first = file.begun(seconds(1))
+    second = first.begun(seconds(2))
+    async with transactions.autocommit() as tx:
+        for one in (first, second):
+            assert await tx.knowledge_files.record(one)
+        for stale in (file, first.without_plan(seconds(3)), first.failed(seconds(3))):
+            assert not await tx.knowledge_files.record(stale)
+        assert await tx.knowledge_files.at_work(file.knowledge_file_id) == second
+        assert await tx.knowledge_files.record(second.at(Stage.CHUNK, seconds(4)))
+
+
+async def test_what_a_transaction_looks_at_stays_as_it_is_until_its_end(transactions: DatabaseTransactions) -> None:
+    file = await with_file(transactions, await with_base(transactions, await registered(transactions)))
+
+    async def begin() -> None:
+        async with transactions.begin() as tx:
+            found = await tx.knowledge_files.at_work(file.knowledge_file_id)
+            assert found is not None
+            await asyncio.sleep(0)
+            assert await tx.knowledge_files.record(found.begun(seconds(1)))
+
+    await asyncio.gather(*(begin() for _ in range(6)))
+    async with transactions.autocommit() as tx:
+        found = await tx.knowledge_files.at_work(file.knowledge_file_id)
+    assert found is not None
+    assert found.turn == 6
 
 
 async def test_those_waiting_longest_come_first_and_a_touch_puts_them_off(transactions: DatabaseTransactions) -> None:

@@ -162,7 +162,8 @@ class KnowledgeOfTwo(RuleBasedStateMachine):
     @rule(who=WHO)
     def leave_and_come_again(self, who: int) -> None:
         gone = self.users[who]
-        assert self.do("users", "remove", gone) is None
+        theirs = {kept.base.knowledge_id for kept in self.bases if kept.there and kept.base.user_id == gone}
+        assert {*self.do("users", "remove", gone)} >= theirs
         assert self.do("knowledge", "list", Window(), owner=gone) == "account_gone"
         for kept in self.bases:
             kept.has_owner = kept.has_owner and kept.base.user_id != gone

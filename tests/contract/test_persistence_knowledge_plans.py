@@ -12,7 +12,7 @@ from application.ports.job_queue import Job, JobKind
 from domain.ids import ChunkId, KnowledgeFileId, KnowledgeId
 from domain.knowledge import KnowledgeBase, KnowledgeFile
 from stored import NOW, registered, seconds
-from stored_knowledge import MODEL, new_chunk, vector, with_base, with_chunks
+from stored_knowledge import MODEL, knowledge_file, new_chunk, vector, with_base, with_chunks, with_file
 
 TABLES = ("knowledge_bases", "knowledge_files", "chunks", "chunk_vectors", "chunk_terms", "agents", "users", "jobs")
 ALIASES = ("other",)
@@ -118,6 +118,32 @@ async def test_no_statement_about_knowledge_scans_a_table(
             ]
 
     assert await transactions.database.run(explain_all) == []
+
+
+async def test_an_upload_is_found_and_a_base_s_files_are_summed_up_by_indexes_alone(
+    transactions: DatabaseTransactions, sent: list[tuple[str, Any]]
+) -> None:
+    base = await with_base(transactions, await registered(transactions))
+    file = await with_file(transactions, base)
+    sent.clear()
+    async with transactions.autocommit() as tx:
+        await tx.knowledge_files.add(file)
+        await tx.knowledge_files.add(knowledge_file(base))
+        await tx.knowledge.get(base.knowledge_id, owner=base.user_id)
+    asked = [(one, values) for one, values in sent if "knowledge_files" in one]
+    assert len(asked) == 5
+
+    def explain_all() -> list[str]:
+        with transactions.database.writer.connect() as connection:
+            if transactions.database.dialect != "sqlite":
+                connection.execute(text("SET LOCAL enable_seqscan = off"))
+            explain = "EXPLAIN QUERY PLAN " if transactions.database.dialect == "sqlite" else "EXPLAIN "
+            steps = (step for one, values in asked for step in connection.exec_driver_sql(explain + one, values))
+            return [str(step[-1]) for step in steps if "knowledge_files" in str(step[-1])]
+
+    used = await transactions.database.run(explain_all)
+    assert len(used) >= 6
+    assert all("knowledge_files_upload" in step or "knowledge_files_sizes" in step for step in used)
 
 
 async def test_calls_take_as_few_statements_as_they_say(

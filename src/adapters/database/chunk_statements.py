@@ -28,7 +28,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from adapters.database.chunk_tables import CHUNK_ID, chunks
 from adapters.database.columns import Moment
 from adapters.database.knowledge_bases import BASE_IS_MINE, BASE_IS_THERE
-from adapters.database.knowledge_files import AT_WORK, FILE_IS, FURTHEST
+from adapters.database.knowledge_file_statements import AT_WORK, FILE_IS, FURTHEST
 from adapters.database.knowledge_tables import knowledge_bases, knowledge_files
 from adapters.database.owners import LIMIT, beside_owner
 

@@ -99,12 +99,12 @@ class KnowledgeFiles(Protocol):
         ...
 
     async def at_work(self, knowledge_file_id: KnowledgeFileId) -> KnowledgeFile | None:
-        """The file if it is in PROCESS, and it and its base are there."""
+        """The file if it is in PROCESS, and it and its base are there. In a transaction nobody else changes it."""
         ...
 
     async def record(self, file: KnowledgeFile) -> bool:
-        """Replace status, stage, total, plan, attempts, error and `updated_at`. False, and nothing changed, when the
-        file is no longer in PROCESS, is gone, or is of another generation."""
+        """Replace status, stage, total, plan, attempts, turn, error and `updated_at`. False, and nothing changed, when
+        the file is no longer in PROCESS, is gone, is of another generation, or of a later turn."""
         ...
 
     async def waiting(self, untouched_since: datetime, limit: int) -> Sequence[KnowledgeFile]:

@@ -107,6 +107,7 @@ def _create_files() -> None:
         sa.Column("plan", sa.Text()),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("turn", sa.Integer(), nullable=False),
         sa.Column("furthest", sa.Integer(), nullable=False),
         sa.Column("error_code", sa.Text()),
         sa.Column("error_message", sa.Text()),
@@ -115,6 +116,16 @@ def _create_files() -> None:
         sa.PrimaryKeyConstraint("knowledge_file_id", name="knowledge_files_pk"),
     )
     op.create_index("knowledge_files_by_base", "knowledge_files", ["knowledge_id", "created_at", "knowledge_file_id"])
+    live = sa.text("removed_at IS NULL")
+    op.create_index(
+        "knowledge_files_upload",
+        "knowledge_files",
+        ["knowledge_id", "file_id"],
+        unique=True,
+        sqlite_where=live,
+        postgresql_where=live,
+    )
+    _create_partial_index("knowledge_files_sizes", "knowledge_files", ["knowledge_id", "size"], "removed_at IS NULL")
     _create_partial_index("knowledge_files_at_work", "knowledge_files", ["updated_at"], _AT_WORK)
     _create_partial_index("knowledge_files_gone", "knowledge_files", ["knowledge_file_id"], "removed_at IS NOT NULL")
     _create_partial_index("knowledge_files_of_user", "knowledge_files", ["user_id"], _AT_WORK)
