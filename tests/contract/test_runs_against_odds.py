@@ -69,7 +69,9 @@ async def test_a_tool_that_cancels_itself_has_failed_and_the_answer_goes_on(tran
     turns = [[call("calculator", expression="6*7"), finished()], [delta("I can't."), finished()]]
     desk = process(transactions, model=ScriptedChatModel(turns=turns))
     tool = RenouncingTool()
-    desk.start = replace(desk.start, answering=replace(desk.start.answering, tools={tool.spec.tool_id: tool}))
+    answering = desk.start.answering
+    toolbox = replace(answering.toolbox, builtin={tool.spec.tool_id: tool})
+    desk.start = replace(desk.start, answering=replace(answering, toolbox=toolbox))
     actor = await desk.person()
     async with soon():
         seen = await desk.answer(actor)

@@ -128,7 +128,7 @@ async def test_a_caller_who_is_cut_off_while_the_run_is_prepared_leaves_no_open_
 async def test_the_end_that_was_told_when_the_patience_ran_out_is_the_one_that_is_stored(database: Meddled) -> None:
     gate = hold()
     here, there = process(database, delta("one "), gate, delta("two"), finished()), process(database.real)
-    here.start = replace(here.start, keep=replace(here.keep, patience=0.05))
+    here.start = replace(here.start, make=replace(here.make, keep=replace(here.keep, patience=0.05)))
     actor = await here.person()
     run = await here.ask(actor)
     await gate.reached.wait()
