@@ -15,6 +15,7 @@ from application.ports.clock import Clock
 from application.ports.embedder import Embedders
 from application.ports.job_queue import Job, JobKind, JobQueue
 from application.ports.persistence import Transactions
+from application.reindexing import kept_elsewhere
 from domain.ids import UserId
 
 AT_ONCE: Final = 100
@@ -44,7 +45,7 @@ class KeepKnowledge:
     async def once(self) -> None:
         """Raises the first trouble, and does not let it keep the rest from being done."""
         troubles = Troubles()
-        for step in (self._purge, self._ingest, self._reindex):
+        for step in (self._purge, self._ingest, self._reindex, self._look_for_vectors):
             try:
                 await step()
             except Exception as trouble:  # noqa: BLE001 - raised below
@@ -99,6 +100,11 @@ class KeepKnowledge:
             if len(found) < AT_ONCE:
                 return
             after = found[-1]
+
+    async def _look_for_vectors(self) -> None:
+        async with self.transactions.autocommit() as tx:
+            if await tx.knowledge.vectors_elsewhere():
+                raise kept_elsewhere()
 
     async def _put(self, jobs: Iterable[Job]) -> None:
         for count, job in enumerate(jobs, 1):

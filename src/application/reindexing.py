@@ -1,11 +1,12 @@
 """Another embedding model: new vectors are made beside the old ones, which are searched until all are there."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Final
 
+from application.contested_models import Contests
 from application.embedded_texts import TimedEmbedding
 from application.ingestion_steps import PAUSE_SECONDS, REMOVED_AT_ONCE
 from application.ports.embedder import Embedder, Embedders
@@ -16,16 +17,13 @@ from domain.errors import ModelError, Unavailable
 from domain.ids import KnowledgeId
 
 SLICE_SECONDS: Final = 20.0
-CONTEST_SECONDS: Final = 900.0
+LEFT_TO_OTHERS: Final = Again(timedelta(minutes=1))
 MOST_REFUSED: Final = 50
 """Without a single vector: then it is hardly the texts."""
 
 
-OnContest = Callable[[KnowledgeId, str, str], None]
-"""Of a base, the model of this process, and the one that another process has."""
-
-
-def _nothing(*_: str) -> None: ...
+OnLeft = Callable[[Unavailable], None]
+"""Hears, again and again, why this process leaves to others what they asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +38,22 @@ class Reindex:
     embedders: Embedders
     slice_seconds: float = SLICE_SECONDS
     embedded: TimedEmbedding = field(default_factory=TimedEmbedding)
-    on_contest: OnContest = _nothing
-    clock: Callable[[], float] = time.monotonic
-    switched: dict[KnowledgeId, float] = field(default_factory=dict)
-    """When this process switched a base to its model: of the last CONTEST_SECONDS."""
+    contests: Contests = field(default_factory=Contests)
+    on_left: OnLeft = lambda _: None
 
     async def __call__(self, job: Job) -> Again | None:
-        embedder = self._embedder()
-        if embedder is None:
+        if self.embedders.is_switched_off:
             return None
         knowledge_id = KnowledgeId(job.subject)
-        if await self._is_contested(knowledge_id, embedder.model.name):
+        async with self.transactions.autocommit() as tx:
+            found = await tx.knowledge.model(knowledge_id)
+            elsewhere = await tx.knowledge.vectors_elsewhere()
+        embedder = None if elsewhere else self._embedder()
+        if embedder is None:
+            self.on_left(kept_elsewhere() if elsewhere else cannot_embed(self.embedders.lacking))
+            # A base without a model may be gone; where it is there, the upkeep asks for it again.
+            return LEFT_TO_OTHERS if found else None
+        if self.contests.leaves(knowledge_id, embedder.model.name, found):
             return None
         until = asyncio.get_running_loop().time() + self.slice_seconds
         while True:
@@ -73,26 +76,12 @@ class Reindex:
             raise Unavailable("embedding_unavailable", f"The embedding model {model.name} can't be reached now.")
         return embedder
 
-    async def _is_contested(self, knowledge_id: KnowledgeId, model: str) -> bool:
-        """Whether another process took back what this one switched: two settings would embed in turns for ever."""
-        before = self.clock() - CONTEST_SECONDS
-        for known in [one for one, at in self.switched.items() if at <= before]:
-            del self.switched[known]
-        if knowledge_id not in self.switched:
-            return False
-        async with self.transactions.autocommit() as tx:
-            found = await tx.knowledge.model(knowledge_id)
-        if found is None or found == model:
-            return False
-        self.on_contest(knowledge_id, model, found)
-        return True
-
     async def _switch(self, knowledge_id: KnowledgeId, model: str) -> bool:
         async with self.transactions.autocommit() as tx:
             before = await tx.knowledge.model(knowledge_id)
             switched = await tx.knowledge.switch(knowledge_id, model)
         if switched and before != model:
-            self.switched[knowledge_id] = self.clock()
+            self.contests.note_switch(knowledge_id)
         return switched
 
     async def _make_vectors(self, knowledge_id: KnowledgeId, embedder: Embedder, until: float) -> tuple[int, bool]:
@@ -127,3 +116,15 @@ class Reindex:
             if asyncio.get_running_loop().time() >= until:
                 return Again()
             await asyncio.sleep(PAUSE_SECONDS)
+
+
+def kept_elsewhere() -> Unavailable:
+    return Unavailable(
+        "vectors_elsewhere",
+        "Another process on this database was started later with another [vector] kind: set the same everywhere, and "
+        "start this process anew.",
+    )
+
+
+def cannot_embed(lacking: str | None) -> Unavailable:
+    return Unavailable("embedding_lacking", f"Other processes make vectors, and this one can't: {lacking}")

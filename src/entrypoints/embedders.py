@@ -42,6 +42,10 @@ class ConfiguredEmbedders:
     def lacking(self) -> str | None:
         return self._lacking
 
+    @property
+    def is_switched_off(self) -> bool:
+        return self._chosen.kind == "none"
+
     def open(self, name: str) -> Embedder | None:
         if self._chosen.kind == "none":
             return None

@@ -11,8 +11,8 @@ from application.backlog import LookAtBacklog
 from application.job_work import OnOutage, QueuedJobs
 from application.lasting_trouble import LastingTrouble
 from application.ports.job_queue import Job, JobQueue
-from domain.errors import DomainError
 from entrypoints.settings import Settings
+from entrypoints.told_troubles import tell
 
 log = logging.getLogger("agentchat.jobs")
 
@@ -47,11 +47,7 @@ class Jobs(Provider):
 
 
 def _failed(job: Job, trouble: BaseException) -> None:
-    log.error(
-        "job_failed",
-        extra={"kind": job.kind.value, "subject": job.subject},
-        exc_info=None if isinstance(trouble, DomainError) else trouble,
-    )
+    tell(log, "job_failed", trouble, kind=job.kind.value, subject=job.subject)
 
 
 def _away() -> OnOutage:

@@ -10,6 +10,7 @@ from dishka import Provider, Scope, provide, provide_all
 from adapters.database.transactions import DatabaseTransactions
 from application import knowledge, knowledge_files
 from application.asked_work import AskForWork
+from application.contested_models import Contests
 from application.document_reading import ReadDocument
 from application.evaluation import EvaluateKnowledge
 from application.ingestion import Ingest
@@ -26,11 +27,10 @@ from application.query_turns import QueryTurns
 from application.reindexing import Reindex
 from application.retrieval import RetrieveKnowledge
 from domain.chunking import ChunkSize
-from domain.errors import DomainError
 from domain.files import StoredFile
-from domain.ids import KnowledgeId
 from entrypoints.embedding_provider import Reranking
 from entrypoints.settings import Settings
+from entrypoints.told_troubles import Seldom, tell
 from entrypoints.worker import JobHandler
 
 log = logging.getLogger("agentchat.knowledge")
@@ -114,7 +114,9 @@ class Knowledge(Provider):
     @provide
     def jobs(self, transactions: Transactions, steps: IngestionSteps, embedders: Embedders, clock: Clock) -> JobHandler:
         ingest = Ingest(transactions, steps, clock)
-        return DoJob(ingest, Reindex(transactions, embedders, on_contest=_contested), Purge(transactions))
+        left = Seldom(log, "left_to_other_workers")
+        reindex = Reindex(transactions, embedders, contests=Contests(_contested), on_left=left)
+        return DoJob(ingest, reindex, Purge(transactions))
 
     @provide
     def keep(self, transactions: Transactions, queue: JobQueue, embedders: Embedders, clock: Clock) -> KeepKnowledge:
@@ -136,12 +138,12 @@ def _pgvector(settings: Settings) -> OpenIndex:
 VECTOR_INDEXES: Final[Mapping[str, Callable[[Settings], OpenIndex]]] = {"embedded": _embedded, "pgvector": _pgvector}
 
 
-def _contested(knowledge_id: KnowledgeId, ours: str, theirs: str) -> None:
-    log.warning("embedding_model_contested", extra={"knowledge_id": knowledge_id, "ours": ours, "theirs": theirs})
+def _contested(ours: str, theirs: str, seconds: float) -> None:
+    log.warning("embedding_model_contested", extra={"ours": ours, "theirs": theirs, "left_for_seconds": seconds})
 
 
 def _not_asked(trouble: Exception) -> None:
-    log.warning("work_not_asked_for_yet", exc_info=_defect(trouble))
+    tell(log, "work_not_asked_for_yet", trouble)
 
 
 def _troubled(trouble: Exception) -> None:
@@ -149,7 +151,7 @@ def _troubled(trouble: Exception) -> None:
 
 
 def _not_kept(trouble: Exception) -> None:
-    log.warning("knowledge_not_kept_up_yet", exc_info=_defect(trouble))
+    tell(log, "knowledge_not_kept_up_yet", trouble)
 
 
 def _missing(file: StoredFile) -> None:
@@ -157,8 +159,3 @@ def _missing(file: StoredFile) -> None:
         "file_content_missing",
         extra={"file_id": file.file_id, "advice": "servers and workers must have the same [storage]"},
     )
-
-
-def _defect(trouble: Exception) -> Exception | None:
-    """An outage needs no traceback."""
-    return None if isinstance(trouble, DomainError | TimeoutError) else trouble

@@ -1,6 +1,7 @@
 """The database's tables before anything serves: the embedded mode migrates itself, a server's database is asked."""
 
 import asyncio
+import logging
 import random
 from contextlib import suppress
 from typing import Final
@@ -10,6 +11,8 @@ from adapters.database.engine import postgres_creator
 from adapters.database.refusals import refusal_in
 from domain.errors import Unavailable
 from entrypoints.settings import Settings
+
+log = logging.getLogger("agentchat.knowledge")
 
 FIRST_DELAY: Final = 0.1
 LONGEST_DELAY: Final = 5.0
@@ -50,6 +53,22 @@ async def prepare_database(settings: Settings) -> None:
         await prepare_vectors(settings)
 
 
+async def prepare_to_serve(settings: Settings) -> None:
+    """Vectors are kept from now on where these settings say. Raises Unavailable.
+
+    Of processes with different settings the one that starts last is right, and the others say that they differ: no two
+    change it in turns.
+    """
+    await prepare_database(settings)
+    if settings.embedded:
+        return
+    from adapters.database.vector_place import keep_vectors
+
+    kind = settings.vector.kind or "embedded"
+    if to_fill := await keep_vectors(settings.database_url.reveal(), kind):
+        log.warning("vectors_to_be_made_anew", extra={"vector_kind": kind, "bases": to_fill})
+
+
 async def await_database(settings: Settings, stop: asyncio.Event) -> bool:
     """Prepare it, as soon as it is there; False when `stop` came first.
 
@@ -68,7 +87,7 @@ async def await_database(settings: Settings, stop: asyncio.Event) -> bool:
 
 async def _prepared(settings: Settings, stop: asyncio.Event) -> bool:
     """One try, which a database that never answers does not hold up when `stop` comes."""
-    preparing, stopped = asyncio.create_task(prepare_database(settings)), asyncio.create_task(stop.wait())
+    preparing, stopped = asyncio.create_task(prepare_to_serve(settings)), asyncio.create_task(stop.wait())
     try:
         await asyncio.wait([preparing, stopped], return_when=asyncio.FIRST_COMPLETED)
         if not preparing.done():

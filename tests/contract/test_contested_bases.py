@@ -8,15 +8,16 @@ import pytest
 from adapters.database.transactions import DatabaseTransactions
 from adapters.database.vectors_embedded import EmbeddedVectorIndex
 from adapters.scripted import ScriptedEmbedder, ScriptedEmbedders
+from application.contested_models import FIRST_SECONDS, Contests
 from application.ingestion_jobs import DoJob
-from application.reindexing import CONTEST_SECONDS, Reindex
+from application.reindexing import Reindex
 from application.retrieval import RetrieveKnowledge
 from domain.ids import KnowledgeId
 from knowledge_desk import KnowledgeDesk, text_of
 from stored import registered
 
 ONE, OTHER = "scripted/words", "scripted/other"
-Told = list[tuple[KnowledgeId, str, str]]
+Told = list[tuple[str, str, float]]
 
 
 class Process:
@@ -29,7 +30,7 @@ class Process:
         def contest(*given: Any) -> None:
             told.append(given)
 
-        reindex = Reindex(desk.transactions, self.desk.embedders, on_contest=contest, clock=clock)
+        reindex = Reindex(desk.transactions, self.desk.embedders, contests=Contests(contest, clock))
         self.do = DoJob(self.desk.ingest, reindex, self.desk.purge)
 
     async def turn(self) -> None:
@@ -56,10 +57,10 @@ async def test_two_settings_embed_a_base_once_each_and_then_warn(transactions: D
     count = (await desk.now(file)).chunks
     assert [len(one.embedder.texts) for one in processes] == [count, count]
     assert await model_of(desk, base.knowledge_id) == ONE
-    assert set(told) == {(base.knowledge_id, OTHER, ONE)}
+    assert told == [(OTHER, ONE, FIRST_SECONDS)]
     assert {row[6] for row in await desk.chunks(file)} == {ONE}
     # When the other settings are gone, the ones that are left have their way, after a while and for good.
-    now[0] += CONTEST_SECONDS
+    now[0] += FIRST_SECONDS
     for _ in range(3):
         await processes[0].turn()
     assert await model_of(desk, base.knowledge_id) == OTHER

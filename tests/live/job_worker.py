@@ -43,6 +43,7 @@ class NoEmbedders:
 
     configured: EmbeddingModel | None = None
     lacking: str | None = "none is configured"
+    is_switched_off = True
 
     def open(self, name: str) -> Embedder | None: ...
 

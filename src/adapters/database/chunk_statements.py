@@ -19,6 +19,7 @@ from sqlalchemy import (
     delete,
     exists,
     func,
+    or_,
     select,
     tuple_,
     update,
@@ -29,7 +30,7 @@ from adapters.database.chunk_tables import CHUNK_ID, chunks
 from adapters.database.columns import Moment
 from adapters.database.knowledge_bases import BASE_IS_MINE, BASE_IS_THERE
 from adapters.database.knowledge_file_statements import AT_WORK, FILE_IS, FURTHEST
-from adapters.database.knowledge_tables import knowledge_bases, knowledge_files
+from adapters.database.knowledge_tables import knowledge_bases, knowledge_files, vector_place
 from adapters.database.owners import LIMIT, beside_owner
 
 _FILE: Final = bindparam("file", type_=Text)
@@ -59,12 +60,6 @@ ADD: Final = {
     "postgresql": postgresql.insert(chunks).on_conflict_do_nothing().returning(chunks.c.chunk_id, chunks.c.ordinal),
 }
 GROW: Final = update(knowledge_bases).where(_BASE_IS).values(grown=knowledge_bases.c.grown + 1)
-# Until the next switch somebody has to look for chunks that lack the vector by which the base is searched.
-MARK_INCOMPLETE: Final = (
-    update(knowledge_bases)
-    .where(_BASE_IS, ~knowledge_bases.c.incomplete, knowledge_bases.c.model.is_distinct_from(_MODEL))
-    .values(incomplete=True)
-)
 
 _stored: Final = select(func.count()).where(chunks.c.knowledge_file_id == _FILE).scalar_subquery()
 ADVANCE: Final = (
@@ -132,6 +127,9 @@ class VectorStatements:
     lacking: Select[Any]
     remove: Delete
     switch: Update
+    mark_incomplete: Update
+    elsewhere: Select[Any]
+    """A row, when a process that started later keeps vectors in another table."""
 
     @classmethod
     def of(cls, table: Table) -> "VectorStatements":
@@ -151,6 +149,8 @@ class VectorStatements:
         # Counted in the indexes alone: looking for the vector of each chunk takes five times as long.
         of_base = select(func.count()).where(chunks.c.knowledge_id == _BASE).scalar_subquery()
         of_model = select(func.count()).where(table.c.knowledge_id == _BASE, table.c.model == _MODEL).scalar_subquery()
+        elsewhere = exists().where(vector_place.c.place != table.name)
+        lacks_one = or_(knowledge_bases.c.model.is_distinct_from(_MODEL), elsewhere)
         return cls(
             {
                 "sqlite": sqlite.insert(table).on_conflict_do_nothing(),
@@ -159,6 +159,9 @@ class VectorStatements:
             lacking,
             delete(table).where(tuple_(table.c.chunk_id, table.c.model).in_(others)),
             update(knowledge_bases)
-            .where(_BASE_IS, BASE_IS_THERE, of_base == of_model)
+            .where(_BASE_IS, BASE_IS_THERE, of_base == of_model, ~elsewhere)
             .values(model=_MODEL, incomplete=False),
+            # Until the next switch somebody has to look for chunks that lack the vector by which the base is searched.
+            update(knowledge_bases).where(_BASE_IS, ~knowledge_bases.c.incomplete, lacks_one).values(incomplete=True),
+            select(vector_place.c.place).where(vector_place.c.place != table.name),
         )

@@ -89,7 +89,7 @@ class ChunkRows:
             _ADD_TERMS[self._dialect](connection, file.knowledge_id, terms)
             connection.execute(said.GROW, this)
             made_by = model if len(vectors) == len(added) else None
-            connection.execute(said.MARK_INCOMPLETE, {**this, "of_model": made_by})
+            connection.execute(self._vectors.mark_incomplete, {**this, "of_model": made_by})
         connection.execute(said.ADVANCE, {**this, "new_stage": file.stage.value, "now": now})
         return True
 

@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     Connection,
     Integer,
+    Select,
     Text,
     Update,
     and_,
@@ -128,11 +129,12 @@ _MODEL_OF: Final = select(knowledge_bases.c.model).where(BASE_IS, BASE_IS_THERE)
 
 
 class KnowledgeBaseRows:
-    __slots__ = ("_session", "_switching")
+    __slots__ = ("_elsewhere", "_session", "_switching")
 
-    def __init__(self, session: Session, switching: Update) -> None:
+    def __init__(self, session: Session, switching: Update, elsewhere: Select[Any]) -> None:
         self._session = session
         self._switching = switching
+        self._elsewhere = elsewhere
 
     async def add(self, base: KnowledgeBase) -> None:
         await self._session.affected(_ADD, _from_base(base))
@@ -183,6 +185,9 @@ class KnowledgeBaseRows:
 
     async def switch(self, knowledge_id: KnowledgeId, model: str) -> bool:
         return await self._session.together(partial(_switch, self._switching, id=knowledge_id, of_model=model))
+
+    async def vectors_elsewhere(self) -> bool:
+        return bool(await self._session.rows(self._elsewhere, {}))
 
 
 def _remove(connection: Connection, **values: Any) -> bool:

@@ -43,6 +43,15 @@ knowledge_bases = Table(
     partial_index("knowledge_bases_gone", "knowledge_id", where=GONE),
 )
 
+# One row at most: the table of vectors that the server or worker that started last was told to use.
+vector_place = Table(
+    "vector_place",
+    metadata,
+    Column("number", Integer, nullable=False, autoincrement=False),
+    Column("place", Text, nullable=False),
+    PrimaryKeyConstraint("number", name="vector_place_pk"),
+)
+
 _IN_BASE = ForeignKey("knowledge_bases.knowledge_id", name="knowledge_files_base")
 knowledge_files = Table(
     "knowledge_files",

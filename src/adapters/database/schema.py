@@ -32,17 +32,17 @@ _T = TypeVar("_T")
 
 async def migrate(url: str) -> None:
     """Bring the database to the newest schema; a SQLite file is made where there is none."""
-    await _run(url, _upgrade)
+    await alone(url, _upgrade)
 
 
 async def downgrade(url: str, revision: str) -> None:
     """Back to a revision; `base` removes every table."""
-    await _run(url, lambda connection: _alembic("downgrade", connection, revision))
+    await alone(url, lambda connection: _alembic("downgrade", connection, revision))
 
 
 async def current_revision(url: str) -> str | None:
     """None for a database without our tables."""
-    return await _run(url, _revision)
+    return await alone(url, _revision)
 
 
 async def require_current(url: str) -> None:
@@ -79,7 +79,7 @@ def _revision(connection: Connection) -> str | None:
     return found
 
 
-async def _run(url: str, work: Callable[[Connection], _T]) -> _T:
+async def alone(url: str, work: Callable[[Connection], _T]) -> _T:
     """One transaction, one process at a time: BEGIN IMMEDIATE on SQLite, an advisory lock on Postgres."""
     try:
         result = await (_run_on_postgres(url, work) if is_postgres(url) else _run_on_sqlite(sqlite_file(url), work))

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from sqlalchemy import Integer, func, literal_column, select
 
@@ -33,6 +33,7 @@ from adapters.database.runs import RunRows
 from adapters.database.session import Lane, OpenTransaction, Session, SingleStatements
 from adapters.database.tools import ToolRows
 from adapters.database.users import UserRows
+from adapters.database.vector_place import VectorKind, table_of
 from application.ports.files import Files, Readings
 from application.ports.knowledge import Chunks, KnowledgeBases, KnowledgeFiles
 from application.ports.pauses import Pauses
@@ -89,7 +90,7 @@ class Repositories:
         self.pauses: Pauses = PauseRows(session)
         self.files: Files = FileRows(session, dialect)
         self.readings: Readings = ReadingRows(session, dialect)
-        self.knowledge: KnowledgeBases = KnowledgeBaseRows(session, vectors.switch)
+        self.knowledge: KnowledgeBases = KnowledgeBaseRows(session, vectors.switch, vectors.elsewhere)
         self.knowledge_files: KnowledgeFiles = KnowledgeFileRows(session, dialect)
         self.chunks: Chunks = ChunkRows(session, dialect, vectors)
         self.tools: Tools = ToolRows(session)
@@ -117,9 +118,7 @@ class DatabaseTransactions:
         self._ending: set[asyncio.Task[None]] = set()
 
     @classmethod
-    def open(
-        cls, url: str, *, pool_size: int = 10, vectors: Literal["embedded", "pgvector"] = "embedded"
-    ) -> "DatabaseTransactions":
+    def open(cls, url: str, *, pool_size: int = 10, vectors: VectorKind = "embedded") -> "DatabaseTransactions":
         """`vectors` says in which table the vectors of chunks are kept; that of pgvector must have been made."""
         database = open_database(url, pool_size=pool_size)
         file = sqlite_file(url) if database.dialect == "sqlite" else None
@@ -190,10 +189,5 @@ def single_statements(database: Database, writers: Gate, patience: float) -> Sin
     return SingleStatements(reads, writes, database.run)
 
 
-def _vectors_in(kind: Literal["embedded", "pgvector"]) -> VectorStatements:
-    if kind == "embedded":
-        return EMBEDDED_VECTORS
-    # Loaded by those alone who use it.
-    from adapters.database.pgvector_table import chunk_embeddings
-
-    return VectorStatements.of(chunk_embeddings)
+def _vectors_in(kind: VectorKind) -> VectorStatements:
+    return EMBEDDED_VECTORS if kind == "embedded" else VectorStatements.of(table_of(kind))

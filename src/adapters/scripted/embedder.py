@@ -65,10 +65,12 @@ class ScriptedEmbedder:
 
 @dataclass
 class ScriptedEmbedders:
-    """The first one is configured. What `away` names can't be reached."""
+    """The first one is configured. What `away` names can't be reached. Where none is known, `missing` says what this
+    process lacks; without it, embedding is switched off."""
 
     known: list[ScriptedEmbedder] = field(default_factory=list)
     away: set[str] = field(default_factory=set)
+    missing: str | None = None
 
     @property
     def configured(self) -> EmbeddingModel | None:
@@ -76,7 +78,11 @@ class ScriptedEmbedders:
 
     @property
     def lacking(self) -> str | None:
-        return None if self.known else "No embedding model is configured, as scripted."
+        return None if self.known else self.missing or "No embedding model is configured, as scripted."
+
+    @property
+    def is_switched_off(self) -> bool:
+        return not self.known and self.missing is None
 
     def open(self, name: str) -> ScriptedEmbedder | None:
         return next((one for one in self.known if one.name == name and name not in self.away), None)

@@ -46,6 +46,11 @@ class Embedders(Protocol):
         """When nothing can embed, one sentence that says why."""
         ...
 
+    @property
+    def is_switched_off(self) -> bool:
+        """Nothing shall embed; else what is `lacking` is lacking in this process, and others may have it."""
+        ...
+
     def open(self, name: str) -> Embedder | None:
         """The model of that name, which made vectors once; None when it can't be reached now. Cheap."""
         ...

@@ -60,7 +60,12 @@ class KnowledgeBases(Protocol):
         ...
 
     async def switch(self, knowledge_id: KnowledgeId, model: str) -> bool:
-        """Search the vectors of this model from now on; False, and nothing changed, while a chunk lacks its vector."""
+        """Search the vectors of this model from now on; False, and nothing changed, while a chunk lacks its vector, or
+        vectors are kept elsewhere."""
+        ...
+
+    async def vectors_elsewhere(self) -> bool:
+        """Whether a process that started later keeps vectors in another place than this one does."""
         ...
 
 

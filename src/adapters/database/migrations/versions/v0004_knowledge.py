@@ -55,7 +55,7 @@ def downgrade() -> None:
         op.drop_table("chunk_terms_index")
     # Made where pgvector was asked for; it refers to chunks.
     op.execute("DROP TABLE IF EXISTS chunk_embeddings")
-    for table in ("chunk_terms", "chunk_vectors", "chunks", "knowledge_files", "knowledge_bases"):
+    for table in ("chunk_terms", "chunk_vectors", "chunks", "knowledge_files", "vector_place", "knowledge_bases"):
         op.drop_table(table)
 
 
@@ -85,6 +85,12 @@ def _create_bases() -> None:
     op.create_index("knowledge_bases_by_user", "knowledge_bases", ["user_id", "created_at", "knowledge_id"])
     _create_partial_index(
         "knowledge_bases_gone", "knowledge_bases", ["knowledge_id"], "user_id IS NULL OR removed_at IS NOT NULL"
+    )
+    op.create_table(
+        "vector_place",
+        sa.Column("number", sa.Integer(), nullable=False, autoincrement=False),
+        sa.Column("place", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("number", name="vector_place_pk"),
     )
 
 
