@@ -77,7 +77,8 @@ async def desks(transactions: DatabaseTransactions, database_url: str) -> AsyncI
 async def slow(desks: Desk) -> tuple[ChatDesk, SlowTool]:
     """A process whose tool does not come back, asked for by its model."""
     here, tool = desks(delta("Let me see. "), call("calculator", expression="6*7")), SlowTool()
-    here.start = replace(here.start, answering=replace(here.start.answering, tools={tool.spec.tool_id: tool}))
+    toolbox = replace(here.start.answering.toolbox, builtin={tool.spec.tool_id: tool})
+    here.start = replace(here.start, answering=replace(here.start.answering, toolbox=toolbox))
     return here, tool
 
 
