@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Final
 
+from application.chunk_portions import portions
 from application.document_reading import ReadDocument
 from application.embedded_texts import TimedEmbedding
 from application.ports.clock import Clock
@@ -25,7 +26,7 @@ STORED_AT_ONCE: Final = 64
 """Chunks for which no vector is to be made."""
 MOST_CHUNKS: Final = 20_000
 """Of one file."""
-REMOVED_AT_ONCE: Final = 100
+REMOVED_AT_ONCE: Final = 30
 PAUSE_SECONDS: Final = 0.01
 """Between portions, which SQLite removes without letting anybody else go on."""
 
@@ -135,12 +136,15 @@ class IngestionSteps:
         if embedder:
             vectors = await self._vectors(work, batch, embedder)
             new = [replace(chunk, vector=vector) for chunk, vector in zip(new, vectors, strict=True)]
-        now = self.clock.now()
         model = embedder.model.name if embedder else None
-        async with self.transactions.autocommit() as tx:
-            if not await tx.chunks.add(work.file.at(Stage.EMBED, now), new, model, now):
-                raise Overtaken
-        work.file = replace(work.file, stage=Stage.EMBED, chunks=start + len(batch))
+        for some in portions(new):
+            now = self.clock.now()
+            async with self.transactions.autocommit() as tx:
+                if not await tx.chunks.add(work.file.at(Stage.EMBED, now), some, model, now):
+                    raise Overtaken
+            # What is stored is told at once: whoever goes on begins behind it.
+            work.file = replace(work.file, stage=Stage.EMBED, chunks=some[-1].ordinal + 1)
+            await asyncio.sleep(0)
 
     async def _vectors(self, work: Try, batch: Sequence[Chunk], embedder: Embedder) -> list[Vector | None]:
         """What stands in the file again and again is embedded once."""

@@ -1,13 +1,11 @@
 """On SQLite statements run on the event loop: no look at the queue costs more because much of it is not due yet."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import event, insert, select, update
-from sqlalchemy.engine import Connection
+from sqlalchemy import insert, select, update
 
 from adapters.database import schema
 from adapters.database.jobs import POLL_SECONDS, SqliteJobs
@@ -15,33 +13,9 @@ from adapters.database.jobs_table import jobs
 from adapters.database.transactions import DatabaseTransactions
 from application.ports.job_queue import JobKind
 from job_desk import job
+from sqlite_steps import Steps
 
 FEW, MANY = 20, 2000
-
-
-class Steps:
-    """Of SQLite's machine, in all statements on all connections: the work that was done, whatever the clock says."""
-
-    def __init__(self, database: DatabaseTransactions) -> None:
-        self.count = 0
-        self._engines = database.database.engines
-        for engine in self._engines:
-            event.listen(engine, "before_cursor_execute", self._begin)
-
-    def _begin(self, connection: Connection, *_: Any) -> None:
-        driver = connection.connection.driver_connection
-        assert driver is not None
-        driver.set_progress_handler(self._step, 1)
-
-    def _step(self) -> int:
-        self.count += 1
-        return 0
-
-    async def of(self, work: Callable[[], Awaitable[object]]) -> int:
-        await work()
-        before = self.count
-        await work()
-        return self.count - before
 
 
 @pytest.fixture

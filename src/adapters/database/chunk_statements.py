@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import (
+    ColumnElement,
     Delete,
     Integer,
     Select,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     or_,
     select,
     tuple_,
+    union_all,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -81,13 +83,31 @@ SHRINK_BASE_OF_FILE: Final = _SHRINK.where(
     knowledge_bases.c.knowledge_id
     == select(chunks.c.knowledge_id).where(chunks.c.knowledge_file_id == _FILE).limit(1).scalar_subquery()
 )
-_portion: Final = select(chunks.c.chunk_id).limit(LIMIT)
-REMOVE_OF_FILE: Final = delete(chunks).where(
-    chunks.c.chunk_id.in_(_portion.where(chunks.c.knowledge_file_id == _FILE).order_by(chunks.c.ordinal.desc()))
+MOST_REMOVED: Final = 12_000
+"""Characters, after which a portion is full, of however few chunks: each may have as many terms as characters."""
+
+
+def _portion(of: ColumnElement[bool], by: ColumnElement[int], *, backwards: bool = False) -> Delete:
+    """At least one, as long as there are any."""
+    size = func.length(chunks.c.content).label("size")
+    order = by.desc() if backwards else by
+    first = select(chunks.c.chunk_id, size, by.label("place")).where(of).order_by(order).limit(LIMIT).subquery()
+    until = func.sum(first.c.size).over(order_by=first.c.place.desc() if backwards else first.c.place)
+    summed = select(first.c.chunk_id, (until - first.c.size).label("before")).subquery()
+    return delete(chunks).where(chunks.c.chunk_id.in_(select(summed.c.chunk_id).where(summed.c.before < MOST_REMOVED)))
+
+
+REMOVE_OF_FILE: Final = _portion(chunks.c.knowledge_file_id == _FILE, chunks.c.ordinal, backwards=True)
+REMOVE_OF_BASE: Final = _portion(chunks.c.knowledge_id == _BASE, chunks.c.chunk_id)
+
+_window: Final = (
+    select(chunks.c.chunk_id)
+    .where(chunks.c.knowledge_id == _BASE, chunks.c.chunk_id > bindparam("after", type_=CHUNK_ID))
+    .order_by(chunks.c.chunk_id)
+    .limit(bindparam("window", type_=Integer))
+    .subquery()
 )
-REMOVE_OF_BASE: Final = delete(chunks).where(
-    chunks.c.chunk_id.in_(_portion.where(chunks.c.knowledge_id == _BASE).order_by(chunks.c.chunk_id))
-)
+END_OF_WINDOW: Final = select(func.max(_window.c.chunk_id))
 
 _file_is: Final = knowledge_files.c.knowledge_file_id == chunks.c.knowledge_file_id
 SHOWN: Final = beside_owner(
@@ -137,15 +157,18 @@ class VectorStatements:
         lacking = (
             select(chunks.c.chunk_id, chunks.c.content, chunks.c.headings, knowledge_files.c.name)
             .where(_file_is, chunks.c.knowledge_id == _BASE, ~exists().where(mine))
-            .where(chunks.c.chunk_id > bindparam("after", type_=CHUNK_ID))
+            .where(
+                chunks.c.chunk_id > bindparam("after", type_=CHUNK_ID),
+                chunks.c.chunk_id <= bindparam("until", type_=CHUNK_ID),
+            )
             .order_by(chunks.c.chunk_id)
             .limit(LIMIT)
         )
-        others = (
-            select(table.c.chunk_id, table.c.model)
-            .where(table.c.knowledge_id == _BASE, table.c.model != _MODEL)
-            .limit(LIMIT)
-        )
+        # What comes before and behind in the index: unequal alone would walk through all that stay.
+        some = select(table.c.chunk_id, table.c.model).where(table.c.knowledge_id == _BASE).limit(LIMIT)
+        apart = (some.where(table.c.model < _MODEL).subquery(), some.where(table.c.model > _MODEL).subquery())
+        both = union_all(*(select(one.c.chunk_id, one.c.model) for one in apart)).limit(LIMIT).subquery()
+        others = select(both.c.chunk_id, both.c.model)
         # Counted in the indexes alone: looking for the vector of each chunk takes five times as long.
         of_base = select(func.count()).where(chunks.c.knowledge_id == _BASE).scalar_subquery()
         of_model = select(func.count()).where(table.c.knowledge_id == _BASE, table.c.model == _MODEL).scalar_subquery()

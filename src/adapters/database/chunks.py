@@ -1,6 +1,7 @@
 """Chunks of files in bases, with their terms and vectors: they come and go together."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -23,6 +24,8 @@ from domain.knowledge import KnowledgeFile
 from domain.retrieval import FoundChunk
 
 _ADD_TERMS: Final = {"sqlite": add_terms_on_sqlite, "postgresql": add_terms_on_postgres}
+LOOKED_THROUGH: Final = 5000
+"""Chunks that are looked at together for those that lack a vector."""
 _titles: Final = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
@@ -35,7 +38,9 @@ class ChunkRows:
         self._vectors = vectors
 
     async def add(self, file: KnowledgeFile, chunks: Sequence[NewChunk], model: str | None, now: datetime) -> bool:
-        return await self._session.together(partial(self._add, file, chunks, model, now))
+        # On SQLite the statement holds the event loop: what can be made before it is made in a thread.
+        counted = await asyncio.to_thread(_counted, chunks) if chunks else {}
+        return await self._session.together(partial(self._add, file, chunks, counted, model, now))
 
     async def remove_of_file(self, knowledge_file_id: KnowledgeFileId, limit: int) -> int:
         values = {"file": knowledge_file_id, "row_limit": limit}
@@ -48,9 +53,19 @@ class ChunkRows:
     async def without_vector(
         self, knowledge_id: KnowledgeId, model: str, limit: int, after: ChunkId | None = None
     ) -> Sequence[ChunkToEmbed]:
-        values = {"id": knowledge_id, "of_model": model, "row_limit": limit, "after": after or 0}
-        rows = await self._session.rows(self._vectors.lacking, values)
-        return [ChunkToEmbed(chunk_id, content, _titles(titles), name) for chunk_id, content, titles, name in rows]
+        """Window by window, for there may be none among very many: others go on between two of them."""
+        values = {"id": knowledge_id, "of_model": model, "after": after or 0, "window": LOOKED_THROUGH}
+        found: list[ChunkToEmbed] = []
+        while len(found) < limit:
+            [(until,)] = await self._session.rows(said.END_OF_WINDOW, values)
+            if until is None:
+                break
+            values |= {"until": until, "row_limit": limit - len(found)}
+            rows = await self._session.rows(self._vectors.lacking, values)
+            found += (ChunkToEmbed(number, content, _titles(titles), name) for number, content, titles, name in rows)
+            values["after"] = until
+            await asyncio.sleep(0)
+        return found
 
     async def add_vectors(
         self, knowledge_id: KnowledgeId, model: str, vectors: Sequence[tuple[ChunkId, Vector]]
@@ -70,6 +85,7 @@ class ChunkRows:
         self,
         file: KnowledgeFile,
         new: Sequence[NewChunk],
+        counted: Mapping[int, Mapping[str, int]],
         model: str | None,
         now: datetime,
         connection: Connection,
@@ -85,7 +101,7 @@ class ChunkRows:
             vectors = {ids[one.ordinal]: one.vector for one in added.values() if one.vector is not None}
             if model is not None:
                 self._store(connection, file.knowledge_id, model, vectors)
-            terms = {ids[one.ordinal]: lexemes(one.terms) for one in added.values()}
+            terms = {ids[ordinal]: counted[ordinal] for ordinal in added}
             _ADD_TERMS[self._dialect](connection, file.knowledge_id, terms)
             connection.execute(said.GROW, this)
             made_by = model if len(vectors) == len(added) else None
@@ -131,6 +147,10 @@ class ChunkRows:
         if removed:
             connection.execute(said.SHRINK_IF_SEARCHED, values)
         return removed
+
+
+def _counted(new: Sequence[NewChunk]) -> dict[int, Mapping[str, int]]:
+    return {chunk.ordinal: lexemes(chunk.terms) for chunk in new}
 
 
 def _remove_of_file(values: Values, connection: Connection) -> int:
