@@ -16,6 +16,7 @@ from application.asking_depth import META_KEY, asking_depth
 from application.ports.mcp_connections import McpUnavailable
 from application.ports.tool_runner import ToolFailed
 from domain.mcp_servers import McpTransport
+from domain.tools import JsonValue
 from guarded_scene import listening_at, saying, sending_to
 from mcp_scene import PATHS, SECRET, connecting, http_server
 from servers.byte_server import ByteServer, Exchange, Script
@@ -337,3 +338,43 @@ async def test_requests_say_who_we_are() -> None:
         await connections.tools(http_server(server.url))
     assert {one.headers["user-agent"].partition("/")[0] for one in server.exchanges} == {"agentchat"}
     assert {one.headers["x-key"] for one in server.exchanges} == {SECRET}
+
+
+def nested(levels: int) -> JsonValue:
+    value: JsonValue = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+UNSENDABLE: dict[str, JsonValue] = {
+    "no number": float("nan"),
+    "half a character": "\ud800",
+    "deep": nested(65),
+    "deeper": nested(5_000),
+    "endless number": 10**5_000,
+}
+
+
+@pytest.mark.parametrize("value", UNSENDABLE)
+async def test_arguments_that_can_not_be_sent_cost_their_call_alone(value: str) -> None:
+    async with ByteServer(answering("", hanging)) as server, connecting(LIMITS) as connections:
+        target = http_server(server.url)
+        async with asyncio.timeout(10):
+            assert (await connections.call(target, "tool", {"a": nested(60), "b": "ü😀"})).content == "done"
+            for tool, arguments in (("tool", {"a": UNSENDABLE[value]}), ("\ud800", {})):
+                with pytest.raises(ToolFailed, match="can't be sent"):
+                    await connections.call(target, tool, arguments)
+            assert (await connections.call(target, "tool", {})).content == "done"
+    assert sum(b'"initialize"' in one.body for one in server.exchanges) == 1
+
+
+async def test_forgetting_a_server_ends_its_calls() -> None:
+    async with ByteServer(answering("tools/call", hanging)) as server, connecting(LIMITS) as connections:
+        target = http_server(server.url)
+        call = asyncio.create_task(connections.call(target, "tool", {}))
+        await posted(server, "tools/call")
+        async with asyncio.timeout(10):
+            await connections.forget(target.server_id)
+            with pytest.raises(McpUnavailable, match="changed or removed"):
+                await call

@@ -1,7 +1,8 @@
 """An open session of the SDK: listing and calling, with what comes back cut to what may be."""
 
+import json
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import Final, TypeVar, cast, cast
+from typing import Final, TypeVar, cast
 
 import anyio
 import mcp_types as types
@@ -22,6 +23,7 @@ from application.ports.tool_runner import ToolFailed, ToolOutput
 from domain.tools import JsonValue
 
 _T = TypeVar("_T")
+_DEEPEST: Final = 64
 _ASKS_BACK: Final = "The tool asks for more than the call says, and nobody can answer it here."
 
 
@@ -41,11 +43,9 @@ class SdkWire:
             raise McpUnavailable(f"it does not list its tools: {self._masked.line(error.message)}") from None
 
     async def call(self, tool: str, arguments: Mapping[str, JsonValue]) -> ToolOutput:
+        check_sendable(tool, arguments)
         try:
-            depth = asking_depth.get()
-            # Only a run that an agent began tells of it: it could be asking itself.
-            meta = cast("types.RequestParamsMeta", {META_KEY: depth}) if depth else None
-            asked = self._session.call_tool(tool, dict(arguments), meta=meta, allow_input_required=True)
+            asked = self._session.call_tool(tool, dict(arguments), meta=_meta(), allow_input_required=True)
             result = await self._sent(asked)
         except MCPError as error:
             raise ToolFailed(self._masked(error.message)[: self._limits.result_chars]) from None
@@ -103,7 +103,24 @@ class SdkWire:
         return Cut(words.CUT_IN_CALL)
 
 
+def check_sendable(tool: str, arguments: Mapping[str, JsonValue]) -> None:
+    """What the SDK can't write ends its session, with the calls of everybody else. Raises ToolFailed."""
+    try:
+        json.dumps([tool, dict(arguments)], allow_nan=False, ensure_ascii=False).encode()
+        _check_depth(dict(arguments), _DEEPEST)
+    except (ValueError, RecursionError):
+        raise ToolFailed("The arguments hold what can't be sent as JSON, or are nested too deeply.") from None
+
+
+def _check_depth(value: JsonValue, left: int) -> None:
+    if isinstance(value, dict | list):
+        if not left:
+            raise RecursionError
+        for part in value.values() if isinstance(value, dict) else value:
+            _check_depth(part, left - 1)
+
+
 def _meta() -> types.RequestParamsMeta | None:
-    """How many agents asked each other up to here: the server may be another one of ours."""
+    """Only a run that an agent began tells of it: it could be asking itself."""
     depth = asking_depth.get()
     return cast("types.RequestParamsMeta", {META_KEY: depth}) if depth else None
