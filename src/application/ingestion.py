@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
@@ -17,31 +17,61 @@ from domain.ids import KnowledgeFileId
 from domain.knowledge import DEFECT, IngestionError, KnowledgeFile, pause_before
 
 SLICE_SECONDS: Final = 20.0
+CONTEST_PAUSE: Final = timedelta(seconds=10)
 LONGEST_RETRY_AFTER: Final = timedelta(hours=1)
 _JITTER: Final = 0.25
 _GONE_ON_SOON: Final = Again(pause_before(1))
 
+OnContest = Callable[[KnowledgeFile, str], None]
+"""Hears of a file that is cut by the plan of another process, and of the plan that this one would have."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ingest:
-    """Tries are counted in the file's row before they are made, so a file that kills its workers ends as failed too."""
+    """Tries are counted in the file's row before they are made, so a file that kills its workers ends as failed too.
+
+    One job is done once at a time, but for a worker that was cut off from the queue and does not know it: what that one
+    records changes nothing, once another one has begun. Where workers differ in how they read and cut, a file is left
+    to those whose chunks it has, as long as they go on with it.
+    """
 
     transactions: Transactions
     steps: IngestionSteps
     clock: Clock
     slice_seconds: float = SLICE_SECONDS
     chance: Callable[[], float] = random.random
+    on_contest: OnContest = lambda *_: None
+    told: set[tuple[str | None, str]] = field(default_factory=set)
+    """Of which plans the operator has heard that they contest."""
 
     async def __call__(self, job: Job) -> Again | None:
-        file = await self._at_work(job)
-        if file is None:
-            return None
-        if file.is_given_up:
-            await self._fail(file)
-            return None
-        work = Try(file.begun(self.clock.now()), self.slice_seconds)
-        if not await self._record(work.file):
-            return None
+        async with self.transactions.begin() as tx:
+            found = await tx.knowledge_files.at_work(KnowledgeFileId(job.subject))
+            # A file that was begun anew has another job.
+            if found is None or found.generation != job.generation:
+                return None
+            file = self._uncontested(found)
+            if file is None:
+                return Again(CONTEST_PAUSE)
+            begun = file if file.is_given_up else file.begun(self.clock.now())
+            await tx.knowledge_files.record(begun)
+        if not file.is_given_up:
+            return await self._try(Try(begun, self.slice_seconds), job)
+        await self._fail(begun)
+        return None
+
+    def _uncontested(self, file: KnowledgeFile) -> KnowledgeFile | None:
+        """None while others store it by another plan: whoever took it from them at each turn would never come to an
+        end, and pay for all of them."""
+        if file.is_given_up or not file.is_of_others(self.steps.plan):
+            return file
+        now, contest = self.clock.now(), (file.plan, self.steps.plan)
+        if contest not in self.told:
+            self.told.add(contest)
+            self.on_contest(file, self.steps.plan)
+        return file.taken_over(now) if file.is_left_alone(now) else None
+
+    async def _try(self, work: Try, job: Job) -> Again | None:
         try:
             return None if await self.steps(work) else await self._behind_one_s_own(work.file, job)
         except Overtaken:
@@ -62,7 +92,6 @@ class Ingest:
     async def _at_work(self, job: Job) -> KnowledgeFile | None:
         async with self.transactions.autocommit() as tx:
             file = await tx.knowledge_files.at_work(KnowledgeFileId(job.subject))
-        # A file that was begun anew has another job.
         return file if file and file.generation == job.generation else None
 
     async def _behind_one_s_own(self, file: KnowledgeFile, job: Job) -> Again:
@@ -103,9 +132,11 @@ class Ingest:
 
     async def _call_off(self, file: KnowledgeFile) -> None:
         """The worker is to end. A count that stays is one try less, and no harm."""
-        if file.attempts:
-            with suppress(DomainError):
-                await self._record(file.not_tried(self.clock.now()))
+        with suppress(DomainError):
+            async with self.transactions.begin() as tx:
+                stored = await tx.knowledge_files.at_work(file.knowledge_file_id)
+                if stored and (stored.generation, stored.turn) == (file.generation, file.turn):
+                    await tx.knowledge_files.record(stored.not_tried(self.clock.now()))
 
     async def _record(self, file: KnowledgeFile) -> bool:
         async with self.transactions.autocommit() as tx:

@@ -36,14 +36,15 @@ OnMissing = Callable[[StoredFile], None]
 
 
 class Overtaken(Exception):
-    """The file was removed, ended or begun anew by somebody else: what this try knows of it holds no more."""
+    """The file was removed, ended, begun anew or gone on with by somebody else: what this try knows holds no more."""
 
 
 @dataclass(slots=True)
 class Try:
     """`file` is what was recorded last, `until` the time of the event loop at which others get their turn.
 
-    `left_out` says what limits kept from being read.
+    `left_out` says what limits kept from being read, `ahead` are the first chunks with their vectors, when these were
+    made before the chunks of an older plan were taken away.
     """
 
     file: KnowledgeFile
@@ -51,6 +52,7 @@ class Try:
     until: float = inf
     left_out: str | None = None
     repeated: Repeated = field(default_factory=Repeated)
+    ahead: tuple[Sequence[Chunk], list[Vector | None]] | None = None
 
     def begin_slice(self) -> None:
         """After reading and cutting, which each slice repeats: else a long document would store little in each."""
@@ -80,17 +82,23 @@ class IngestionSteps:
         # First of all: where the model is away, chunks that are found are not given up for others.
         embedder = self._embedder()
         cut = await self._cut(work)
+        if (work.file.plan, work.file.total) != (self.plan, len(cut)):
+            await self._begin_anew(work, cut, embedder)
         work.begin_slice()
         if not await self._store(work, cut, embedder):
             return False
         await self._finish(work)
         return True
 
+    @property
+    def plan(self) -> str:
+        """What chunks are a function of, beside the document."""
+        return f"{self.read.parser.version}/{self.size.plan}/{VERSION}"
+
     async def _cut(self, work: Try) -> Sequence[Chunk]:
-        plan = f"{self.read.parser.version}/{self.size.plan}/{VERSION}"
         document = await self._document(work.file)
         work.left_out = document.cut
-        if work.file.plan != plan:
+        if work.file.plan != self.plan:
             await self._record(work, work.file.at(Stage.CHUNK, self.clock.now()))
         cut = await asyncio.to_thread(chunks, document, self.size)
         if not cut:
@@ -98,11 +106,17 @@ class IngestionSteps:
         if len(cut) > self.most_chunks:
             many = f"{work.file.name} makes {len(cut):,} chunks, and a file may have {self.most_chunks:,}: divide it"
             raise InvalidValue("file_url", many, code="file_too_many_chunks")
-        if (work.file.plan, work.file.total) != (plan, len(cut)):
-            planned = work.file.planned(plan, len(cut), self.clock.now())
-            await emptied(self.transactions, work.file, planned)
-            work.file = planned
         return cut
+
+    async def _begin_anew(self, work: Try, cut: Sequence[Chunk], embedder: Embedder | None) -> None:
+        if embedder and work.file.chunks:
+            # What is found stays where it is as long as the model refuses what would take its place.
+            work.repeated = await asyncio.to_thread(Repeated.among, cut)
+            batch = self._batch(work, cut, embedder)
+            work.ahead = batch, await self._vectors(work, batch, embedder)
+        planned = work.file.planned(self.plan, len(cut), self.clock.now())
+        await emptied(self.transactions, work.file, planned)
+        work.file = planned
 
     async def _document(self, file: KnowledgeFile) -> ParsedDocument:
         async with self.transactions.autocommit() as tx:
@@ -117,12 +131,14 @@ class IngestionSteps:
             raise Unavailable("file_content_missing", missing) from trouble
 
     async def _store(self, work: Try, cut: Sequence[Chunk], embedder: Embedder | None) -> bool:
-        if embedder:
+        if embedder and work.ahead is None:
             work.repeated = await asyncio.to_thread(Repeated.among, cut[work.file.chunks :])
-        while (start := work.file.chunks) < len(cut):
-            most = self.embedded.batch(embedder) if embedder else STORED_AT_ONCE
-            batch = work.repeated.batch(cut[start : start + max(most, STORED_AT_ONCE)], most)
-            await self._store_batch(work, start, batch, embedder)
+        while work.file.chunks < len(cut):
+            batch, vectors = work.ahead or (self._batch(work, cut[work.file.chunks :], embedder), None)
+            work.ahead = None
+            if embedder and vectors is None:
+                vectors = await self._vectors(work, batch, embedder)
+            await self._store_batch(work, batch, vectors, embedder)
             if work.file.chunks == len(cut):
                 break
             if work.file.attempts:
@@ -131,10 +147,15 @@ class IngestionSteps:
                 return False
         return True
 
-    async def _store_batch(self, work: Try, start: int, batch: Sequence[Chunk], embedder: Embedder | None) -> None:
-        new = await asyncio.to_thread(_new_chunks, start, batch)
-        if embedder:
-            vectors = await self._vectors(work, batch, embedder)
+    def _batch(self, work: Try, rest: Sequence[Chunk], embedder: Embedder | None) -> Sequence[Chunk]:
+        most = self.embedded.batch(embedder) if embedder else STORED_AT_ONCE
+        return work.repeated.batch(rest[: max(most, STORED_AT_ONCE)], most)
+
+    async def _store_batch(
+        self, work: Try, batch: Sequence[Chunk], vectors: list[Vector | None] | None, embedder: Embedder | None
+    ) -> None:
+        new = await asyncio.to_thread(_new_chunks, work.file.chunks, batch)
+        if vectors is not None:
             new = [replace(chunk, vector=vector) for chunk, vector in zip(new, vectors, strict=True)]
         model = embedder.model.name if embedder else None
         for some in portions(new):

@@ -18,6 +18,9 @@ MOST_ATTEMPTS: Final = 12
 SILENT_COSTS: Final = 3
 """A try that broke off without a reason counts as so many failures: it may have taken its worker with it."""
 MOST_SILENT: Final = MOST_ATTEMPTS // SILENT_COSTS
+CONTEST_PATIENCE: Final = timedelta(minutes=3)
+"""Chunks of another plan are left to whoever stores them until nobody touched the file for so long."""
+MOST_REPLANNED: Final = 2
 _FIRST_PAUSE: Final = timedelta(seconds=2)
 _LONGEST_PAUSE: Final = timedelta(minutes=5)
 
@@ -100,6 +103,10 @@ DEFECT: Final = IngestionError(
 CRASHED: Final = IngestionError(
     "ingestion_crashed", f"The work on this file broke off without a reason, and {MOST_SILENT} tries are enough."
 )
+PLAN_CONTESTED: Final = IngestionError(
+    "plan_contested",
+    "Workers that read and cut differently took this file from each other; begin it anew when all are alike.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +116,9 @@ class KnowledgeFile:
     `plan` names what the chunks are cut by (parser, chunker, size): with another plan the work begins anew.
     `attempts` counts the failures since something was stored. The present try counts as one that broke off without a
     reason until it tells one. `generation` counts how often a person had it begun anew, `turn` how often work on it was
-    begun: whoever began last has the say. `furthest` is the progress that was seen before of this generation, in parts,
-    which the database keeps.
+    begun: whoever began last has the say. `replanned` counts how often in this generation chunks of one plan were given
+    up for those of another. `furthest` is the progress that was seen before of this generation, in parts, which the
+    database keeps.
     """
 
     knowledge_file_id: KnowledgeFileId
@@ -130,6 +138,7 @@ class KnowledgeFile:
     attempts: int = 0
     generation: int = 0
     turn: int = 0
+    replanned: int = 0
     error: IngestionError | None = None
     furthest: int = field(default=0, compare=False)
 
@@ -165,6 +174,19 @@ class KnowledgeFile:
     def is_given_up(self) -> bool:
         """It will fail; what is stored of it is still to be taken away."""
         return not may_try_again(self.attempts)
+
+    def is_of_others(self, plan: str) -> bool:
+        """In this generation chunks were stored by another plan: its worker has other libraries, or other settings."""
+        return self.stage is Stage.EMBED and self.chunks > 0 and self.plan not in (None, plan)
+
+    def is_left_alone(self, now: datetime) -> bool:
+        return now - self.updated_at >= CONTEST_PATIENCE
+
+    def taken_over(self, now: datetime) -> "KnowledgeFile":
+        """From workers with another plan, which seem to be gone. Where they come back again and again, it ends."""
+        if self.replanned >= MOST_REPLANNED:
+            return self.given_up(PLAN_CONTESTED, now)
+        return replace(self.without_plan(now), replanned=self.replanned + 1)
 
     def begun(self, now: datetime) -> "KnowledgeFile":
         """A try is counted before it is made: it may be the last thing that its worker does.

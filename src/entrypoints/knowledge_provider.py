@@ -28,6 +28,7 @@ from application.reindexing import Reindex
 from application.retrieval import RetrieveKnowledge
 from domain.chunking import ChunkSize
 from domain.files import StoredFile
+from domain.knowledge import KnowledgeFile
 from entrypoints.embedding_provider import Reranking
 from entrypoints.settings import Settings
 from entrypoints.told_troubles import Seldom, tell
@@ -113,9 +114,10 @@ class Knowledge(Provider):
 
     @provide
     def jobs(self, transactions: Transactions, steps: IngestionSteps, embedders: Embedders, clock: Clock) -> JobHandler:
-        ingest = Ingest(transactions, steps, clock)
+        ingest = Ingest(transactions, steps, clock, on_contest=_cut_otherwise)
         left = Seldom(log, "left_to_other_workers")
-        reindex = Reindex(transactions, embedders, contests=Contests(_contested), on_left=left)
+        # What one learns of how quick the model is, the other knows too.
+        reindex = Reindex(transactions, embedders, embedded=steps.embedded, contests=Contests(_contested), on_left=left)
         return DoJob(ingest, reindex, Purge(transactions))
 
     @provide
@@ -140,6 +142,11 @@ VECTOR_INDEXES: Final[Mapping[str, Callable[[Settings], OpenIndex]]] = {"embedde
 
 def _contested(ours: str, theirs: str, seconds: float) -> None:
     log.warning("embedding_model_contested", extra={"ours": ours, "theirs": theirs, "left_for_seconds": seconds})
+
+
+def _cut_otherwise(file: KnowledgeFile, ours: str) -> None:
+    told = {"knowledge_file_id": file.knowledge_file_id, "ours": ours, "theirs": file.plan}
+    log.warning("plan_contested", extra=told)
 
 
 def _not_asked(trouble: Exception) -> None:

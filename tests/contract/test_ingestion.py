@@ -14,7 +14,7 @@ from domain.embedding_text import embedding_text
 from domain.errors import Conflict, InvalidValue, ModelError, NotFound
 from domain.files import FileKind
 from domain.ids import KnowledgeId
-from domain.knowledge import IngestionStatus, KnowledgeFile, Stage
+from domain.knowledge import CONTEST_PATIENCE, IngestionStatus, KnowledgeFile, Stage
 from file_desk import stored
 from knowledge_desk import SMALL, KnowledgeDesk, text_of
 from stored import registered
@@ -135,6 +135,7 @@ async def test_another_way_of_cutting_replaces_what_the_old_one_left(desk: Knowl
     await desk.do(job := desk.queue.take())
     assert len(await desk.chunks(file)) == 8
     newer = desk.process(size=ChunkSize(30, 4))
+    desk.clock.moment += CONTEST_PATIENCE
     await newer.do(job)
     rows = await desk.chunks(file)
     assert [row[1] for row in rows] == [one.text for one in chunks(ParsedDocument(TEXT), ChunkSize(30, 4))]

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from adapters.database.transactions import DatabaseTransactions
+from adapters.scripted import embedding_failure
 from application import ingestion_steps
 from application.paging import Window
 from domain.chunking import ChunkSize, chunks
@@ -132,7 +133,7 @@ async def test_what_can_not_be_begun_anew_stays_as_it_was_and_says_why(desk: Kno
         for _ in range(MOST_SILENT):
             with pytest.raises(Killed):
                 # After the try was counted.
-                await desk.process(database=Mortal(desk.transactions, 5)).do(job)
+                await desk.process(database=Mortal(desk.transactions, 8)).do(job)
         await desk.queue.put(job)
     await newer.run()
     kept = await desk.now(file)
@@ -141,3 +142,26 @@ async def test_what_can_not_be_begun_anew_stays_as_it_was_and_says_why(desk: Kno
     assert (kept.status, kept.progress) == (IngestionStatus.SUCCESS, 1.0)
     assert kept.error.code == codes.get(trouble, CRASHED.code)
     assert await desk.chunks(file) == before
+
+
+@pytest.mark.parametrize("trouble", [ModelError("model_auth_failed", "No."), embedding_failure()])
+async def test_a_model_that_refuses_takes_nothing_away_from_what_is_found(
+    desk: KnowledgeDesk, trouble: ModelError
+) -> None:
+    file = await a_file_that_is_found(desk)
+    before = await desk.chunks(file)
+    newer = desk.process(size=ChunkSize(30, 4))
+    newer.embedder.refuse = lambda _: trouble
+    await newer.retry(file.user_id, file.knowledge_file_id)
+    await newer.run()
+    kept = await desk.now(file)
+    assert kept.error is not None
+    assert (kept.status, kept.error.code) == (IngestionStatus.SUCCESS, trouble.code)
+    assert await desk.chunks(file) == before
+    newer.embedder.refuse = None
+    newer.embedder.calls.clear()
+    await newer.retry(file.user_id, file.knowledge_file_id)
+    await newer.run()
+    done = await desk.now(file)
+    assert (done.status, done.error, done.chunks) == (IngestionStatus.SUCCESS, None, len(newer.embedder.texts))
+    assert [row[0] for row in await desk.chunks(file)] == list(range(done.chunks))

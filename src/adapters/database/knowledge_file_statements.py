@@ -86,6 +86,7 @@ RETRY: Final = (
         error_code=null(),
         error_message=null(),
         generation=_files.c.generation + 1,
+        replanned=0,
         furthest=0,
         updated_at=NOW,
     )
@@ -123,6 +124,7 @@ CHANGEABLE: Final = (
     "plan",
     "attempts",
     "turn",
+    "replanned",
     "error_code",
     "error_message",
     "updated_at",

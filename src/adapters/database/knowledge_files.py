@@ -107,7 +107,9 @@ def _add(dialect: str, base: dict[str, Any], file: dict[str, Any], connection: C
 
 
 def _to_file(row: Any) -> KnowledgeFile:
-    *fields, status, stage, chunk_count, total, plan, attempts, generation, turn, furthest, code, message = row
+    *fields, status, stage, chunk_count, total, plan, attempts, generation, turn, replanned, furthest, code, message = (
+        row
+    )
     file_id, base, user, content, name, kind, size, created_at, updated_at = fields
     return KnowledgeFile(
         file_id,
@@ -127,6 +129,7 @@ def _to_file(row: Any) -> KnowledgeFile:
         attempts,
         generation,
         turn,
+        replanned,
         None if code is None else IngestionError(code, message),
         furthest,
     )

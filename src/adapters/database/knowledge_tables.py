@@ -73,6 +73,7 @@ knowledge_files = Table(
     Column("attempts", Integer, nullable=False),
     Column("generation", Integer, nullable=False),
     Column("turn", Integer, nullable=False),
+    Column("replanned", Integer, nullable=False),
     Column("furthest", Integer, nullable=False),
     Column("error_code", Text),
     Column("error_message", Text),

@@ -89,7 +89,7 @@ class KnowledgeFiles(Protocol):
         ...
 
     async def retry(self, knowledge_file_id: KnowledgeFileId, now: datetime, *, owner: UserId) -> KnowledgeFile:
-        """Begin a file anew that has ended: PROCESS, QUEUED, no attempts, no error, the next generation. Chunks stay.
+        """Begin a file anew that has ended: PROCESS, QUEUED, nothing counted, no error, the next generation. Chunks stay.
 
         Raises NotFound, Conflict `knowledge_file_at_work`.
         """
@@ -108,8 +108,8 @@ class KnowledgeFiles(Protocol):
         ...
 
     async def record(self, file: KnowledgeFile) -> bool:
-        """Replace status, stage, total, plan, attempts, turn, error and `updated_at`. False, and nothing changed, when
-        the file is no longer in PROCESS, is gone, is of another generation, or of a later turn."""
+        """Replace status, stage, total, plan, attempts, turn, `replanned`, error and `updated_at`. False, and nothing
+        changed, when the file is no longer in PROCESS, is gone, is of another generation, or of a later turn."""
         ...
 
     async def waiting(self, untouched_since: datetime, limit: int) -> Sequence[KnowledgeFile]:

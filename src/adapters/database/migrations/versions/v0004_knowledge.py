@@ -114,6 +114,7 @@ def _create_files() -> None:
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("turn", sa.Integer(), nullable=False),
+        sa.Column("replanned", sa.Integer(), nullable=False),
         sa.Column("furthest", sa.Integer(), nullable=False),
         sa.Column("error_code", sa.Text()),
         sa.Column("error_message", sa.Text()),
