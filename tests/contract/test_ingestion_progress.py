@@ -10,7 +10,7 @@ from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedEmbedder, embedding_failure
 from domain.chunking import ChunkSize
 from domain.errors import ModelError
-from domain.knowledge import IngestionStatus, KnowledgeFile
+from domain.knowledge import CONTEST_PATIENCE, IngestionStatus, KnowledgeFile
 from ingestion_scene import TEXT
 from knowledge_desk import SMALL, Killed, KnowledgeDesk, Mortal
 from stored import registered
@@ -44,6 +44,7 @@ async def test_progress_never_goes_back_within_one_beginning(
     if end == "fail":
         desk.embedder.refuse = lambda _: ModelError("model_auth_failed", "No.")
     for at, size in [*deaths, (10_000, SMALL)]:
+        desk.clock.moment += CONTEST_PATIENCE
         failing = ScriptedEmbedder(failures=[embedding_failure()]) if at % 2 else ScriptedEmbedder()
         onlooker = Onlooker(transactions, at, desk, file)
         last = {"embedder": desk.embedder} if at == 10_000 else {"embedder": failing}
