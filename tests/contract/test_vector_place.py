@@ -156,6 +156,9 @@ async def test_who_started_before_takes_no_base_for_filled_and_says_that_it_diff
         await older.desk.keep.once()
     assert await older.desk.do(Job(JobKind.REINDEX, base.knowledge_id)) == LEFT_TO_OTHERS
     assert len(older.desk.embedder.texts) == made
+    # Nor does one that was in the midst of it: all its chunks have vectors, but in the place of before.
+    async with older.transactions.autocommit() as tx:
+        assert not await tx.knowledge.switch(base.knowledge_id, older.desk.embedder.name)
     # Also what it stores meanwhile is found when the newer one has had its turn.
     late = await older.desk.file(owner, base, text_of(4, "late"))
     await older.desk.do(older.desk.queue.take())

@@ -68,7 +68,7 @@ def test_thinking_is_taken_where_it_fits(tmp_path: Path) -> None:
 
 
 def test_a_worker_says_which_folder_it_reads_unless_all_share_a_bucket(tmp_path: Path) -> None:
-    [hint] = worker_advice(load_settings({"AGENTCHAT_DATA_DIR": str(tmp_path / "here")}, tmp_path))
+    [hint] = worker_advice(load_settings({"AGENTCHAT_DATA_DIR": str(tmp_path / "here")}, tmp_path), lambda: None)
     assert str(tmp_path / "here" / "files") in hint
     assert "file_content_missing" in hint
     bucket = {
@@ -81,4 +81,22 @@ def test_a_worker_says_which_folder_it_reads_unless_all_share_a_bucket(tmp_path:
             "BUCKET": "files",
         }.items()
     }
-    assert [*worker_advice(load_settings(bucket, tmp_path))] == []
+    assert [*worker_advice(load_settings(bucket, tmp_path), lambda: None)] == []
+
+
+@pytest.mark.parametrize(
+    ("embedding", "hint"),
+    [
+        ({}, "There is no model for arm64. Until then this worker makes no vectors"),
+        ({"KIND": "openai"}, "set OPENAI_API_KEY"),
+        ({"KIND": "openai", "API_KEY": "key"}, None),
+        ({"KIND": "none"}, None),
+    ],
+)
+def test_a_worker_says_what_it_lacks_to_make_vectors(
+    tmp_path: Path, embedding: dict[str, str], hint: str | None
+) -> None:
+    given = {f"AGENTCHAT_EMBEDDING__{name}": value for name, value in embedding.items()}
+    said = [*worker_advice(load_settings(given, tmp_path), lambda: "There is no model for arm64.")][:-1]
+    assert len(said) == (hint is not None)
+    assert all(hint in one for one in said if hint)

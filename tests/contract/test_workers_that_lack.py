@@ -1,0 +1,69 @@
+"""A worker that can't embed, beside others that can: it leaves them what it can't do, and says so."""
+
+from adapters.database.transactions import DatabaseTransactions
+from adapters.scripted import ScriptedEmbedder, ScriptedEmbedders
+from application.contested_models import Contests
+from application.ports.job_queue import Job, JobKind
+from application.purging import Purge
+from application.reindexing import LEFT_TO_OTHERS, Reindex
+from domain.errors import Unavailable
+from domain.ids import UserId
+from domain.knowledge import KnowledgeBase, KnowledgeFile
+from knowledge_desk import KnowledgeDesk, text_of
+from stored import registered
+
+LACKING = "The embedding model is not installed here, as scripted."
+
+
+async def filled(desk: KnowledgeDesk) -> tuple[UserId, KnowledgeBase, KnowledgeFile]:
+    owner = await registered(desk.transactions)
+    base = await desk.base(owner)
+    file = await desk.file(owner, base, text_of(4))
+    await desk.run()
+    return owner, base, file
+
+
+def reindex(desk: KnowledgeDesk, told: list[Unavailable], **given: object) -> Reindex:
+    return Reindex(desk.transactions, ScriptedEmbedders(**given), contests=Contests(), on_left=told.append)  # type: ignore[arg-type]
+
+
+async def test_a_job_to_embed_anew_waits_for_another_worker_and_is_then_done(
+    transactions: DatabaseTransactions,
+) -> None:
+    desk = KnowledgeDesk(transactions)
+    _, _, file = await filled(desk)
+    newer = desk.process(embedder=ScriptedEmbedder(name="scripted/newer"))
+    await newer.keep.once()
+    told: list[Unavailable] = []
+    [(_, job)] = newer.queue.waiting_jobs
+    lacking = reindex(desk, told, missing=LACKING)
+    for _ in range(3):
+        again = await lacking(newer.queue.take())
+        assert again == LEFT_TO_OTHERS
+        await newer.queue.put_again(job, again)
+    assert {one.code for one in told} == {"embedding_lacking"}
+    assert LACKING in told[0].message
+    await newer.run()
+    assert {row[6] for row in await desk.chunks(file)} == {"scripted/newer"}
+
+
+async def test_where_embedding_is_switched_off_the_job_is_over_and_nothing_is_told(
+    transactions: DatabaseTransactions,
+) -> None:
+    desk = KnowledgeDesk(transactions)
+    _, base, _ = await filled(desk)
+    told: list[Unavailable] = []
+    assert await reindex(desk, told)(Job(JobKind.REINDEX, base.knowledge_id)) is None
+    assert told == []
+
+
+async def test_the_job_of_a_base_that_is_gone_is_over_also_where_nothing_can_embed(
+    transactions: DatabaseTransactions,
+) -> None:
+    desk = KnowledgeDesk(transactions)
+    owner, base, _ = await filled(desk)
+    await desk.delete(owner, base.knowledge_id)
+    told: list[Unavailable] = []
+    assert await reindex(desk, told, missing=LACKING)(Job(JobKind.REINDEX, base.knowledge_id)) is None
+    await Purge(transactions)(Job(JobKind.PURGE, base.knowledge_id))
+    assert await reindex(desk, told, missing=LACKING)(Job(JobKind.REINDEX, base.knowledge_id)) is None
