@@ -80,7 +80,7 @@ class IngestionSteps:
     async def __call__(self, work: Try) -> bool:
         """Whether the file is done; else the time is up. Raises Overtaken, and what reading and embedding raise."""
         # First of all: where the model is away, chunks that are found are not given up for others.
-        embedder = self._embedder()
+        embedder = await self._embedder(work.file)
         cut = await self._cut(work)
         if (work.file.plan, work.file.total) != (self.plan, len(cut)):
             await self._begin_anew(work, cut, embedder)
@@ -173,14 +173,24 @@ class IngestionSteps:
         texts = [embedding_text(work.file.name, chunk.headings, chunk.text) for chunk in lacking]
         return work.repeated.completed(batch, lacking, await self.embedded(embedder, texts) if texts else [])
 
-    def _embedder(self) -> Embedder | None:
+    async def _embedder(self, file: KnowledgeFile) -> Embedder | None:
         model = self.embedders.configured
         if model is None:
+            if not self.embedders.is_switched_off:
+                await self._leave_to_others(file)
             return None
         embedder = self.embedders.open(model.name)
         if embedder is None:
             raise Unavailable("embedding_unavailable", f"The embedding model {model.name} can't be reached now.")
         return embedder
+
+    async def _leave_to_others(self, file: KnowledgeFile) -> None:
+        """A base that is searched by vectors got them from a process that can embed: it may do this file too."""
+        async with self.transactions.autocommit() as tx:
+            if await tx.knowledge.model(file.knowledge_id):
+                raise Unavailable(
+                    "embedding_lacking", f"This worker can't embed, another one may: {self.embedders.lacking}"
+                )
 
     async def _finish(self, work: Try) -> None:
         """Success is recorded where the stored chunks were counted: somebody may have taken some away to begin anew."""

@@ -8,7 +8,7 @@ from application.purging import Purge
 from application.reindexing import LEFT_TO_OTHERS, Reindex
 from domain.errors import Unavailable
 from domain.ids import UserId
-from domain.knowledge import KnowledgeBase, KnowledgeFile
+from domain.knowledge import IngestionStatus, KnowledgeBase, KnowledgeFile
 from knowledge_desk import KnowledgeDesk, text_of
 from stored import registered
 
@@ -67,3 +67,29 @@ async def test_the_job_of_a_base_that_is_gone_is_over_also_where_nothing_can_emb
     assert await reindex(desk, told, missing=LACKING)(Job(JobKind.REINDEX, base.knowledge_id)) is None
     await Purge(transactions)(Job(JobKind.PURGE, base.knowledge_id))
     assert await reindex(desk, told, missing=LACKING)(Job(JobKind.REINDEX, base.knowledge_id)) is None
+
+
+async def test_a_file_of_a_base_with_vectors_waits_for_a_worker_that_can_embed(
+    transactions: DatabaseTransactions,
+) -> None:
+    desk = KnowledgeDesk(transactions)
+    owner = await registered(transactions)
+    file = await desk.file(owner, await desk.base(owner), text_of(4))
+    lacking = desk.process(embedders=ScriptedEmbedders(missing=LACKING))
+    again = await lacking.do(job := desk.queue.take())
+    assert again is not None
+    waiting = await desk.now(file)
+    assert waiting.status is IngestionStatus.PROCESS
+    assert waiting.error is not None
+    assert waiting.error.code == "embedding_lacking"
+    assert await desk.chunks(file) == []
+    await desk.queue.put_again(job, again)
+    await desk.run()
+    assert {row[6] for row in await desk.chunks(file)} == {"scripted/words"}
+
+
+async def test_a_file_of_a_base_without_vectors_is_found_by_its_words_alone(transactions: DatabaseTransactions) -> None:
+    desk = KnowledgeDesk(transactions, embedders=ScriptedEmbedders(missing=LACKING))
+    _, _, file = await filled(desk)
+    assert (await desk.now(file)).status is IngestionStatus.SUCCESS
+    assert {row[6] for row in await desk.chunks(file)} == {None}
