@@ -20,7 +20,7 @@ from domain.errors import Unavailable
 from domain.ids import ChunkId, KnowledgeFileId, KnowledgeId, UserId, new_id
 from domain.knowledge import KnowledgeBase, KnowledgeDraft
 from domain.lexical import terms
-from domain.retrieval import FoundChunk, Hit
+from domain.retrieval import FoundChunk, Hit, NotAllSearched
 from stored import NOW
 
 MODEL = "scripted/words"
@@ -39,6 +39,8 @@ class KeptKnowledge:
     asked: list[str] = field(default_factory=list)
     troubles: list[Exception] = field(default_factory=list)
     searched_terms: list[Sequence[str]] = field(default_factory=list)
+    too_large: set[KnowledgeId] = field(default_factory=set)
+    """Bases for whose vectors there is no room."""
     down: bool = False
     lexical_gate: asyncio.Event | None = None
 
@@ -138,12 +140,16 @@ class _Vectors:
         self, vector: Vector, model: str, knowledge_ids: Sequence[KnowledgeId], limit: int
     ) -> Sequence[Hit]:
         self.all.note("vectors")
+        fitting = [one for one in knowledge_ids if one not in self.all.too_large]
         hits = [
             Hit(one.chunk_id, _cosine(vector, vector_of(one.content, len(vector) // 4, model)))
-            for one in self.all.of(knowledge_ids)
+            for one in self.all.of(fitting)
             if self.all.bases[one.knowledge_id].model == model
         ]
-        return sorted(hits, key=lambda hit: -hit.score)[:limit]
+        best = sorted(hits, key=lambda hit: -hit.score)[:limit]
+        if len(fitting) < len(knowledge_ids):
+            raise NotAllSearched("Too large, as wanted.", best if fitting else None)
+        return best
 
 
 def _cosine(one: Vector, other: Vector) -> float:

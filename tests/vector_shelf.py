@@ -5,7 +5,7 @@ import math
 import struct
 from collections.abc import Callable, Iterable, Sequence
 
-from sqlalchemy import Table, delete, update
+from sqlalchemy import Integer, Table, delete, update
 from sqlalchemy.engine import Connection
 
 from adapters.database.chunk_tables import chunks
@@ -46,8 +46,9 @@ def add_base(connection: Connection, knowledge_id: KnowledgeId) -> None:
         knowledge_bases.insert().values(knowledge_id=knowledge_id, name="k", description="", **times, grown=0, shrunk=0)
     )
     file = {"knowledge_file_id": knowledge_id, "knowledge_id": knowledge_id, "user_id": NOBODY, "file_id": "f"}
-    state = {"name": "a.pdf", "kind": "pdf", "size": 1, "status": "process", "stage": "embed", "chunks": 0}
-    connection.execute(knowledge_files.insert().values(**file, **state, **times, attempts=0, generation=0, furthest=0))
+    state = {"name": "a.pdf", "kind": "pdf", "status": "process", "stage": "embed"}
+    counters = {one.name: 0 for one in knowledge_files.c if not one.nullable and isinstance(one.type, Integer)}
+    connection.execute(knowledge_files.insert().values(**counters, **file, **state, **times))
 
 
 def add_chunks(connection: Connection, base: KnowledgeId, chunk_ids: Iterable[ChunkId]) -> None:

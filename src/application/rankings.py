@@ -13,7 +13,7 @@ from domain.errors import InvalidValue, ModelError, TooLarge, Unavailable
 from domain.ids import KnowledgeId, UserId
 from domain.knowledge import KnowledgeBase
 from domain.lexical import index_terms
-from domain.retrieval import Hit
+from domain.retrieval import Hit, NotAllSearched
 from domain.text import storable
 from domain.tokens import reach
 
@@ -98,7 +98,11 @@ class RankChunks:
         vector, lacking = await self._embedded(asked, model, owner)
         if model is None or vector is None:
             return None, lacking
-        return await self._in_time(self.vectors.search(vector, model, _ids(bases), limit)), None
+        try:
+            return await self._in_time(self.vectors.search(vector, model, _ids(bases), limit)), None
+        except NotAllSearched as trouble:
+            self.on_trouble(trouble)
+            return trouble.hits, str(trouble)
 
     async def _in_time(self, search: Awaitable[Sequence[Hit]]) -> Sequence[Hit]:
         try:

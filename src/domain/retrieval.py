@@ -1,5 +1,6 @@
 """Finding chunks: how several rankings become one, and what is shown of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from domain.ids import ChunkId, KnowledgeFileId, KnowledgeId
@@ -11,6 +12,14 @@ class Hit:
 
     chunk_id: ChunkId
     score: float
+
+
+class NotAllSearched(Exception):
+    """Some bases could not be searched, and why. `hits` are those of the others, None when there are no others."""
+
+    def __init__(self, why: str, hits: Sequence[Hit] | None) -> None:
+        super().__init__(why)
+        self.hits = hits
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,14 @@
 """What the index in memory owes to keeping matrices: they follow the database, take little room, and hold up nobody."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import Engine, event
 from sqlalchemy.engine import Connection
 
 from adapters.database import vectors_following, vectors_stored
 from adapters.database.chunk_tables import chunk_vectors
 from adapters.database.vectors_embedded import EmbeddedVectorIndex
-from contract.vector_index_fixtures import embedded, shelf_of
+from contract.vector_index_fixtures import embedded, loads, shelf_of
 from domain.embeddings import Vector
 from domain.ids import ChunkId, KnowledgeId
 from servers.postgres import Postgres
@@ -20,22 +17,6 @@ from vector_shelf import MODEL, Shelf, add_chunks, add_vectors, count_change, id
 __all__ = ["embedded"]
 
 EAST, NORTH = vector(1, 0, 0), vector(0, 1, 0)
-
-
-@contextmanager
-def loads() -> Iterator[list[tuple[object, ...]]]:
-    """The readings of vectors, by whomever; their values."""
-    seen: list[tuple[object, ...]] = []
-
-    def note(_c: object, _cursor: object, statement: str, values: tuple[object, ...], *_rest: object) -> None:
-        if "chunk_vectors.vector" in statement.partition("FROM")[0]:
-            seen.append(tuple(values))
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
 
 
 async def test_what_has_not_changed_is_not_read_again(embedded: Shelf) -> None:
@@ -89,7 +70,11 @@ async def test_more_than_one_portion_comes_and_goes(embedded: Shelf, monkeypatch
         assert ids(await embedded.search(EAST, base, limit=99)) == there
 
 
-async def test_a_small_base_is_answered_while_a_large_one_is_read(embedded: Shelf) -> None:
+async def test_a_small_base_is_answered_while_a_large_one_is_read(
+    embedded: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (vectors_following, vectors_stored):
+        monkeypatch.setattr(module, "PORTION", 100)
     large, small = await embedded.base(), await embedded.base()
     await embedded.put(large, *[vector(*range(1, 65))] * 6_000)
     placed = await embedded.put(small, EAST)
@@ -150,15 +135,6 @@ async def test_the_matrices_take_no_more_room_than_they_may(embedded: Shelf) -> 
     with loads() as seen:
         await index.search(EAST, MODEL, bases[3:], 1)
     assert seen == []
-    await index.aclose()
-
-
-async def test_a_base_that_is_too_large_to_keep_others_is_searched_nevertheless(embedded: Shelf) -> None:
-    index = EmbeddedVectorIndex(embedded.url, most_bytes=1)
-    base, other = await embedded.base(), await embedded.base()
-    placed = [*await embedded.put(base, *[EAST] * 50), *await embedded.put(other, *[EAST] * 50)]
-    assert ids(await index.search(EAST, MODEL, [base, other], 100)) == placed
-    assert index.size == 50 * (3 * 4 + 8)
     await index.aclose()
 
 

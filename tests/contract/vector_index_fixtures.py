@@ -1,9 +1,10 @@
 """Every vector index, over a fresh database."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
+from sqlalchemy import Engine, event
 
 from adapters.database.chunk_tables import chunk_vectors
 from adapters.database.pgvector_index import PgVectorIndex
@@ -28,6 +29,22 @@ async def shelf_of(kind: str, url: str) -> AsyncIterator[Shelf]:
     finally:
         await index.aclose()
         await shelf.aclose()
+
+
+@contextmanager
+def loads() -> Iterator[list[tuple[object, ...]]]:
+    """The readings of vectors, by whomever; their values."""
+    seen: list[tuple[object, ...]] = []
+
+    def note(_c: object, _cursor: object, statement: str, values: tuple[object, ...], *_rest: object) -> None:
+        if "chunk_vectors.vector" in statement.partition("FROM")[0]:
+            seen.append(tuple(values))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
 
 
 @pytest.fixture(params=KINDS)

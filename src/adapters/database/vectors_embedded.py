@@ -5,14 +5,18 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
 
-from adapters.database.vectors_following import Loaded, followed
+from adapters.database.vectors_following import Loaded, NoRoom, followed
 from adapters.database.vectors_matrix import Matrix, can_be_near, empty, nearest
 from adapters.database.vectors_stored import Key, Stamp, StoredVectors
 from domain.embeddings import Vector
 from domain.ids import KnowledgeId
-from domain.retrieval import Hit
+from domain.retrieval import Hit, NotAllSearched
 
 MOST_BYTES: Final = 512 * 1024 * 1024
+TOO_LARGE: Final = (
+    "A knowledge base has more vectors than the server may keep in memory ([vector] cache_bytes): it is searched by "
+    "words alone."
+)
 _INLINE: Final = 500_000
 """So many multiplications take less time than a hop to a thread and back."""
 
@@ -20,7 +24,7 @@ _INLINE: Final = 500_000
 class EmbeddedVectorIndex:
     """Over `chunk_vectors` of either dialect. Close it with `aclose`.
 
-    The matrices take `most_bytes` at most, or what the base that was searched last takes alone. Before each search the
+    The matrices take `most_bytes` at most: a base that takes more alone is not searched. Before each search the
     counters of the bases tell what has changed, by whichever process, and only that is read.
     """
 
@@ -37,17 +41,26 @@ class EmbeddedVectorIndex:
         if not knowledge_ids or limit < 1 or not can_be_near(vector):
             return ()
         hits: list[Hit] = []
+        searched = too_large = False
         # One base after the other: so no more than one is in memory that is not counted.
         stamps = await self._stored.stamps(knowledge_ids)
         for knowledge_id in dict.fromkeys(knowledge_ids):
             if (stamp := stamps.get(knowledge_id)) is None:
                 continue
-            matrix = await self._matrix(Key(knowledge_id, model, len(vector) // 4), stamp)
+            try:
+                matrix = await self._matrix(Key(knowledge_id, model, len(vector) // 4), stamp)
+            except NoRoom:
+                too_large = True
+                continue
+            searched = True
             if matrix.multiplications <= _INLINE:
                 hits += nearest(matrix, vector, limit)
             else:
                 hits += await asyncio.to_thread(nearest, matrix, vector, limit)
-        return sorted(hits, key=lambda hit: (-hit.score, hit.chunk_id))[:limit]
+        best = sorted(hits, key=lambda hit: (-hit.score, hit.chunk_id))[:limit]
+        if too_large:
+            raise NotAllSearched(TOO_LARGE, best if searched else None)
+        return best
 
     @property
     def size(self) -> int:
@@ -86,8 +99,12 @@ class EmbeddedVectorIndex:
 
     async def _load(self, key: Key) -> Loaded | None:
         try:
-            loaded = await followed(self._stored, key, self._kept.get(key))
+            loaded = await followed(self._stored, key, self._kept.get(key), self._most_bytes)
             self._keep(key, loaded)
+        except NoRoom:
+            # It may shrink again: then it is read anew.
+            self._keep(key, None)
+            raise
         finally:
             del self._loads[key]
         return loaded
@@ -99,7 +116,7 @@ class EmbeddedVectorIndex:
             return
         self._kept[key] = loaded
         self._bytes += loaded.matrix.size
-        while self._bytes > self._most_bytes and len(self._kept) > 1:
+        while self._bytes > self._most_bytes:
             _, oldest = self._kept.popitem(last=False)
             self._bytes -= oldest.matrix.size
 

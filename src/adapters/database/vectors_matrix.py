@@ -109,6 +109,11 @@ class Matrix:
         return Matrix(self.dimensions, self.ids[kept], _merged(blocks, 0), np.flatnonzero(~alive[kept]), self.unfit)
 
 
+def row_bytes(dimensions: int) -> int:
+    """Of a vector with its id."""
+    return _FLOAT.itemsize * dimensions + NONE.itemsize
+
+
 def empty(dimensions: int) -> Matrix:
     return Matrix(dimensions, NONE, (), NONE, NONE)
 

@@ -41,6 +41,8 @@ _STAMPS: Final = select(knowledge_bases.c.knowledge_id, knowledge_bases.c.grown,
     knowledge_bases.c.knowledge_id.in_(bindparam("knowledge_ids", type_=Text, expanding=True))
 )
 _COUNT: Final = select(func.count()).select_from(chunk_vectors).where(*_OF_BASE)
+_no_more: Final = select(chunk_vectors.c.chunk_id).where(*_OF_BASE).limit(_LIMIT).subquery()
+_COUNT_UP_TO: Final = select(func.count()).select_from(_no_more)
 _VECTORS: Final = _behind(chunk_vectors.c.chunk_id, chunk_vectors.c.vector)
 _THESE: Final = select(chunk_vectors.c.chunk_id, chunk_vectors.c.vector).where(
     *_OF_BASE, chunk_vectors.c.chunk_id.in_(bindparam("ids", type_=BigInteger, expanding=True))
@@ -97,6 +99,10 @@ class StoredVectors:
     async def count(self, key: Key) -> int:
         rows = await self._loading.rows(_COUNT, _of(key))
         return int(rows[0][0])
+
+    async def has_more(self, key: Key, most: int) -> bool:
+        rows = await self._loading.rows(_COUNT_UP_TO, {**_of(key), "row_limit": most + 1})
+        return int(rows[0][0]) > most
 
     async def ids(self, key: Key, after: int) -> str:
         """The next IDS_PORTION ids behind `after`, with commas between, in any order."""
