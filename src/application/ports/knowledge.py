@@ -202,7 +202,10 @@ class VectorIndex(Protocol):
     async def search(
         self, vector: Vector, model: str, knowledge_ids: Sequence[KnowledgeId], limit: int
     ) -> Sequence[Hit]:
-        """Those whose vector of the model is nearest, best first; scores are cosines, -1 to 1."""
+        """Those whose vector of the model is nearest, best first; scores are cosines, -1 to 1.
+
+        Raises NotAllSearched with what was found in the others, where the vectors of a base are too many.
+        """
         ...
 
     async def check(self) -> None:
