@@ -112,7 +112,7 @@ class AgentLoop:
         context_window: int | None = None,
     ) -> AsyncGenerator[Happening, None]:
         """Go on where it waited: `decided` are its pending calls, and whether each may be made."""
-        book = CallBook(pause.calls_made, pause.failures)
+        book = CallBook(pause.calls_made, pause.failures, pause.refused_turns)
         course = _Course(model, pause.request, context_window, pause.turns_left, book).limit(pause.output_left)
         results = {result.call_id: result for result in pause.results}
         for call in [call for call, approved in decided if not approved]:
@@ -126,6 +126,8 @@ class AgentLoop:
         used = {call.call_id: call for call, _ in decided}
         turn = replace(pause.turn, tool_calls=tuple(used.get(call.call_id, call) for call in pause.turn.tool_calls))
         yield _round(course, turn, results)
+        if approved:
+            _refuse_circles(course, len(approved))
         async with aclosing(self._turns(course, equipment)) as events:
             async for happening in events:
                 yield happening
@@ -152,10 +154,7 @@ class AgentLoop:
                 yield PauseAsked(_pause(course, turn, results, waiting))
                 return
             yield _round(course, turn, results)
-            if not course.book.gets_on(len(turn.tool_calls)):
-                raise ModelError(
-                    "tool_calls_repeated", "The model kept on making calls that had failed or were refused."
-                )
+            _refuse_circles(course, len(turn.tool_calls))
         raise ModelError("too_many_turns", f"The model did not come to an answer within {self.max_turns} turns.")
 
     def _waits(self, call: ToolCall, equipment: Equipment) -> bool:
@@ -191,6 +190,7 @@ def _pause(
         None if course.limited is None else course.limited.left,
         course.book.made,
         course.book.failures,
+        course.book.refused_turns,
     )
 
 
@@ -218,6 +218,11 @@ def _within(
 
 def _room(request: ModelRequest, window: int, turn: AssistantTurn) -> int:
     return prompt_budget(window, request.max_output_tokens, request_tokens(request) + tokens_of(turn))
+
+
+def _refuse_circles(course: _Course, calls: int) -> None:
+    if not course.book.gets_on(calls):
+        raise ModelError("tool_calls_repeated", "The model kept on making calls that had failed or were refused.")
 
 
 def _refuse_endless(assembler: AnswerAssembler) -> None:

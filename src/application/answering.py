@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from application.agent_loop import AgentLoop, Equipment
+from application.asking_depth import asking_depth
 from application.attachment_search import NAME as SEARCH_ATTACHMENT
 from application.attachment_search import SearchAttachment
 from application.attachments import Attached, OpenAttachments
@@ -25,6 +26,7 @@ from domain.ids import UserId
 from domain.messages import Exchange
 from domain.models import ModelSpec
 from domain.pauses import PauseAsked, RunPause
+from domain.tools import ToolSpec
 
 RunEvent = LoopEvent | RunPause
 
@@ -81,7 +83,7 @@ class Making:
         """What happens, up to the end or to a pause."""
         spec, agent, attached = self.told.spec, self.told.agent, self.told.attached.files
         consulted, shown = await self._consulted(), ShownPassages()
-        at_hand = await self.means.toolbox(self.told.user_id, agent) if spec.tools else None
+        at_hand = await self.means.toolbox(self.told.user_id, agent, spec.context_window) if spec.tools else None
         for trouble in at_hand.troubles if at_hand else ():
             yield ToolProgress(trouble)
         self._prompt = prompt = await self._composed(consulted, shown, at_hand.runners if at_hand else ())
@@ -148,20 +150,26 @@ class Continuing:
         async with aclosing(answer) as events:
             async for event in events:
                 if isinstance(event, PauseAsked):
-                    yield paused(event, self.spec, agent, pause.attached, shown)
+                    again = paused(event, self.spec, agent, pause.attached, shown)
+                    yield replace(again, number=pause.number + 1)
                 else:
                     yield event
 
     async def _runners(self, shown: ShownPassages) -> list[ToolRunner]:
         """Those that the model was offered, as far as they are still there: a name may be another tool's by now."""
-        agent, offered = self.pause.agent, {spec.name: spec.tool_id for spec in self.pause.loop.request.tools}
-        runners = list((await self.means.toolbox(self.user_id, agent)).runners)
+        agent, offered = self.pause.agent, {_identity(spec) for spec in self.pause.loop.request.tools}
+        runners = list((await self.means.toolbox(self.user_id, agent, self.spec.context_window)).runners)
         if agent.knowledge_ids:
             runners += self.means.search(self.user_id, agent, (), shown, self.spec)
-        if SEARCH_ATTACHMENT in offered:
+        if any(spec.name == SEARCH_ATTACHMENT for spec in self.pause.loop.request.tools):
             files = await self.means.attachments.earlier(self.user_id, self.exchanges, self.spec, Attached())
             runners.append(SearchAttachment([one.name for one in files.documents], files.again))
-        return [runner for runner in runners if offered.get(runner.spec.name) == runner.spec.tool_id]
+        return [runner for runner in runners if _identity(runner.spec) in offered]
+
+
+def _identity(spec: ToolSpec) -> tuple[str, str, str]:
+    """What a person approved: a name may be another tool's by now, and a tool may reach something else."""
+    return spec.name, spec.tool_id, spec.origin
 
 
 def equipment(agent: Agent, runners: Iterable[ToolRunner]) -> Equipment:
@@ -173,4 +181,4 @@ def equipment(agent: Agent, runners: Iterable[ToolRunner]) -> Equipment:
 def paused(
     asked: PauseAsked, spec: ModelSpec, agent: Agent, attached: tuple[Attachment, ...], shown: ShownPassages
 ) -> RunPause:
-    return RunPause(asked.pause, spec.llm_id, agent, attached, shown.places)
+    return RunPause(asked.pause, spec.llm_id, agent, attached, shown.places, depth=asking_depth.get())

@@ -1,12 +1,14 @@
 """A person's word on a call that waits for it: the run goes on, at this process, wherever it began."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from application.answering import Answering, Continuing
+from application.asking_depth import asking_depth
 from application.leases import Leases
 from application.live_runs import LiveRun
 from application.model_places import ModelPlaces
@@ -18,7 +20,7 @@ from application.run_log import RunLog
 from application.run_making import Begun, MakeRuns
 from application.run_registry import RunRegistry
 from domain.chat_events import Recorded
-from domain.errors import InvalidValue
+from domain.errors import Conflict, InvalidValue
 from domain.ids import RunId, UserId
 from domain.messages import Answer, Exchange
 from domain.pauses import Approval, RunPause
@@ -48,23 +50,35 @@ class ApproveCall:
         tool does not take, and whatever refuses a question: TooManyRequests, Unavailable `shutting_down`.
         """
         with self.runs.admitted(actor), self.runs.starting(run_id), ExitStack() as undo:
+            # What takes a while is done before anything is held: the log of a waiting run does not grow.
+            async with self.transactions.autocommit() as tx:
+                run, pause = await tx.pauses.find(run_id, owner=actor)
+                await self._refuse_wrong(pause, approval)
+                paused = await _paused(tx, run, pause)
             async with self.transactions.begin() as tx:
                 run, pause = await tx.pauses.held(run_id, owner=actor)
-                self._refuse_wrong(pause, approval)
+                if pause.number != paused.pause.number:
+                    raise Conflict("tool_call_decided", "The answer went on meanwhile, and waits with another call.")
                 pause = pause.approve(approval)
                 if not pause.decided:
                     await tx.pauses.save(run_id, pause)
                     return run
                 leave = self.places.admit(self.models.answering(pause.llm_id), actor)
                 undo.callback(leave)
-                paused = await _paused(tx, run, pause)
                 await tx.pauses.end(run_id, self.leases.until())
-            live = self._live(paused, leave)
-            self.runs.start(live)
+            live = self._live(replace(paused, run=run, pause=pause), leave)
+            self._start(live, pause.depth)
             undo.pop_all()
             return live.state
 
-    def _refuse_wrong(self, pause: RunPause, approval: Approval) -> None:
+    def _start(self, live: LiveRun, depth: int) -> None:
+        token = asking_depth.set(depth)
+        try:
+            self.runs.start(live)
+        finally:
+            asking_depth.reset(token)
+
+    async def _refuse_wrong(self, pause: RunPause, approval: Approval) -> None:
         """What the person changed must be arguments that the tool takes."""
         tool = pause.offered(approval.tool_call_id)
         if approval.arguments is None or tool is None:
@@ -73,7 +87,7 @@ class ApproveCall:
             arguments = json.loads(approval.arguments)
         except (ValueError, RecursionError) as error:
             raise InvalidValue("arguments", "can't be read: too long a number, or nested too deeply") from error
-        if problems := self.check.problems(tool.parameters, arguments):
+        if problems := await asyncio.to_thread(self.check.problems, tool.parameters, arguments):
             raise InvalidValue("arguments", " ".join(problems))
 
     def _live(self, paused: "_Paused", leave: Callable[[], None]) -> LiveRun:
@@ -81,9 +95,8 @@ class ApproveCall:
         spec = self.models.answering(pause.llm_id)
         continuing = Continuing(self.answering, run.user_id, spec, pause, paused.exchanges)
         begun = Begun(run, paused.answer, spec.llm_id, continuing.prompt_tokens, leave)
-        transcript = Transcript()
-        replay(transcript, paused.recorded)
-        return self.make(begun, continuing.events(), None, RunLog(run.run_id, paused.recorded), transcript)
+        log = RunLog(run.run_id, paused.recorded)
+        return self.make(begun, continuing.events(), None, log, paused.transcript)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +107,7 @@ class _Paused:
     pause: RunPause
     answer: Answer
     recorded: list[Recorded]
+    transcript: Transcript
     exchanges: tuple[Exchange, ...]
 
 
@@ -101,7 +115,12 @@ async def _paused(tx: Transaction, run: Run, pause: RunPause) -> _Paused:
     answer = await tx.messages.get(run.message_id, owner=run.user_id)
     if not isinstance(answer, Answer):
         raise TypeError(f"message {run.message_id} is no answer")
-    recorded = [one async for portion in stored_log(tx, run) for one in portion]
+    recorded: list[Recorded] = []
+    transcript = Transcript()
+    async for portion in stored_log(tx, run):
+        recorded += portion
+        replay(transcript, portion)
+        await asyncio.sleep(0)
     earlier = await tx.messages.recent(run.dialog_id, EARLIER_EXCHANGES, owner=run.user_id)
     asked = Exchange("", "", attachments=pause.attached)
-    return _Paused(run, pause, answer, recorded, (*earlier, asked))
+    return _Paused(run, pause, answer, recorded, transcript, (*earlier, asked))

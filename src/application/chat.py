@@ -26,6 +26,7 @@ from domain.errors import Conflict, DomainError, InvalidValue, NotFound, TooLarg
 from domain.ids import AgentId, DialogId, MessageId, RunId, UserId, new_id
 from domain.messages import Answer, AnswerStatus, Exchange, Question
 from domain.models import ModelSpec
+from domain.pauses import MOST_WAITING
 from domain.runs import Idempotency, Run, RunStatus
 from domain.text import storable
 
@@ -97,6 +98,7 @@ class StartChat:
         async with self.transactions.autocommit() as tx:
             scene = await tx.dialogs.scene(dialog_id, asked.agent_id, owner=actor)
         self.runs.admit_another(scene.open_runs)
+        _refuse_too_many_waiting(scene)
         agent = _agent_of(scene, asked)
         spec = self.models.answering(agent.llm_id) if agent.llm_id else self.models.default()
         attached = await self.attachments(actor, asked.file_urls, spec)
@@ -193,6 +195,12 @@ def _queued(actor: UserId, answer: Answer, lease_until: datetime, idempotency: I
         lease_until,
         idempotency,
     )
+
+
+def _refuse_too_many_waiting(scene: Scene) -> None:
+    if scene.waiting_runs >= MOST_WAITING:
+        message = f"{MOST_WAITING} answers wait for a word of yours on a tool call: give it, or stop some of them."
+        raise Conflict("too_many_waiting", message)
 
 
 def _agent_of(scene: Scene, asked: ChatRequest) -> Agent:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
 from application.ports.mcp_connections import McpConnections, McpTool, McpUnavailable
 from application.ports.tool_runner import ToolFailed, ToolOutput, ToolRunner
@@ -24,9 +25,15 @@ class McpToolRunner:
         """Its `tool_id` is the server's: an agent asks for approval of a server's tools together."""
         tool = self.tool
         title = f"{self.server.name}: {tool.title or tool.name}"
-        return ToolSpec(
-            ToolId(self.server.server_id), tool.name, title, tool.description, tool.parameters, ToolType.MCP
-        )
+        shared = ToolId(self.server.server_id)
+        return ToolSpec(shared, tool.name, title, tool.description, tool.parameters, ToolType.MCP, self._origin)
+
+    @property
+    def _origin(self) -> str:
+        """Of its secrets a digest alone: an address may hold some."""
+        address = self.server.address
+        reached = repr((address.transport.value, address.url, address.command, address.args))
+        return f"{sha256(reached.encode()).hexdigest()}#{self.tool.name}"
 
     async def run(self, arguments: Mapping[str, JsonValue]) -> ToolOutput:
         try:

@@ -1,8 +1,10 @@
 """The tools of an agent, made ready for one answer: built-in ones, people's own, and those of MCP servers."""
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Final
 
 from application.attachment_search import NAME as SEARCH_ATTACHMENT
@@ -21,8 +23,8 @@ from domain.messages import StepStatus, ToolStep
 from domain.tool_names import unique_names
 from domain.tools import JsonValue, ToolSpec, ToolType
 
-MOST_TOOLS: Final = 128
-"""Vendors take no more in one request."""
+MOST_TOOLS: Final = 126
+"""Vendors take 128 in one request: two places are for the searches, which come later."""
 LISTING_SECONDS: Final = 10.0
 """That an answer waits for the tools of servers, of all of them together."""
 RESERVED: Final = frozenset({SEARCH_ATTACHMENT, SEARCH_KNOWLEDGE})
@@ -47,8 +49,11 @@ class Toolbox:
     on_defect: Callable[[Exception], None]
     listing_seconds: float = LISTING_SECONDS
 
-    async def __call__(self, user_id: UserId, agent: Agent) -> AtHand:
-        """In the agent's order: built-in tools, its own, those of its servers; the first of them keep their names."""
+    async def __call__(self, user_id: UserId, agent: Agent, context_window: int) -> AtHand:
+        """In the agent's order: built-in tools, its own, those of its servers; the first of them keep their names.
+
+        As many of the first as the model takes, and as have room in a quarter of its window.
+        """
         builtin = [self.builtin[tool_id] for tool_id in agent.tool_ids if tool_id in self.builtin]
         if len(builtin) == len(agent.tool_ids) and not agent.mcp_ids:
             return AtHand(tuple(builtin))
@@ -57,8 +62,9 @@ class Toolbox:
         except DomainError as trouble:
             return AtHand(tuple(builtin), (_trouble("Tools", trouble.message, ToolType.TOOL),))
         runners = [*builtin, *own.runners, *foreign]
-        left_out = (_too_many(len(runners)),) if len(runners) > MOST_TOOLS else ()
-        return AtHand(_named(runners[:MOST_TOOLS]), (*own.troubles, *troubles, *left_out))
+        offered = _within(runners, context_window // 4)
+        left_out = (_too_many(len(runners), len(offered)),) if len(runners) > len(offered) else ()
+        return AtHand(_named(offered), (*own.troubles, *troubles, *left_out))
 
     async def _own(self, user_id: UserId, agent: Agent) -> AtHand:
         """Reading a document takes a while, the first time."""
@@ -125,6 +131,11 @@ def _trouble(name: str, reason: str, kind: ToolType) -> ToolStep:
     return ToolStep(StepStatus.ERROR, name, f"{name} can't be used in this answer: {reason}", "", "", kind)
 
 
-def _too_many(count: int) -> ToolStep:
-    reason = f"of the {count} tools of this agent the model is offered the first {MOST_TOOLS}."
+def _within(runners: Sequence[ToolRunner], tokens: int) -> Sequence[ToolRunner]:
+    spent = list(accumulate(runner.spec.tokens for runner in runners[:MOST_TOOLS]))
+    return runners[: bisect_right(spent, tokens)]
+
+
+def _too_many(count: int, offered: int) -> ToolStep:
+    reason = f"of the {count} tools of this agent the model is offered the first {offered}: it takes no more."
     return ToolStep(StepStatus.ERROR, "Tools", reason, "", "", ToolType.TOOL)

@@ -15,6 +15,8 @@ from domain.tools import ToolCall, ToolResult, ToolSpec
 ShownPlace = tuple[KnowledgeFileId, int, int]
 """Of a passage that a run was shown: its file, and from where to where in it."""
 
+MOST_WAITING: Final = 50
+"""Answers of one user that wait for a person; with more, no question is taken on."""
 WAITS_FOR: Final = timedelta(days=7)
 """After that a run that nobody decided on is closed as interrupted."""
 DECLINED: Final = "The person declined this call. Go on without it, or ask them what they want instead."
@@ -32,6 +34,7 @@ class LoopPause:
     output_left: int | None
     calls_made: int
     failures: dict[str, int]
+    refused_turns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,10 @@ class RunPause:
     """What came with the question."""
     shown: tuple[ShownPlace, ...] = ()
     approvals: tuple[Approval, ...] = ()
+    number: int = 0
+    """How often the run had waited and gone on before."""
+    depth: int = 0
+    """How deep it stands in a chain of agents that ask agents."""
 
     @property
     def decided(self) -> bool:

@@ -28,6 +28,8 @@ class ToolSpec:
     description: str
     parameters: Mapping[str, JsonValue]
     type: ToolType = ToolType.TOOL
+    origin: str = ""
+    """What a call reaches: of two tools of one name and id, whether they do the same. Not for the model."""
 
     @cached_property
     def tokens(self) -> int:

@@ -14,7 +14,8 @@ from typing import cast
 import pytest
 
 from adapters.database.transactions import DatabaseTransactions
-from adapters.scripted import Hold, ScriptedChatModel, Step, call, delta, finished
+from adapters.scripted import Hold, ScriptedChatModel, Step, call, delta, finished, hold
+from application.asking_depth import asking_depth
 from application.chat import ChatRequest
 from application.dialogs import DeleteDialog
 from application.live_runs import LiveRun
@@ -27,7 +28,7 @@ from domain.conversation import ToolTurn
 from domain.errors import Conflict, InvalidValue, NotFound, TooManyRequests
 from domain.ids import AgentId, DialogId, RunId, ToolId, UserId, new_id
 from domain.messages import Answer, AnswerStatus, StepStatus
-from domain.pauses import DECLINED, WAITS_FOR, Approval
+from domain.pauses import DECLINED, MOST_WAITING, WAITS_FOR, Approval
 from domain.runs import RunStatus
 from domain.tools import JsonValue, ToolSpec
 from meddled import Meddled
@@ -314,6 +315,73 @@ async def test_a_waiting_run_keeps_its_dialog_and_no_place(scene: Scene) -> None
     assert busy.value.code == "dialog_busy"
     await read(await desk.start(actor, ChatRequest("Hi", "other", agent_id)))
     assert (await desk.show(actor, run.state.run_id)).status is RunStatus.WAITING
+
+
+async def test_so_many_answers_of_one_user_wait_and_no_more(scene: Scene) -> None:
+    desk = scene.process(*[ASKS] * MOST_WAITING, DONE)
+    actor, agent_id = await scene.person()
+    runs = [await asked(desk, actor, agent_id, f"d{number}") for number in range(MOST_WAITING)]
+    with pytest.raises(Conflict) as refused:
+        await desk.start(actor, ChatRequest("And this?", "one more", agent_id))
+    assert refused.value.code == "too_many_waiting"
+    await desk.stop(actor, run_id=runs[0].state.run_id, dialog_id=None)
+    await read(await desk.start(actor, ChatRequest("And this?", "one more", agent_id)))
+
+
+async def test_a_call_that_reaches_something_else_by_now_is_not_made(scene: Scene) -> None:
+    desk = scene.process(ASKS, DONE)
+    actor, agent_id = await scene.person()
+    run = await asked(desk, actor, agent_id)
+    scene.till.spec = replace(SPEND, origin="DELETE https://elsewhere.example.org/everything")
+    await desk.approve(actor, run.state.run_id, yes())
+    assert steps(await ended(desk, actor, run.state.run_id))[-1] == (StepStatus.ERROR, "c1")
+    assert scene.till.asked == []
+
+
+async def test_to_wait_again_by_mistake_does_not_stop_what_went_on(scene: Scene) -> None:
+    """The word that it waits was lost, the person was quicker, and its process asks again."""
+    desk = scene.process(ASKS, [hold(), *DONE])
+    actor, agent_id = await scene.person()
+    run = await asked(desk, actor, agent_id)
+    async with scene.transactions.begin() as tx:
+        _, pause = await tx.pauses.held(run.state.run_id, owner=actor)
+    await desk.approve(actor, run.state.run_id, yes())
+    async with scene.transactions.autocommit() as tx:
+        assert await tx.pauses.put(run.state.run_id, pause, desk.leases.now() + WAITS_FOR)
+    assert (await desk.show(actor, run.state.run_id)).status is RunStatus.RUNNING
+    await desk.stop(actor, run_id=run.state.run_id, dialog_id=None)
+
+
+async def test_how_deep_agents_ask_agents_is_kept(scene: Scene) -> None:
+    depths: list[int] = []
+
+    @dataclass
+    class Deep(Till):
+        async def run(self, arguments: Mapping[str, JsonValue]) -> ToolOutput:
+            depths.append(asking_depth.get())
+            return await super().run(arguments)
+
+    scene.till = Deep(SPEND)
+    desk = scene.process(ASKS, DONE)
+    actor, agent_id = await scene.person()
+    token = asking_depth.set(2)
+    run = await asked(desk, actor, agent_id)
+    asking_depth.reset(token)
+    await desk.approve(actor, run.state.run_id, yes())
+    await ended(desk, actor, run.state.run_id)
+    assert depths == [2]
+
+
+async def test_a_model_that_is_declined_again_and_again_goes_on(scene: Scene) -> None:
+    desk = scene.process(ASKS, ASKS, ASKS, DONE)
+    actor, agent_id = await scene.person()
+    run = await desk.start(actor, ChatRequest("Pay", "d", agent_id))
+    await run.wait(10)
+    for _ in range(3):
+        while (await desk.show(actor, run.state.run_id)).status is not RunStatus.WAITING:
+            await asyncio.sleep(0.01)
+        await desk.approve(actor, run.state.run_id, no())
+    assert text_of(await ended(desk, actor, run.state.run_id)).endswith("Paid.")
 
 
 async def test_without_a_place_nothing_is_decided(scene: Scene) -> None:

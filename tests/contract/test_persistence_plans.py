@@ -273,7 +273,8 @@ async def with_runs(transactions: DatabaseTransactions, owner: UserId) -> None:
     """Many that were closed, of many users, each with one open."""
     users = [owner, *[await with_dialog(transactions) for _ in range(60)]]
     run = from_opening(run_of(open_answer(), owner), question(), open_answer())
-    bare = {column.name: run.get(f"r_{column.name}") for column in runs.c} | {"dialog_id": DIALOG, "has_log": True}
+    bare = {column.name: run.get(f"r_{column.name}") for column in runs.c}
+    bare |= {"dialog_id": DIALOG, "has_log": True, "pauses": 0}
     rows = [
         bare | {"run_id": f"{one}{number}", "user_id": one, "closed_at": seconds(number) if number else None}
         for one in users

@@ -29,6 +29,7 @@ from toolboxes import toolbox
 
 PARAMETERS: Mapping[str, JsonValue] = {"type": "object", "properties": {}}
 URL = "https://mcp.example.org/mcp"
+WINDOW = 128_000
 API = {
     "openapi": "3.1.0",
     "info": {"title": "Weather", "version": "1"},
@@ -68,7 +69,7 @@ class Stock:
         return replace(made, **changes)  # type: ignore[arg-type]
 
     async def at_hand(self, agent: Agent, connections: ScriptedMcpConnections | None = None) -> AtHand:
-        return await toolbox(self.transactions, {}, connections)(self.actor, agent)
+        return await toolbox(self.transactions, {}, connections)(self.actor, agent, WINDOW)
 
 
 @pytest.fixture
@@ -121,7 +122,7 @@ async def test_nobody_has_the_tools_of_another(stock: Stock, transactions: Datab
         await tx.users.add(stranger)
     agent = replace(stock.agent(mine, server), user_id=stranger.user_id)
     connections = ScriptedMcpConnections({URL: offered("look")})
-    at_hand = await toolbox(transactions, {}, connections)(stranger.user_id, agent)
+    at_hand = await toolbox(transactions, {}, connections)(stranger.user_id, agent, WINDOW)
     assert at_hand == AtHand()
     assert connections.asked == []
 
@@ -136,7 +137,7 @@ async def test_a_server_that_hangs_is_given_up_and_the_others_are_there(stock: S
     hangs, there = mcp_server(stock.actor, name="hangs"), mcp_server(stock.actor)
     await stock.keep(hangs, there)
     box = replace(toolbox(stock.transactions, {}, Hanging({URL: offered("look")})), listing_seconds=0.05)
-    at_hand = await box(stock.actor, stock.agent(hangs, there))
+    at_hand = await box(stock.actor, stock.agent(hangs, there), WINDOW)
     assert names(at_hand) == ["look"]
     assert [one.title for one in at_hand.troubles] == ["hangs"]
 
@@ -148,6 +149,17 @@ async def test_a_model_is_offered_no_more_than_it_takes(stock: Stock) -> None:
     at_hand = await stock.at_hand(stock.agent(server), connections)
     assert names(at_hand) == [f"t{number}" for number in range(MOST_TOOLS)]
     assert "offered the first" in at_hand.troubles[0].message
+
+
+async def test_tools_take_a_quarter_of_the_window_at_most(stock: Stock) -> None:
+    server = mcp_server(stock.actor)
+    await stock.keep(server)
+    large = [McpTool(f"t{number}", "", "word " * 400, PARAMETERS) for number in range(20)]
+    at_hand = await toolbox(stock.transactions, {}, ScriptedMcpConnections({URL: large}))(
+        stock.actor, stock.agent(server), 16_000
+    )
+    assert 0 < sum(runner.spec.tokens for runner in at_hand.runners) <= 4_000
+    assert f"the first {len(at_hand.runners)}" in at_hand.troubles[0].message
 
 
 async def test_a_server_that_is_away_costs_an_event_and_never_the_answer(stock: Stock) -> None:

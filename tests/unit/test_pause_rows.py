@@ -35,11 +35,13 @@ def pauses(draw: st.DrawFn) -> RunPause:
         draw(st.none() | st.integers(0, 10**6)),
         draw(st.integers(0, 128)),
         draw(st.dictionaries(names, st.integers(1, 2), max_size=3)),
+        draw(st.integers(0, 2)),
     )
     agent = Agent(AgentId("a"), UserId("u"), draw(names), NOW, NOW, require_approval=("t",))
     attached = (Attachment(FileId("f"), "a.pdf", FileKind.PDF, 3),) if draw(st.booleans()) else ()
     shown = draw(st.lists(st.tuples(st.just(KnowledgeFileId("k")), st.integers(0, 9), st.integers(9, 20)), max_size=3))
-    return RunPause(loop, ModelId("m"), agent, attached, tuple(shown))
+    number, depth = draw(st.integers(0, 9)), draw(st.integers(0, 3))
+    return RunPause(loop, ModelId("m"), agent, attached, tuple(shown), number=number, depth=depth)
 
 
 @given(pauses(), st.data())

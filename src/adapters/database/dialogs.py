@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Text, and_, bindparam, delete, func, insert, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, Text, and_, bindparam, delete, func, insert, literal_column, or_, select, update
 
 from adapters.database.agents import USABLE, to_agent
 from adapters.database.errors import account_gone
@@ -45,14 +45,20 @@ _SHOWN: Final = select(*_COLUMNS).select_from(dialogs.outerjoin(_live, _AGENT_OF
 ADD_DIALOG: Final = insert(dialogs)
 _GET: Final = beside_owner(_SHOWN.where(_THIS).subquery())
 _LIST: Final = newest_first(_SHOWN.where(_MINE), dialogs, "dialog_id")
-_OPEN_RUNS: Final = (
-    select(func.count())
-    .select_from(runs)
-    .where(runs.c.user_id == OWNER, runs.c.closed_at.is_(None), runs.c.status != literal_column("'waiting'"))
-    .scalar_subquery()
-)
+_WAITS: Final = runs.c.status == literal_column("'waiting'")
+
+
+def _open_runs(kind: ColumnElement[bool]) -> Any:
+    return (
+        select(func.count())
+        .select_from(runs)
+        .where(runs.c.user_id == OWNER, runs.c.closed_at.is_(None), kind)
+        .scalar_subquery()
+    )
+
+
 _SCENE: Final = (
-    select(_OPEN_RUNS, *_COLUMNS, *agents.c)
+    select(_open_runs(~_WAITS), _open_runs(_WAITS), *_COLUMNS, *agents.c)
     .select_from(
         users.outerjoin(dialogs, _THIS)
         .outerjoin(_live, _AGENT_OF_DIALOG)
@@ -102,12 +108,13 @@ class DialogRows:
         rows = await self._session.rows(_SCENE, {"owner": owner, "id": dialog_id, "agent": agent_id})
         if not rows:
             raise account_gone()
-        open_runs, *row = rows[0]
+        open_runs, waiting, *row = rows[0]
         dialog, agent = row[: len(_COLUMNS)], row[len(_COLUMNS) :]
         return Scene(
             None if dialog[0] is None else Dialog(*dialog),
             None if agent[0] is None else to_agent(agent),
             open_runs,
+            waiting,
         )
 
     async def save(self, dialog: Dialog) -> None:

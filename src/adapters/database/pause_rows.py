@@ -42,6 +42,7 @@ class _Spec(msgspec.Struct, array_like=True):
     description: str
     parameters: dict[str, Any]
     type: ToolType
+    origin: str
 
 
 class _Request(msgspec.Struct, array_like=True):
@@ -61,6 +62,7 @@ class _Loop(msgspec.Struct, array_like=True):
     output_left: int | None
     calls_made: int
     failures: dict[str, int]
+    refused_turns: int
 
 
 class _Pause(msgspec.Struct, array_like=True):
@@ -71,6 +73,8 @@ class _Pause(msgspec.Struct, array_like=True):
     attached: tuple[Attachment, ...]
     shown: tuple[ShownPlace, ...]
     approvals: tuple[Approval, ...]
+    number: int
+    depth: int
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -88,8 +92,10 @@ def from_pause(pause: RunPause) -> bytes:
         loop.output_left,
         loop.calls_made,
         loop.failures,
+        loop.refused_turns,
     )
-    whole = _Pause(FORM, kept, pause.llm_id, pause.agent, pause.attached, pause.shown, pause.approvals)
+    beside = pause.attached, pause.shown, pause.approvals, pause.number, pause.depth
+    whole = _Pause(FORM, kept, pause.llm_id, pause.agent, *beside)
     try:
         return _encode(whole)
     except UnicodeEncodeError:
@@ -111,12 +117,15 @@ def to_pause(state: bytes) -> RunPause:
             loop.output_left,
             loop.calls_made,
             loop.failures,
+            loop.refused_turns,
         ),
         ModelId(kept.llm_id),
         kept.agent,
         kept.attached,
         kept.shown,
         kept.approvals,
+        kept.number,
+        kept.depth,
     )
 
 
@@ -144,7 +153,7 @@ def _decoded(state: bytes) -> _Pause:
 
 def _from_request(request: ModelRequest) -> _Request:
     tools = tuple(
-        _Spec(one.tool_id, one.name, one.title, one.description, dict(one.parameters), one.type)
+        _Spec(one.tool_id, one.name, one.title, one.description, dict(one.parameters), one.type, one.origin)
         for one in request.tools
     )
     turns = tuple(map(_from_turn, request.turns))
@@ -153,7 +162,7 @@ def _from_request(request: ModelRequest) -> _Request:
 
 def _to_request(kept: _Request) -> ModelRequest:
     tools = tuple(
-        ToolSpec(ToolId(one.tool_id), one.name, one.title, one.description, one.parameters, one.type)
+        ToolSpec(ToolId(one.tool_id), one.name, one.title, one.description, one.parameters, one.type, one.origin)
         for one in kept.tools
     )
     return ModelRequest(kept.model, kept.system, tuple(map(_to_turn, kept.turns)), tools, kept.max_output_tokens)

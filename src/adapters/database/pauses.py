@@ -1,9 +1,10 @@
 """Runs that wait for a person: beside the run lies what it needs to go on."""
 
+import asyncio
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import LargeBinary, and_, bindparam, literal_column, null, select, update
+from sqlalchemy import Integer, LargeBinary, and_, bindparam, literal_column, null, select, update
 
 from adapters.database.owners import owned_row
 from adapters.database.pause_rows import from_pause, to_pause
@@ -17,13 +18,16 @@ from domain.pauses import RunPause
 from domain.runs import Run, RunStatus
 
 _STATE: Final = bindparam("state", type_=LargeBinary)
+_NUMBER: Final = bindparam("number", type_=Integer)
 _THIS: Final = runs.c.run_id == ID
 _PUT: Final = (
     update(runs)
-    .where(_THIS, IS_OPEN, runs.c.stop_requested.is_(False))
+    .where(_THIS, IS_OPEN, runs.c.stop_requested.is_(False), runs.c.pauses == _NUMBER)
     .values(status=literal_column("'waiting'"), lease_until=UNTIL, pause=_STATE)
     .returning(runs.c.run_id)
 )
+# Whose word that it waits was lost may ask again after it went on.
+_WENT_ON: Final = select(runs.c.run_id).where(_THIS, runs.c.pauses > _NUMBER)
 # Whoever closes a run locks its dialog before it. On SQLite the whole transaction is the lock.
 _HOLD_DIALOG: Final = (
     select(runs.c.run_id)
@@ -38,7 +42,11 @@ _HOLD: Final = (
 )
 _GET: Final = select(runs.c.pause).where(_THIS)
 _SAVE: Final = update(runs).where(_THIS).values(pause=_STATE)
-_END: Final = update(runs).where(_THIS).values(status=literal_column("'running'"), lease_until=UNTIL, pause=null())
+_END: Final = (
+    update(runs)
+    .where(_THIS)
+    .values(status=literal_column("'running'"), lease_until=UNTIL, pause=null(), pauses=runs.c.pauses + 1)
+)
 
 
 class PauseRows:
@@ -48,19 +56,26 @@ class PauseRows:
         self._session = session
 
     async def put(self, run_id: RunId, pause: RunPause, until: datetime) -> bool:
-        values = {"id": run_id, "state": from_pause(pause), "until": until}
-        return bool(await self._session.written(_PUT, values))
+        # It holds a whole prompt, with its images.
+        state = await asyncio.to_thread(from_pause, pause)
+        values = {"id": run_id, "state": state, "until": until, "number": pause.number}
+        return bool(await self._session.written(_PUT, values) or await self._session.rows(_WENT_ON, values))
+
+    async def find(self, run_id: RunId, *, owner: UserId) -> tuple[Run, RunPause]:
+        run = to_run(await owned_row(self._session, GET, {"owner": owner, "id": run_id}, "run", run_id))
+        _refuse_awake(run)
+        rows = await self._session.rows(_GET, {"id": run_id})
+        if not rows or rows[0][0] is None:
+            raise _awake()
+        return run, await asyncio.to_thread(to_pause, rows[0][0])
 
     async def held(self, run_id: RunId, *, owner: UserId) -> tuple[Run, RunPause]:
         await self.hold(run_id)
-        run = to_run(await owned_row(self._session, GET, {"owner": owner, "id": run_id}, "run", run_id))
-        if run.status is not RunStatus.WAITING or run.stop_requested:
-            raise Conflict("approval_not_awaited", "This answer waits for nobody: no call of it is to be approved now.")
-        rows = await self._session.rows(_GET, {"id": run_id})
-        return run, to_pause(rows[0][0])
+        return await self.find(run_id, owner=owner)
 
     async def save(self, run_id: RunId, pause: RunPause) -> None:
-        await self._session.affected(_SAVE, {"id": run_id, "state": from_pause(pause)})
+        state = await asyncio.to_thread(from_pause, pause)
+        await self._session.affected(_SAVE, {"id": run_id, "state": state})
 
     async def end(self, run_id: RunId, lease_until: datetime) -> None:
         await self._session.affected(_END, {"id": run_id, "until": lease_until})
@@ -68,3 +83,12 @@ class PauseRows:
     async def hold(self, run_id: RunId) -> bool:
         await self._session.rows(_HOLD_DIALOG, {"id": run_id})
         return bool(await self._session.rows(_HOLD, {"id": run_id}))
+
+
+def _refuse_awake(run: Run) -> None:
+    if run.status is not RunStatus.WAITING or run.stop_requested:
+        raise _awake()
+
+
+def _awake() -> Conflict:
+    return Conflict("approval_not_awaited", "This answer waits for nobody: no call of it is to be approved now.")

@@ -47,7 +47,8 @@ _LAST_SEQ: Final = (
     .scalar_subquery()
     .label("last_seq")
 )
-_RUN: Final = select(*(column for column in runs.c if column.name not in {"has_log", "pause"}), _LAST_SEQ)
+_KEPT_FROM_RUNS: Final = frozenset({"has_log", "pause", "pauses"})
+_RUN: Final = select(*(column for column in runs.c if column.name not in _KEPT_FROM_RUNS), _LAST_SEQ)
 _MINE: Final = runs.c.user_id == OWNER
 
 GET: Final = beside_owner(_RUN.where(_MINE, runs.c.run_id == ID).subquery())
@@ -92,7 +93,8 @@ def bound(side: str, column: Column[Any]) -> BindParameter[Any]:
 
 ADD_RUN: Final = insert(runs).values(
     {column.name: bound("r", column) for column in runs.c}
-    | {"run_id": ID, "user_id": OWNER, "dialog_id": DIALOG, "closed_at": None, "has_log": true(), "pause": None}
+    | {"run_id": ID, "user_id": OWNER, "dialog_id": DIALOG, "closed_at": None, "has_log": true()}
+    | {"pause": None, "pauses": 0}
 )
 _OF_ANSWERS: Final = (
     "status",

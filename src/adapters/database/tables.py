@@ -164,7 +164,7 @@ def partial_index(name: str, *columns: str, where: str, unique: bool = False) ->
     return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
 
 
-# `pause` is what a run that waits for a person needs to go on.
+# `pause` is what a run that waits for a person needs to go on, `pauses` how often it did.
 # `has_log` until `remove_logs` took the log away: so it finds what is left to do without reading every old run.
 runs = Table(
     "runs",
@@ -183,6 +183,7 @@ runs = Table(
     Column("closed_at", Moment),
     Column("has_log", Boolean, nullable=False),
     Column("pause", LargeBinary),
+    Column("pauses", Integer, nullable=False, server_default=text("0")),
     PrimaryKeyConstraint("run_id", name="runs_pk"),
     ForeignKeyConstraint(
         ["user_id", "dialog_id"],

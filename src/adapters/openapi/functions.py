@@ -11,6 +11,8 @@ from domain.ids import ToolId
 from domain.tool_names import numbered, tool_name
 from domain.tools import JsonValue, ToolSpec
 
+Provided = tuple[frozenset[str], frozenset[str]]
+"""Names of headers, in lower case, and of query parameters."""
 _BODY: Final = "body"
 _LIFTED: Final = frozenset({"type", "properties", "required", "description"})
 """What a body may say for its properties to be arguments themselves; more would be lost."""
@@ -49,13 +51,13 @@ class _Arguments:
         return offered
 
 
-def function_of(operation: Operation, tool_id: ToolId, credentials: Credentials) -> Function:
-    """Without what the credentials provide."""
+def function_of(operation: Operation, provided: Provided) -> Function:
+    """Without what the credentials provide; of no tool yet."""
     arguments = _Arguments()
     parameters = {
         arguments.add(one.name, one.where, one.schema, required=one.required): one
         for one in operation.parameters
-        if not _provided(one, credentials)
+        if not (operation.proves and _provided(one, provided))
     }
     lifted: dict[str, str] = {}
     whole = None
@@ -69,7 +71,7 @@ def function_of(operation: Operation, tool_id: ToolId, credentials: Credentials)
                 offered = arguments.add(name, _BODY, _schema(schema), required=name in needed)
                 lifted[offered] = name
     spec = ToolSpec(
-        tool_id=tool_id,
+        tool_id=ToolId(""),
         name=operation.name,
         title=operation.title,
         description=shortened(operation.description or f"{operation.method} {operation.path}"),
@@ -79,19 +81,26 @@ def function_of(operation: Operation, tool_id: ToolId, credentials: Credentials)
             "required": arguments.required,
             "additionalProperties": False,
         },
+        origin=f"{operation.method} {operation.server}{operation.path}",
     )
     return Function(spec, operation, parameters, lifted, whole)
 
 
-def _provided(parameter: Parameter, credentials: Credentials) -> bool:
-    headers = {name.lower() for name, _ in credentials.headers}
+def provided_by(credentials: Credentials) -> Provided:
+    """What functions differ by: the names alone."""
+    headers = frozenset(name.lower() for name, _ in credentials.headers)
+    return headers, frozenset(name for name, _ in credentials.query)
+
+
+def _provided(parameter: Parameter, provided: Provided) -> bool:
+    headers, query = provided
     match parameter.where:
         case In.HEADER:
             return parameter.name.lower() in headers
         case In.COOKIE:
             return "cookie" in headers
         case In.QUERY:
-            return any(name == parameter.name for name, _ in credentials.query)
+            return parameter.name in query
         case _:
             return False
 

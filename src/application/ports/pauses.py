@@ -10,10 +10,15 @@ from domain.runs import Run
 
 class Pauses(Protocol):
     async def put(self, run_id: RunId, pause: RunPause, until: datetime) -> bool:
-        """Let an open run wait, its lease up to `until`. Atomic alone; the same again is True and changes nothing.
+        """Let an open run wait, its lease up to `until`. Atomic alone; the same again is True and changes nothing,
+        also when the run went on meanwhile.
 
         False, and nothing changed, when the run was closed, removed or asked to stop.
         """
+        ...
+
+    async def find(self, run_id: RunId, *, owner: UserId) -> tuple[Run, RunPause]:
+        """As `held`, for a look: nobody is kept from anything."""
         ...
 
     async def held(self, run_id: RunId, *, owner: UserId) -> tuple[Run, RunPause]:

@@ -139,12 +139,14 @@ class Scene:
     """What a chat begins from. `dialog` is None when the caller has none of that id yet.
 
     `agent` is the one asked for, else the dialog's, else the default one; None when it was asked for and is not to
-    be found, or when the dialog's agent was deleted. `open_runs` counts the caller's, at all processes.
+    be found, or when the dialog's agent was deleted. `open_runs` counts the caller's, at all processes, but
+    for `waiting_runs`, which wait for a person.
     """
 
     dialog: Dialog | None
     agent: Agent | None
     open_runs: int = 0
+    waiting_runs: int = 0
 
 
 class Dialogs(Protocol):

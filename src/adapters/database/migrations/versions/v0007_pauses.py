@@ -11,11 +11,13 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("runs", sa.Column("pause", sa.LargeBinary()))
+    op.add_column("runs", sa.Column("pauses", sa.Integer(), nullable=False, server_default=sa.text("0")))
     _equip('["current_time","calculator","web_fetch"]')
 
 
 def downgrade() -> None:
     _equip('["current_time","calculator"]')
+    op.drop_column("runs", "pauses")
     op.drop_column("runs", "pause")
 
 
