@@ -20,6 +20,13 @@ def server_of(*levels: Node) -> str:
     raise levels[-1].wrong("name the server: servers: [{url: https://…}]")
 
 
+def origin_of(server: str) -> str:
+    """Who is asked: scheme, host and port. Of an address that `server_of` gave."""
+    parts = urlsplit(server)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return f"{parts.scheme}://{parts.hostname}:{port}"
+
+
 def is_step(segment: str) -> bool:
     return segment in (".", "..")
 

@@ -1,15 +1,17 @@
 """The operations of a document: what is sent where, in which form."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from adapters.openapi.addresses import is_step, server_of
+from adapters.openapi.addresses import is_step, origin_of, server_of
 from adapters.openapi.limits import ALL_NODES, FOLLOWED_NODES, LARGEST_SCHEMA, OPERATIONS, PARAMETERS, SCHEMA_NODES
 from adapters.openapi.places import Node
-from adapters.openapi.schemas import Schema, SchemaReader, TooManyNodes, shortened
+from adapters.openapi.schemas import Schema, SchemaReader, Seen, TooManyNodes, shortened
+from adapters.openapi.weights import MOST_DEPTH, fits, lighter
+from domain.errors import InvalidValue
 from domain.tool_names import tool_name, unique_names
 
 METHODS: Final = ("get", "post", "put", "patch", "delete", "head", "options")
@@ -67,7 +69,7 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`path` has holes in braces, `server` no slash at its end."""
+    """`path` has holes in braces, `server` no slash at its end. `proves`: the credentials are for this one too."""
 
     name: str
     title: str
@@ -77,6 +79,7 @@ class Operation:
     path: str
     parameters: tuple[Parameter, ...]
     body: Body | None = None
+    proves: bool = True
 
 
 class OperationReader:
@@ -92,9 +95,13 @@ class OperationReader:
             raise document.wrong("openapi: must be a version 3.0 or 3.1")
         self._of_3_0 = str(version).startswith("3.0")
         self._left = ALL_NODES
+        self._seen: Seen = {}
 
     def operations(self) -> tuple[Operation, ...]:
-        """Those that can be called, with unique names. Raises InvalidValue."""
+        """Those that can be called, with unique names; the first says whose the credentials are. Raises InvalidValue.
+
+        A document may name servers of others for single paths: what its owner gave us is for its main server alone.
+        """
         found: list[Operation] = []
         for place, item, node, method, path in self._places():
             if len(found) >= OPERATIONS:
@@ -104,7 +111,15 @@ class OperationReader:
                 found.append(operation)
         if not found:
             raise self._document.wrong("paths: there is no operation that can be called")
-        return _renamed(found)
+        home = self.home(found)
+        return _renamed(replace(one, proves=one.proves and origin_of(one.server) == home) for one in found)
+
+    def home(self, found: Sequence[Operation]) -> str:
+        """The origin that the credentials are for: the document's own, else that of its first operation."""
+        try:
+            return origin_of(server_of(self._document))
+        except InvalidValue:
+            return origin_of(found[0].server)
 
     def _places(self) -> Iterator[tuple[Node, Node, Node, str, str]]:
         paths = self._document.child("paths")
@@ -125,13 +140,17 @@ class OperationReader:
         thrifty = self._left < ALL_NODES - FOLLOWED_NODES
         for follow in _FOLLOWED[-2:] if thrifty else _FOLLOWED:
             most = SCHEMA_NODES if follow else LARGEST_SCHEMA
-            reader = SchemaReader(of_3_0=self._of_3_0, follow=follow, budget=min(most, self._left))
+            reader = SchemaReader(of_3_0=self._of_3_0, follow=follow, budget=min(most, self._left), seen=self._seen)
             try:
-                return self._read(reader, item, node, method, path)
+                operation = self._read(reader, item, node, method, path)
             except TooManyNodes:
                 continue
             finally:
                 self._left -= reader.looked_at
+            if operation is None or fits(schemas_of(operation)):
+                return operation
+            if not follow:
+                return _lightened(operation)
         raise node.wrong("its parameters and body, or those of all operations together, are too large for a model")
 
     def _read(self, reader: SchemaReader, item: Node, node: Node, method: str, path: str) -> Operation | None:
@@ -151,7 +170,25 @@ class OperationReader:
             path=path,
             parameters=parameters,
             body=body,
+            # An empty list is how a document says that an operation asks for no proof.
+            proves=node.mapping.get("security") != [],
         )
+
+
+def schemas_of(operation: Operation) -> list[Schema]:
+    own = [one.schema for one in operation.parameters]
+    return own if operation.body is None else [*own, operation.body.schema]
+
+
+def _lightened(operation: Operation) -> Operation:
+    """As deep as there is room for."""
+    for depth in range(MOST_DEPTH, -1, -1):
+        parameters = tuple(replace(one, schema=lighter(one.schema, depth)) for one in operation.parameters)
+        body = operation.body and replace(operation.body, schema=lighter(operation.body.schema, depth))
+        light = replace(operation, parameters=parameters, body=body)
+        if fits(schemas_of(light)):
+            break
+    return light
 
 
 def _parameters(reader: SchemaReader, item: Node, node: Node, path: str) -> tuple[Parameter, ...]:

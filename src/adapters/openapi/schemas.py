@@ -12,6 +12,8 @@ from adapters.openapi.places import Node
 from domain.tools import JsonValue
 
 Schema = dict[str, JsonValue]
+Seen = dict[tuple[int, ...], tuple[Schema, int, int]]
+"""What was read behind references, what it cost and how deep it lay, by how it was come to: operations share it."""
 
 TYPES: Final = ("string", "number", "integer", "boolean", "object", "array", "null")
 _LONGEST_PATTERN: Final = 1_000
@@ -28,13 +30,14 @@ class SchemaReader:
     that the model still may write what belongs there.
     """
 
-    def __init__(self, *, of_3_0: bool, follow: int, budget: int) -> None:
+    def __init__(self, *, of_3_0: bool, follow: int, budget: int, seen: Seen) -> None:
         self.of_3_0 = of_3_0
         self._follow = follow
         self._left = budget
         self._budget = budget
         self._depth = 0
         self._open: list[int] = []
+        self._seen = seen
 
     @property
     def looked_at(self) -> int:
@@ -66,9 +69,7 @@ class SchemaReader:
         if id(target.value) in self._open or len(self._open) >= self._follow:
             found = _outline(target)
         else:
-            self._open.append(id(target.value))
-            found = self.read(target)
-            self._open.pop()
+            found = self._shared(target)
         beside = {name: value for name, value in node.mapping.items() if name != "$ref"}
         if self.of_3_0:
             beside = {name: value for name, value in beside.items() if name == "description"}
@@ -76,6 +77,20 @@ class SchemaReader:
         if more.keys() <= {"description", "default"}:
             return {**found, **more}
         return {"allOf": [found, more]}
+
+    def _shared(self, target: Node) -> Schema:
+        self._open.append(id(target.value))
+        # What is open bounds how deep is followed within, and where it ends.
+        key = (self._follow, *self._open)
+        found, cost, depth = self._seen.get(key, ({}, 0, -1))
+        if self._depth <= depth:
+            self._spend(cost)
+        else:
+            before = self._left
+            found = self.read(target)
+            self._seen[key] = found, before - self._left, self._depth
+        self._open.pop()
+        return found
 
     def _without_read_only(self, node: Node, schema: Schema) -> None:
         """What only answers hold is not asked for."""

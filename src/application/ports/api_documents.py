@@ -15,6 +15,8 @@ class ApiDescription:
 
     title: str
     operations: tuple[str, ...]
+    origin: str = ""
+    """Scheme, host and port that credentials go to, and nowhere else."""
 
 
 class ApiDocuments(Protocol):
