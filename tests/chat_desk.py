@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from account_desk import SetClock
-from adapters.database.signals import NoSignals
+from adapters.database.signals import LocalSignals
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import RequiredArguments, ScriptedChatModel, ScriptedChatModels
 from application.agent_loop import AgentLoop
@@ -62,7 +62,7 @@ class ChatDesk:
     model: ScriptedChatModel
     registry: RunRegistry = field(default_factory=lambda: RunRegistry(100, 20))
     clock: SetClock = field(default_factory=SetClock)
-    signals: RunSignals = field(default_factory=NoSignals)
+    signals: RunSignals = field(default_factory=LocalSignals)
     places: ModelPlaces = field(default_factory=ModelPlaces)
     leases: Leases = field(default_factory=lambda: Leases(30))
     storage: MemoryFiles = field(default_factory=MemoryFiles)
@@ -118,7 +118,9 @@ class ChatDesk:
         self.follow = FollowRun(registry, self.stored)
         self.show = ShowRun(registry, self.stored)
         self.stop = StopRun(transactions, self.leases, registry, self.stored, self.close_abandoned, patience=2)
-        self.writer = LogWriter(registry, transactions, self.troubles.append, self.crashed, flush_seconds=0.02)
+        self.writer = LogWriter(
+            registry, transactions, self.troubles.append, self.crashed, self.signals.stored, flush_seconds=0.02
+        )
         self.alive = KeepRunsAlive(registry, transactions, self.leases, SharedSetClock(clock), self.troubles.append)
         self.sweep = SweepRuns(
             registry, transactions, self.leases, self.close_abandoned, timedelta(hours=24), self.troubles.append

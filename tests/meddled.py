@@ -2,12 +2,12 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from adapters.database.signals import NoSignals, PostgresSignals
+from adapters.database.signals import LocalSignals, PostgresSignals
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedChatModel, Step
 from application.ports.run_signals import RunSignals
@@ -78,6 +78,9 @@ class WordOfMouth:
     def __init__(self) -> None:
         self.watchers: set[asyncio.Event] = set()
 
+    def stored(self, run_ids: Collection[RunId]) -> None:
+        """The test spreads the word itself."""
+
     @contextmanager
     def watch(self, run_id: RunId) -> Iterator[asyncio.Event]:
         event = asyncio.Event()
@@ -110,7 +113,7 @@ async def processes(url: str, transactions: DatabaseTransactions) -> AsyncIterat
     going_on: list[asyncio.Task[None]] = []
 
     def desk(*steps: Step, database: Meddled | None = None, **given: Any) -> ChatDesk:
-        signals: RunSignals = PostgresSignals(url) if url.startswith("postgresql") else NoSignals()
+        signals: RunSignals = PostgresSignals(url) if url.startswith("postgresql") else LocalSignals()
         made = process(database or transactions, *steps, signals=signals, **given)
         going_on.extend(asyncio.create_task(work) for work in (signals.listen(), made.writer.forever()))
         return made

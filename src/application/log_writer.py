@@ -24,6 +24,7 @@ class LogWriter:
     transactions: Transactions
     on_trouble: Callable[[Exception], None]
     on_crash: OnCrash
+    on_stored: Callable[[Collection[RunId]], None]
     flush_seconds: float = FLUSH_SECONDS
 
     async def forever(self) -> None:
@@ -51,6 +52,7 @@ class LogWriter:
             # One that is not told of was closed by another process, or went with its dialog.
             if asked_to_stop.get(run.state.run_id, True):
                 run.end(AnswerStatus.STOPPED)
+        self.on_stored([run.state.run_id for run in pieces])
         await self._announce([run for run in pieces if not run.announced])
 
     async def _append(self, pieces: Mapping[LiveRun, LogPiece]) -> Mapping[RunId, bool]:

@@ -62,11 +62,15 @@ class MakeRuns:
         async def store(said: Transcript, status: AnswerStatus, log: RunLog) -> Sequence[Recorded]:
             begun.leave()
             answer = said.close(begun.answer, status, begun.llm_id, begun.prompt_tokens, self.clock.now())
-            return await self.keep(answer, log, owner=begun.run.user_id)
+            last = await self.keep(answer, log, owner=begun.run.user_id)
+            self.stored.signals.stored([begun.run.run_id])
+            return last
 
         async def park(pause: RunPause, log: RunLog, last: Sequence[Recorded]) -> bool:
             begun.leave()
-            return await self._park(begun.run, pause, log.rest(last))
+            parked = await self._park(begun.run, pause, log.rest(last))
+            self.stored.signals.stored([begun.run.run_id])
+            return parked
 
         keeping = RunKeeping(store, park, self.elsewhere, self.stored.onward, self.on_crash)
         return LiveRun(begun.run, events, keeping, RunLimits(self.max_run_seconds, grace_seconds), log, transcript)

@@ -91,8 +91,8 @@ class Chat(Provider):
         return SweepRuns(registry, transactions, leases, close_abandoned, retention, trouble.came, trouble.passed)
 
     @provide
-    def log_writer(self, registry: RunRegistry, transactions: Transactions) -> LogWriter:
-        return LogWriter(registry, transactions, on_trouble=_log_trouble, on_crash=_crashed)
+    def log_writer(self, registry: RunRegistry, transactions: Transactions, signals: RunSignals) -> LogWriter:
+        return LogWriter(registry, transactions, _log_trouble, _crashed, signals.stored)
 
     @provide
     def keep(self, transactions: Transactions, registry: RunRegistry) -> KeepAnswer:

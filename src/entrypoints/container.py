@@ -9,7 +9,7 @@ from typing import Final
 from dishka import AsyncContainer, Provider, Scope, from_context, make_async_container, provide, provide_all
 from dishka.integrations.litestar import LitestarProvider
 
-from adapters.database.signals import NoSignals, PostgresSignals
+from adapters.database.signals import LocalSignals, PostgresSignals
 from adapters.database.transactions import DatabaseTransactions
 from adapters.security import Argon2Hasher, JwtIssuer, RandomTokens, SystemClock, read_or_make_secret_keys
 from adapters.web.client import WebClient
@@ -89,7 +89,7 @@ class Adapters(Provider):
 
     @provide
     def signals(self, settings: Settings, registry: RunRegistry) -> RunSignals:
-        signals: RunSignals = NoSignals() if settings.embedded else PostgresSignals(settings.database_url.reveal())
+        signals: RunSignals = LocalSignals() if settings.embedded else PostgresSignals(settings.database_url.reveal())
         signals.on_stop(registry.stop)
         return signals
 

@@ -143,6 +143,24 @@ async def test_an_approved_call_is_made_and_the_answer_goes_on_before_the_same_r
     assert await ended(desk, actor, run.state.run_id) == seen
 
 
+async def test_a_reader_that_stayed_hears_at_once_what_is_stored(scene: Scene) -> None:
+    desk = scene.process(ASKS, DONE)
+    desk.stored = replace(desk.stored, look_seconds=3600)
+    desk.make = replace(desk.make, stored=desk.stored)
+    desk.start = replace(desk.start, make=desk.make)
+    desk.approve = replace(desk.approve, make=desk.make)
+    if scene.transactions.database.dialect == "postgresql":
+        return  # its own word between processes has tests of its own
+    actor, agent_id = await scene.person()
+    run = await desk.start(actor, ChatRequest("Pay the bill", "d", agent_id))
+    reading = asyncio.create_task(read(run))
+    await run.wait(10)
+    await asyncio.sleep(0.1)
+    await desk.approve(actor, run.state.run_id, yes())
+    async with soon():
+        assert text_of(await reading) == "Let me pay. Paid."
+
+
 async def test_the_answer_is_kept_as_one(scene: Scene) -> None:
     desk = scene.process(ASKS, DONE)
     actor, agent_id = await scene.person()

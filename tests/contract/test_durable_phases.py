@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from adapters.database.signals import NoSignals, PostgresSignals
+from adapters.database.signals import LocalSignals, PostgresSignals
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedChatModel, Step, call, delta, finished, hold
 from application import stored_tails
@@ -59,7 +59,7 @@ async def desks(transactions: DatabaseTransactions, database_url: str) -> AsyncI
     going_on: list[asyncio.Task[None]] = []
 
     def desk(*steps: Step, grace: float = 0) -> ChatDesk:
-        signals: RunSignals = NoSignals()
+        signals: RunSignals = LocalSignals()
         if database_url.startswith("postgresql"):
             signals = PostgresSignals(database_url)
         model = ScriptedChatModel(steps, repeat=True)

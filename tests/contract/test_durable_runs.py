@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.database.signals import NoSignals, PostgresSignals
+from adapters.database.signals import LocalSignals, PostgresSignals
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedChatModel, Step, call, delta, fail, finished, hold
 from application.chat import ChatRequest
@@ -36,7 +36,7 @@ async def desks(transactions: DatabaseTransactions, database_url: str) -> AsyncI
     going_on: list[asyncio.Task[None]] = []
 
     def desk(*steps: Step, writes: bool = True, hears: bool = True, grace: float = 0) -> ChatDesk:
-        signals: RunSignals = NoSignals()
+        signals: RunSignals = LocalSignals()
         if hears and database_url.startswith("postgresql"):
             signals = PostgresSignals(database_url)
         registry = RunRegistry(100, 20)

@@ -12,6 +12,7 @@ import pytest
 
 from adapters.mcp.breaker import FAILURES, FIRST_PAUSE
 from adapters.mcp.limits import McpLimits
+from adapters.mcp.weights import MOST_VALUES
 from application.asking_depth import META_KEY, asking_depth
 from application.ports.mcp_connections import McpUnavailable
 from application.ports.tool_runner import ToolFailed
@@ -104,9 +105,11 @@ FAULTS: dict[str, tuple[Script, str]] = {
     "nothing": (saying(b"", status=202), "it lists|does not list"),
     "refusal": (saying(b"no", status=401), r"refused the credentials \(HTTP 401\)"),
     "breakdown": (saying(b"oh", status=503), "HTTP 503"),
-    "huge": (saying(b" " * (10 << 20), JSON), "more than 4 MB"),
-    "endless line": (pouring(b"x" * 65_536), "more than 4 MB"),
-    "endless event": (pouring(b"data: x\n" * 8_192), "more than 4 MB"),
+    "huge": (saying(b" " * (10 << 20), JSON), "more than 2 MB"),
+    "endless line": (pouring(b"x" * 65_536), "more than 2 MB"),
+    "endless event": (pouring(b"data: x\n" * 8_192), "more than 2 MB"),
+    "values": (saying(b"[%b[]]" % (b"[]," * MOST_VALUES), JSON), "more values than"),
+    "values in an event": (pouring(b"data: [%b[]]\n\n" % (b"[]," * MOST_VALUES)), "more values than"),
     "comments": (pouring(b": hello\n\n" * 8_192), "cut|more than"),
     "notices": (pouring(NOTICE * 1_000), "far more than"),
     "cut": (breaking, "cut"),

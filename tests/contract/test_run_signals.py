@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from adapters.database.signals import IDS_PER_WORD, LOG_CHANNEL, NoSignals, PostgresSignals
+from adapters.database.signals import IDS_PER_WORD, LOG_CHANNEL, LocalSignals, PostgresSignals
 from application.ports.run_signals import RunSignals
 from domain.ids import RunId, new_id
 from servers.listening import AT_ONCE, FENCE, ONE, OTHER, OURS, Sql, cancelled, comes, listening, say, stops, told
@@ -135,12 +135,18 @@ async def test_a_strange_word_disturbs_nothing(signals: PostgresSignals, sql: Sq
     assert await sql.fetchval(f"SELECT pid {OURS}") == pid
 
 
-async def test_without_other_processes_there_is_silence() -> None:
-    signals: RunSignals = NoSignals()
+async def test_without_other_processes_its_own_word_is_all_that_is_heard() -> None:
+    signals: RunSignals = LocalSignals()
     signals.on_stop(lambda _run_id: pytest.fail("nobody else can ask"))
     task = asyncio.create_task(signals.listen())
     with signals.watch(ONE) as one, signals.watch(ONE) as another:
         await asyncio.sleep(0)
         assert one is not another
         assert not one.is_set()
+        signals.stored([OTHER])
+        assert not one.is_set()
+        signals.stored([ONE])
+        assert one.is_set()
+        assert another.is_set()
+    signals.stored([ONE])
     assert await cancelled(task) < AT_ONCE

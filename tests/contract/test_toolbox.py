@@ -129,10 +129,10 @@ async def test_nobody_has_the_tools_of_another(stock: Stock, transactions: Datab
 
 async def test_a_server_that_hangs_is_given_up_and_the_others_are_there(stock: Stock) -> None:
     class Hanging(ScriptedMcpConnections):
-        async def tools(self, server: McpServer) -> Sequence[McpTool]:
+        async def tools(self, server: McpServer, *, fresh: bool = False) -> Sequence[McpTool]:
             if server.name == "hangs":
                 await asyncio.Event().wait()
-            return await super().tools(server)
+            return await super().tools(server, fresh=fresh)
 
     hangs, there = mcp_server(stock.actor, name="hangs"), mcp_server(stock.actor)
     await stock.keep(hangs, there)

@@ -120,9 +120,9 @@ async def test_a_server_that_is_away_says_why_and_keeps_its_tools(desk: ToolDesk
 class Slow(ScriptedMcpConnections):
     """While it is asked, its owner changes it."""
 
-    async def tools(self, server: McpServer) -> Sequence[McpTool]:
+    async def tools(self, server: McpServer, *, fresh: bool = False) -> Sequence[McpTool]:
         await self.desk.change_server(server.user_id, server.server_id, url=URL + "2")
-        return await super().tools(server)
+        return await super().tools(server, fresh=fresh)
 
     desk: ToolDesk
 

@@ -1,4 +1,4 @@
-"""Word between processes: LISTEN and NOTIFY of Postgres, and silence for SQLite, where one process makes all runs.
+"""Word between processes: LISTEN and NOTIFY of Postgres, and for SQLite, where one process makes all runs, its own.
 
 Whoever stores sends the word in the same transaction, as `pg_notify(LOG_CHANNEL, 'id,id')`: it goes out at the commit.
 """
@@ -7,7 +7,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -35,12 +35,28 @@ LONGEST_DELAY: Final = 5.0
 log = logging.getLogger("agentchat.signals")
 
 
-class NoSignals:
-    """Nobody else makes runs, so there is no word of them."""
+class LocalSignals:
+    """Nobody else makes runs: what is told of them here is all that there is to hear."""
+
+    def __init__(self) -> None:
+        self._watchers: dict[str, set[asyncio.Event]] = {}
 
     @contextmanager
-    def watch(self, run_id: RunId) -> Iterator[asyncio.Event]:  # noqa: ARG002
-        yield asyncio.Event()
+    def watch(self, run_id: RunId) -> Iterator[asyncio.Event]:
+        news = asyncio.Event()
+        watchers = self._watchers.setdefault(run_id, set())
+        watchers.add(news)
+        try:
+            yield news
+        finally:
+            watchers.discard(news)
+            if not watchers:
+                self._watchers.pop(run_id, None)
+
+    def stored(self, run_ids: Collection[RunId]) -> None:
+        for run_id in run_ids:
+            for news in self._watchers.get(run_id, ()):
+                news.set()
 
     def on_stop(self, heard: Callable[[RunId], None]) -> None:
         """Never called."""
@@ -71,6 +87,9 @@ class PostgresSignals:
             watchers.discard(event)
             if not watchers:
                 del self._watchers[run_id]
+
+    def stored(self, run_ids: Collection[RunId]) -> None:
+        """Postgres tells, in the transaction that stored them."""
 
     def on_stop(self, heard: Callable[[RunId], None]) -> None:
         self._on_stop.append(heard)

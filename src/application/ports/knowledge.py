@@ -89,7 +89,9 @@ class KnowledgeFiles(Protocol):
         ...
 
     async def retry(self, knowledge_file_id: KnowledgeFileId, now: datetime, *, owner: UserId) -> KnowledgeFile:
-        """Begin a file anew that has ended: PROCESS, QUEUED, nothing counted, no error, the next generation. Chunks stay.
+        """Begin a file anew that has ended: PROCESS, QUEUED, nothing counted, no error, the next generation.
+
+        Its chunks stay.
 
         Raises NotFound, Conflict `knowledge_file_at_work`.
         """

@@ -1,7 +1,7 @@
 """Word of runs that other processes make. It may get lost: whoever waits also looks by himself now and then."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -14,6 +14,10 @@ class RunSignals(Protocol):
 
         Clear it before you look, wait for it after: then nothing is missed. Any number may watch one run.
         """
+        ...
+
+    def stored(self, run_ids: Collection[RunId]) -> None:
+        """The logs of these runs grew, or they were closed, by this process. Needed where the database tells nobody."""
         ...
 
     def on_stop(self, heard: Callable[[RunId], None]) -> None:
