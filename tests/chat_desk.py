@@ -68,6 +68,7 @@ class ChatDesk:
     storage: MemoryFiles = field(default_factory=MemoryFiles)
     parser: PlainParser = field(default_factory=PlainParser)
     grace: float = 0
+    look_seconds: float = 0.2
     crashes: list[BaseException] = field(default_factory=list)
     troubles: list[Exception] = field(default_factory=list)
     spec: ModelSpec = ModelSpec(ModelId("scripted"), Provider.OFFLINE, "scripted")
@@ -81,7 +82,7 @@ class ChatDesk:
         transactions, clock, registry = self.transactions, self.clock, self.registry
         self.signals.on_stop(registry.stop)
         self.leases.saw(clock.now())
-        self.stored = StoredRuns(transactions, self.leases, self.signals, look_seconds=0.2)
+        self.stored = StoredRuns(transactions, self.leases, self.signals, look_seconds=self.look_seconds)
         self.close_abandoned = CloseAbandoned(transactions, clock, self.troubled)
         self.keep = KeepAnswer(transactions, registry.beside, self.troubled, first_pause=0.01)
         places = ReaderPlaces(1)

@@ -69,7 +69,7 @@ class Scene:
         model = ScriptedChatModel(turns=turns)
         tools: dict[ToolId, ToolRunner] = {one.spec.tool_id: one for one in tills or (self.till, self.look)}
         reached = cast("DatabaseTransactions", database or self.transactions)
-        desk = ChatDesk(reached, model, RunRegistry(100, most), tools=tools)
+        desk = ChatDesk(reached, model, RunRegistry(100, most), tools=tools, look_seconds=look_seconds)
         self.going_on.append(asyncio.create_task(desk.writer.forever()))
         self.desks.append(desk)
         return desk
@@ -144,11 +144,7 @@ async def test_an_approved_call_is_made_and_the_answer_goes_on_before_the_same_r
 
 
 async def test_a_reader_that_stayed_hears_at_once_what_is_stored(scene: Scene) -> None:
-    desk = scene.process(ASKS, DONE)
-    desk.stored = replace(desk.stored, look_seconds=3600)
-    desk.make = replace(desk.make, stored=desk.stored)
-    desk.start = replace(desk.start, make=desk.make)
-    desk.approve = replace(desk.approve, make=desk.make)
+    desk = scene.process(ASKS, DONE, look_seconds=3600)
     if scene.transactions.database.dialect == "postgresql":
         return  # its own word between processes has tests of its own
     actor, agent_id = await scene.person()
