@@ -3,9 +3,9 @@
 import asyncio
 import itertools
 import json
+import socket
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import httpx
 import pytest
@@ -27,7 +27,7 @@ from live.live_mcp import (
     outcomes,
     steps,
 )
-from live.live_server import Person, free_port, text_of
+from live.live_server import Frame, Person, text_of
 from mcp_scene import SECRET, HttpProgram
 
 ROUNDS: tuple[Round, ...] = (
@@ -55,7 +55,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[McpLive]:
         yield opened
 
 
-async def asked(person: Person, agent_id: str, *rounds: Round, dialog: str = "") -> list[Any]:
+async def asked(person: Person, agent_id: str, *rounds: Round, dialog: str = "") -> list[Frame]:
     question = json.dumps(rounds)
     return await person.answer(question, dialog=dialog or f"d{next(_dialogs)}", agent_id=agent_id)
 
@@ -168,15 +168,13 @@ async def test_a_server_that_is_killed_and_restarted_in_the_middle_of_an_answer_
     every = adding("add", "add_2", "add_3")
     async with live.admin(model) as person:
         agent_id = await agent_with(person, at_http(doomed.url), at_sse(doomed.url), at_http(live.living.url))
-        began = time.monotonic()
         frames = await asked(person, agent_id, every, every, every)
-        took = time.monotonic() - began
     assert (text_of(frames), frames[-1].data["status"]) == ("It went on.", "complete")
     calls = {f"{turn}.{name}": "END" for turn in range(3) for name, _ in every}
     assert outcomes(frames) == calls | {"1.add": "ERROR", "1.add_2": "ERROR"}
     told = steps(frames)
     assert all("can't be used now" in told[number]["message"] for number in ("1.add", "1.add_2"))
-    assert took < CALL_SECONDS
+    assert all(told[number]["duration_ms"] < 1000 * CALL_SECONDS / 2 for number in ("1.add", "1.add_2"))
 
 
 async def test_a_server_that_is_killed_in_the_middle_of_a_call_costs_that_call(
@@ -202,19 +200,21 @@ async def test_a_server_that_is_killed_in_the_middle_of_a_call_costs_that_call(
     told = steps(frames)
     for number in ("0.wait", "0.wait_2", "1.die_3"):
         assert "may have been carried out or not" in told[number]["message"]
-        assert told[number]["duration_ms"] < 1000 * CALL_SECONDS / 2
     assert set(outcomes(again).values()) == {"END"}
     assert len(outcomes(again)) == 4
 
 
 async def test_a_server_that_is_dead_when_a_question_comes_costs_its_tools_alone(live: McpLive) -> None:
-    nowhere = f"http://127.0.0.1:{free_port()}"
-    async with live.admin() as person:
+    # Nobody listens at its port, and nobody else can.
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        nowhere = f"http://127.0.0.1:{held.getsockname()[1]}"
         dead = at_http(nowhere), at_sse(nowhere), at_stdio("/no/such/program")
-        agent_id = await agent_with(person, *dead, at_http(live.living.url) | {"server_name": "alive"})
-        began = time.monotonic()
-        frames = await asked(person, agent_id, adding("add"))
-        took = time.monotonic() - began
+        async with live.admin() as person:
+            agent_id = await agent_with(person, *dead, at_http(live.living.url) | {"server_name": "alive"})
+            began = time.monotonic()
+            frames = await asked(person, agent_id, adding("add"))
+            took = time.monotonic() - began
     assert (text_of(frames), frames[-1].data["status"]) == ("It went on.", "complete")
     troubles = [frame.data for frame in frames if frame.event == "event" and frame.data["status"] == "ERROR"]
     assert [(step["title"], step["tool_type"]) for step in troubles] == [
