@@ -64,7 +64,12 @@ class Scene:
     going_on: list[asyncio.Task[None]] = field(default_factory=list)
 
     def process(
-        self, *turns: Sequence[Step], most: int = 20, database: Meddled | None = None, tills: Sequence[Till] = ()
+        self,
+        *turns: Sequence[Step],
+        most: int = 20,
+        database: Meddled | None = None,
+        tills: Sequence[Till] = (),
+        look_seconds: float = 0.2,
     ) -> ChatDesk:
         model = ScriptedChatModel(turns=turns)
         tools: dict[ToolId, ToolRunner] = {one.spec.tool_id: one for one in tills or (self.till, self.look)}
