@@ -142,10 +142,13 @@ class AgentLoop:
             turn = assembler.turn()
             if not turn.tool_calls or course.exhausted:
                 return
-            waiting = [call for call in turn.tool_calls if self._waits(call, equipment)]
+            guarded = [call for call in turn.tool_calls if call.name in equipment.guarded]
+            # A person is not asked about a call that can't be made anyway.
+            wrong = {call.call_id: await self.calls.problem(call, equipment.tools) for call in guarded}
+            waiting = [call for call in guarded if wrong[call.call_id] is None]
             results: dict[str, ToolResult] = {}
             at_once = [call for call in turn.tool_calls if call not in waiting]
-            async with aclosing(self.calls.run(at_once, equipment.tools, course.book, results)) as told:
+            async with aclosing(self.calls.run(at_once, equipment.tools, course.book, results, wrong)) as told:
                 async for progress in told:
                     yield progress
             if waiting:
@@ -156,10 +159,6 @@ class AgentLoop:
             yield _round(course, turn, results)
             _refuse_circles(course, len(turn.tool_calls))
         raise ModelError("too_many_turns", f"The model did not come to an answer within {self.max_turns} turns.")
-
-    def _waits(self, call: ToolCall, equipment: Equipment) -> bool:
-        """A person is not asked about a call that can't be made anyway."""
-        return call.name in equipment.guarded and self.calls.problem(call, equipment.tools) is None
 
 
 async def _asked(course: _Course, assembler: AnswerAssembler) -> AsyncGenerator[LoopEvent, None]:

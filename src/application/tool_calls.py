@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from application.ports.argument_check import ArgumentCheck
 from application.ports.tool_runner import ToolFailed, ToolOutput, ToolRunner
@@ -36,13 +37,19 @@ class CallTools:
         tools: Mapping[str, ToolRunner],
         book: CallBook,
         results: dict[str, ToolResult],
+        wrong: Mapping[str, str | None] = MappingProxyType({}),
     ) -> AsyncGenerator[CallEvent, None]:
-        """Yield each start, then each end and what it found as it comes; fill `results` by the calls' ids."""
+        """Yield each start, then each end and what it found as it comes; fill `results` by the calls' ids.
+
+        `wrong`: what `problem` said of some of them, which are not checked again.
+        """
         running: set[asyncio.Task[_Called]] = set()
+        checking = asyncio.Semaphore(1)
         try:
             for call in calls:
                 yield ToolProgress(started(call, tools.get(call.name)))
-                running.add(asyncio.create_task(self._call(call, tools, book.admit(call))))
+                refusal = book.admit(call) or wrong.get(call.call_id)
+                running.add(asyncio.create_task(self._call(call, tools, refusal, checking)))
             while running:
                 done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
@@ -57,10 +64,10 @@ class CallTools:
             for task in running:
                 task.cancel()
 
-    def problem(self, call: ToolCall, tools: Mapping[str, ToolRunner]) -> str | None:
+    async def problem(self, call: ToolCall, tools: Mapping[str, ToolRunner]) -> str | None:
         """What is wrong with a call before it is made, in words for the model; None when nothing is."""
         try:
-            self._checked(call, tools)
+            await asyncio.to_thread(self._checked, call, tools)
         except ToolFailed as failure:
             return str(failure)
         return None
@@ -74,18 +81,24 @@ class CallTools:
             raise ToolFailed(f"The arguments of {call.name} are wrong. {' '.join(problems)}")
         return tool, arguments
 
-    async def _output(self, call: ToolCall, tools: Mapping[str, ToolRunner], refusal: str | None) -> ToolOutput:
+    async def _output(
+        self, call: ToolCall, tools: Mapping[str, ToolRunner], refusal: str | None, checking: asyncio.Semaphore
+    ) -> ToolOutput:
         if refusal is not None:
             raise ToolFailed(refusal)
-        tool, arguments = self._checked(call, tools)
+        # In a thread, and of a turn one at a time: a hostile schema makes each of 32 checks take a tenth of a second.
+        async with checking:
+            tool, arguments = await asyncio.to_thread(self._checked, call, tools)
         async with asyncio.timeout(self.timeout):
             return await tool.run(arguments)
 
-    async def _call(self, call: ToolCall, tools: Mapping[str, ToolRunner], refusal: str | None) -> "_Called":
+    async def _call(
+        self, call: ToolCall, tools: Mapping[str, ToolRunner], refusal: str | None, checking: asyncio.Semaphore
+    ) -> "_Called":
         began = time.monotonic()
         citations: tuple[Citation, ...] = ()
         try:
-            output = await self._output(call, tools, refusal)
+            output = await self._output(call, tools, refusal, checking)
             content, failed = shorten(output.content, MAX_RESULT_CHARS), False
             citations = output.citations
         except ToolFailed as failure:

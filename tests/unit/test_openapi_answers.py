@@ -2,8 +2,12 @@
 
 import asyncio
 import base64
+import contextlib
 import html
 import json
+import threading
+import time
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -175,3 +179,62 @@ def test_whatever_a_server_writes_becomes_text_that_can_be_sent(body: bytes, kin
     text.encode()
     assert "\x00" not in text
     json.dumps(text)
+
+
+def test_a_long_answer_holds_nobody_up() -> None:
+    """Neither the loop nor, in C, everybody else: no more is looked at than is shown."""
+    most = 2 << 20
+    for body in (
+        b"[" + b"{}," * (most // 3 - 5) + b"{}]",
+        b"[" + b"[1]," * (most // 4 - 5) + b"1]",
+        b'["' + b"\\\\" * (most // 2 - 5) + b'"]',
+        b"[1" + b" " * (most - 5) + b",2]",
+        b" 1" * (most // 2),
+        b"\xe4\xb8\xad" * (most // 3),
+        b'"a" ' * (most // 4),
+        b'"\\u4e2d",' * (most // 9),
+    ):
+        for kind in ("application/json", "text/plain"):
+            begun = time.process_time()
+            assert estimate(said(answered(body, kind=kind))) <= 4_000
+            assert time.process_time() - begun < 0.2
+
+
+async def test_a_long_answer_is_read_beside_the_loop() -> None:
+    threads = []
+
+    class Told(bytes):
+        def decode(self, *how: str) -> str:
+            threads.append(threading.current_thread())
+            return super().decode(*how)
+
+    def long(request: WebRequest) -> WebAnswer:
+        return replace(answered("x")(request), body=Told(b"word " * 20_000))
+
+    for answering in (long, lambda request: replace(answered("x", 500)(request), body=Told(b"word " * 20_000))):
+        runner = OpenApiDocuments(ScriptedWeb(answering)).runners(ToolId("t"), DOCUMENT, SECRETS)[0]
+        with contextlib.suppress(ToolFailed):
+            await runner.run({})
+    assert len(threads) == 2
+    assert threading.main_thread() not in threads
+
+
+def test_the_beginning_of_long_json_is_shown_as_that_of_short_json_is() -> None:
+    rows = [{"id": n, "name": 'Bärli 天\n"q" \\ x', "nothing": None, "deep": [1, {"a b": "c d"}]} for n in range(3_000)]
+    for written in (json.dumps(rows, indent=2), json.dumps(rows), json.dumps(rows, ensure_ascii=False, indent=1)):
+        shown = said(answered(written, kind="application/json")).partition('GET /pets">\n')[2]
+        shown = shown.removesuffix("\n</document>\n")
+        assert len(shown) > 5_000
+        assert json.dumps(rows, ensure_ascii=False, separators=(",", ":")).startswith(shown)
+
+
+def test_no_secret_is_left_in_a_long_answer() -> None:
+    escaped = "".join(f"\\u{ord(one):04x}" for one in "query-secret")
+    for before in range(15_480, 15_560, 7):
+        for secret in ("query-secret", escaped):
+            body = f'["{"x" * before}", "{secret * 6_000}"]'
+            text = said(answered(body, kind="application/json"))
+            assert "query" not in text
+            assert "\\u" not in text
+    spaced = f'["{"x" * 100}",{" " * 500_000}"query-secret", "query-secret'
+    assert "query" not in said(answered(spaced, kind="application/json"))

@@ -1,6 +1,5 @@
 """ArgumentCheck by the library `jsonschema`, with expressions by RE2, and every step counted."""
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import islice
@@ -29,7 +28,6 @@ UNITS: Final = 20_000
 """Of a check: a third of a second at the very worst, where all are spent on references."""
 _A_COMPLAINT: Final = 256
 """Values, names and characters of the arguments that are written out for one unit."""
-_REMEMBERED: Final = 256
 
 _OURS: Final = {
     "required": required,
@@ -93,13 +91,13 @@ _DRAFTS: Final = {
 
 
 class JsonSchemaCheck:
-    """Remembers schemas by the object that they are: those of tools don't change while they live."""
+    """Remembers no schema: to look at one of the usual size anew takes a tenth of a millisecond.
 
-    def __init__(self) -> None:
-        self._known: OrderedDict[int, tuple[Mapping[str, JsonValue], Any]] = OrderedDict()
+    May be used by several threads.
+    """
 
     def problems(self, schema: Mapping[str, JsonValue], arguments: Mapping[str, JsonValue]) -> Sequence[str]:
-        validator = self._validator(schema)
+        validator = _validator_of(dict(schema))
         size = deep_size(dict(arguments), LARGEST)
         if validator is None or size > LARGEST:
             return []
@@ -114,15 +112,6 @@ class JsonSchemaCheck:
         finally:
             TANK.reset(token)
         return list(found)
-
-    def _validator(self, schema: Mapping[str, JsonValue]) -> Any:
-        """None for a schema that is not looked at."""
-        known = self._known.get(id(schema))
-        if known is None:
-            known = self._known[id(schema)] = schema, _validator_of(dict(schema))
-            if len(self._known) > _REMEMBERED:
-                self._known.popitem(last=False)
-        return known[1]
 
 
 def _has_others_within(schema: JsonValue) -> bool:
@@ -140,6 +129,7 @@ def _has_others_within(schema: JsonValue) -> bool:
 
 
 def _validator_of(schema: dict[str, JsonValue]) -> Any:
+    """None for a schema that is not looked at."""
     if deep_size(schema, LARGEST) > LARGEST or _has_others_within(schema):
         return None
     named = str(schema.get("$schema", ""))[:200]

@@ -149,7 +149,7 @@ class OperationReader:
                 self._left -= reader.looked_at
             if operation is None or fits(schemas_of(operation)):
                 return operation
-            if not follow:
+            if follow <= 1:
                 return _lightened(operation)
         raise node.wrong("its parameters and body, or those of all operations together, are too large for a model")
 

@@ -1,9 +1,10 @@
 """Calls one operation."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from adapters.openapi.answers import answer_text, error_text
+from adapters.openapi.answers import SMALL, answer_text, error_text
 from adapters.openapi.functions import Function
 from adapters.openapi.requests import request_of
 from adapters.openapi.secrets import Mask
@@ -34,6 +35,11 @@ class OperationRunner:
             raise ToolFailed(self.mask(str(problem))) from None
         operation = self.function.operation
         source = f"{operation.method} {operation.path}"
+        written = error_text if answer.status >= _LEAST_FAILURE else answer_text
+        if len(answer.body) > SMALL:
+            text = await asyncio.to_thread(written, answer, source, self.mask)
+        else:
+            text = written(answer, source, self.mask)
         if answer.status >= _LEAST_FAILURE:
-            raise ToolFailed(error_text(answer, source, self.mask))
-        return ToolOutput(answer_text(answer, source, self.mask))
+            raise ToolFailed(text)
+        return ToolOutput(text)

@@ -31,6 +31,10 @@ class Mask:
     def __call__(self, text: str) -> str:
         return self._pattern.sub(MASK, text) if self._pattern else text
 
+    def looked_at(self, most: int) -> int:
+        """Characters of which `beginning` needs one more to show so many of a longer text."""
+        return most if self._pattern is None else _LEAST_LOOKED_AT + most + self._longest
+
     def beginning(self, text: str, most: int) -> str:
         """Of what is masked, at least so many characters, where there are: no more is looked at than is shown.
 
