@@ -12,10 +12,10 @@ from application.ports.persistence import Transaction, Transactions
 from application.ports.secret_box import SecretBroken
 from application.sealing import Seals
 from domain.credentials import Credentials
-from domain.errors import Conflict, Forbidden
+from domain.errors import Conflict, Forbidden, InvalidValue
 from domain.ids import ToolId, UserId, new_id
 from domain.tools import ToolSpec
-from domain.user_tools import DOCUMENTS_MAX, TOOLS_MAX, BuiltInTool, ToolDraft, UserTool
+from domain.user_tools import DOCUMENTS_MAX, TOOLS_MAX, ApiDocument, BuiltInTool, ToolDraft, UserTool
 
 Tool: TypeAlias = BuiltInTool | UserTool
 
@@ -67,16 +67,21 @@ class ChangeTool:
     built_in: BuiltInTools
 
     async def __call__(self, actor: UserId, tool_id: ToolId, draft: ToolDraft) -> UserTool:
+        """Raises InvalidValue, also `auth_needed_again`, and Forbidden, NotFound, Conflict `too_many_tools`."""
         self.built_in.refuse_change(tool_id)
         async with self.transactions.autocommit() as tx:
             tool = await tx.tools.get(tool_id, owner=actor)
         # Before anything is held: a document takes its time.
-        await _understand(tool.change(draft, self.clock.now()), draft, self.documents)
+        changed = tool.change(draft, self.clock.now())
+        await _understand(changed, draft, self.documents)
+        await _refuse_elsewhere(tool, changed, draft, self.documents)
         async with self.transactions.begin() as tx:
             if draft.document is not None:
                 await tx.users.locked(actor)
             tool = await tx.tools.get(tool_id, owner=actor)
             changed = _with_auth(tool.change(draft, self.clock.now()), draft, self.seals)
+            # Again: it may be another document's by now. What was read is remembered.
+            await _refuse_elsewhere(tool, changed, draft, self.documents)
             if changed.size > tool.size:
                 await _make_room(tx, actor, 0, changed.size - tool.size)
             await tx.tools.save(changed)
@@ -169,6 +174,28 @@ async def _understand(tool: UserTool, draft: ToolDraft, documents: ApiDocuments)
     """In a thread: a long document takes a quarter of a second, and others wait for their frames."""
     if draft.document is not None and tool.document is not None:
         await asyncio.to_thread(documents.read, tool.document.text)
+
+
+async def _refuse_elsewhere(before: UserTool, after: UserTool, draft: ToolDraft, documents: ApiDocuments) -> None:
+    """What a tool proves itself with was given for one server: for another one it must be said again."""
+    keeps = before.auth is not None and draft.auth is None and not draft.no_auth
+    if not keeps or after.document is None or after.document == before.document:
+        return
+    now, new = [await asyncio.to_thread(_origin, one.document, documents) for one in (before, after)]
+    if now != new:
+        raise InvalidValue(
+            "auth_config",
+            "is stored for another server than this openapi_schema names: send it again, or null to remove it",
+            code="auth_needed_again",
+        )
+
+
+def _origin(document: ApiDocument | None, documents: ApiDocuments) -> str | None:
+    """None also for a document that was understood once, and is no more."""
+    try:
+        return None if document is None else documents.read(document.text).origin
+    except InvalidValue:
+        return None
 
 
 def _with_auth(tool: UserTool, draft: ToolDraft, seals: Seals) -> UserTool:

@@ -28,6 +28,7 @@ OK: Final = "ok"
 MASK: Final = "******"
 """Shown for the value of a header or a variable; sent back, it stands for the value that is stored."""
 
+_AGAIN: Final = "are stored for another {}: send their values again, or {{}} to remove them"
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 Pairs = tuple[tuple[str, str], ...]
@@ -84,7 +85,16 @@ class McpDraft:
             stored.args if self.args is None else self.args,
             stored.env if self.env is None else _unmasked("env", self.env, stored.env),
         )
-        return said.cleaned()
+        there = said.cleaned()
+        self._refuse_elsewhere(stored, there)
+        return there
+
+    def _refuse_elsewhere(self, stored: McpAddress, there: McpAddress) -> None:
+        """Secrets were given for one server: for another one, or another program, they must be said again."""
+        if there.headers and _keeps(self.headers, stored.headers) and _origin(there.url) != _origin(stored.url):
+            raise InvalidValue("headers", _AGAIN.format("url"), code="auth_needed_again")
+        if there.env and _keeps(self.env, stored.env) and there.command != stored.command:
+            raise InvalidValue("env", _AGAIN.format("command"), code="auth_needed_again")
 
     @property
     def says_address(self) -> bool:
@@ -134,6 +144,16 @@ class McpServer:
     def not_reached(self, reason: str) -> "McpServer":
         """It keeps the names of its tools: they may be back soon."""
         return replace(self, status=_legible(reason, STATUS_MAX) or "unavailable")
+
+
+def _keeps(said: Pairs | None, stored: Pairs) -> bool:
+    """Whether any value is still the stored one."""
+    return bool(stored) and (said is None or any(value == MASK for _, value in said))
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
 def _legible(text: str, longest: int) -> str:

@@ -107,3 +107,28 @@ async def test_a_stranger_and_nobody_change_nothing(desk: ToolDesk, owner: UserI
     ):
         with pytest.raises(Unauthenticated):
             await act()
+
+
+async def test_another_server_is_not_told_what_a_tool_proves_itself_with(desk: ToolDesk, owner: UserId) -> None:
+    bearer = AuthDraft(AuthType.BEARER, token="t0ken")
+    here, there = ApiDocument("at_home\nnow"), ApiDocument("at_evil\nnow")
+    tool = await desk.create_tool(owner, document=here, auth=bearer)
+    with pytest.raises(InvalidValue) as refused:
+        await desk.change_tool(owner, tool.tool_id, document=there)
+    assert (refused.value.code, refused.value.fields[0].name) == ("auth_needed_again", "auth_config")
+    assert (await desk.change_tool(owner, tool.tool_id, document=ApiDocument("at_home\nmore"))).auth == tool.auth
+    assert (await desk.change_tool(owner, tool.tool_id, document=there, no_auth=True)).auth is None
+    assert (await desk.change_tool(owner, tool.tool_id, document=here)).auth is None
+    again = await desk.change_tool(owner, tool.tool_id, document=there, auth=bearer)
+    assert again.auth is not None
+    assert again.document == there
+
+
+async def test_nor_by_way_of_no_document_at_all(desk: ToolDesk, owner: UserId) -> None:
+    tool = await desk.create_tool(
+        owner, document=ApiDocument("at_home"), auth=AuthDraft(AuthType.BEARER, token="t0ken")
+    )
+    bare = await desk.change_tool(owner, tool.tool_id, document=ApiDocument(""))
+    assert bare.document is None
+    with pytest.raises(InvalidValue, match="send it again"):
+        await desk.change_tool(owner, tool.tool_id, document=ApiDocument("at_evil"))

@@ -170,3 +170,40 @@ def test_secrets_are_not_printed() -> None:
     server = make(headers=(("X-Key", "s3cret"),))
     draft = McpDraft(headers=(("X-Key", "s3cret"),), env=(("A", "s3cret"),))
     assert "s3cret" not in repr([server, draft, local(env=(("A", "s3cret"),))])
+
+
+SECRET = (("X-Key", "secret"),)
+MASKED = (("X-Key", "******"),)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://evil.example/mcp", URL.replace("https", "http"), URL.replace(".org", ".org:8443"), URL[:-8] + "x/mcp"],
+)
+@pytest.mark.parametrize("transport", [None, McpTransport.SSE])
+def test_another_origin_is_not_told_stored_headers(url: str, transport: McpTransport | None) -> None:
+    server = make(headers=SECRET)
+    for kept in (None, MASKED, (("X-New", "1"), *MASKED)):
+        with pytest.raises(InvalidValue) as refused:
+            server.change(McpDraft(url=url, headers=kept, transport=transport), LATER)
+        assert refused.value.code == "auth_needed_again"
+        assert refused.value.fields[0].name == "headers"
+    for said in ((), (("X-Key", "new"),), (("X-Other", "1"),)):
+        assert server.change(McpDraft(url=url, headers=said, transport=transport), LATER).address.headers == said
+    assert make().change(McpDraft(url=url), LATER).address.headers == ()
+
+
+@pytest.mark.parametrize("url", [URL + "/v2?a=1", URL.replace(".org", ".org:443"), URL.replace("mcp.", "MCP.")])
+def test_another_path_of_the_same_origin_keeps_stored_headers(url: str) -> None:
+    for kept in (None, MASKED):
+        assert make(headers=SECRET).change(McpDraft(url=url, headers=kept), LATER).address.headers == SECRET
+
+
+def test_another_program_is_not_told_stored_variables() -> None:
+    server = local(env=(("A", "secret"),))
+    for kept in (None, (("A", "******"),)):
+        with pytest.raises(InvalidValue) as refused:
+            server.change(McpDraft(command="other", env=kept), LATER)
+        assert (refused.value.code, refused.value.fields[0].name) == ("auth_needed_again", "env")
+    assert server.change(McpDraft(command="other", env=()), LATER).address.env == ()
+    assert server.change(McpDraft(args=("-v",)), LATER).address.env == (("A", "secret"),)

@@ -22,12 +22,18 @@ class ScriptedOperation:
         return ToolOutput(f"{self.spec.name}: {dict(arguments)}")
 
 
+def _origin(operations: Sequence[str]) -> str:
+    """`at_…` as the first operation says where the document's server is."""
+    return operations[0] if operations and operations[0].startswith("at_") else ""
+
+
 class ScriptedApiDocuments:
     def read(self, document: str) -> ApiDescription:
         for number, line in enumerate(document.splitlines(), 1):
             if not line.isidentifier():
                 raise InvalidValue("openapi_schema", f"line {number} is no name of an operation")
-        return ApiDescription("scripted", tuple(document.splitlines()))
+        operations = tuple(document.splitlines())
+        return ApiDescription("scripted", operations, _origin(operations))
 
     def runners(self, tool_id: ToolId, document: str, credentials: Credentials) -> Sequence[ScriptedOperation]:
         names = self.read(document).operations
