@@ -126,13 +126,14 @@ class AskForMcpTools:
             await self.stdio.check(tx, actor, stored.transport)
         server = self.seals.opened(stored)
         try:
-            tools = await self.connections.tools(server)
+            listed = await self.connections.tools(server, fresh=True)
         except McpUnavailable as trouble:
             away = server.not_reached(str(trouble))
             await self._note(stored, away)
             raise UpstreamFailed(
                 "mcp_server_unavailable", f"The MCP server {server.name!r} can't be used now: {away.status}"
             ) from trouble
+        tools = [tool for tool in listed if not tool.unusable]
         await self._note(stored, server.seen([tool.name for tool in tools]))
         return tools
 

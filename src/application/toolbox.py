@@ -12,7 +12,7 @@ from application.knowledge_search import NAME as SEARCH_KNOWLEDGE
 from application.mcp_servers import LoadMcpServers
 from application.mcp_tools import runners_of
 from application.ports.api_documents import ApiDocuments
-from application.ports.mcp_connections import McpConnections, McpUnavailable
+from application.ports.mcp_connections import McpConnections, McpTool, McpUnavailable
 from application.ports.tool_runner import ToolOutput, ToolRunner
 from application.tools import CallableTool, LoadTools
 from domain.agents import Agent
@@ -27,6 +27,8 @@ MOST_TOOLS: Final = 126
 """Vendors take 128 in one request: two places are for the searches, which come later."""
 LISTING_SECONDS: Final = 10.0
 """That an answer waits for the tools of servers, of all of them together."""
+TOLD: Final = 5
+"""Of the tools of a server that are left out, so many are named."""
 RESERVED: Final = frozenset({SEARCH_ATTACHMENT, SEARCH_KNOWLEDGE})
 """They come with a question's documents and an agent's knowledge."""
 
@@ -88,23 +90,27 @@ class Toolbox:
         troubles = [_trouble(one.name, one.reason, ToolType.MCP) for one in left_out]
         runners: list[ToolRunner] = []
         for listed in await asyncio.gather(*map(self._listed, servers)):
-            if isinstance(listed, ToolStep):
-                troubles.append(listed)
-            else:
-                runners += listed
+            runners += listed.runners
+            troubles += listed.troubles
         return runners, troubles
 
-    async def _listed(self, server: McpServer) -> list[ToolRunner] | ToolStep:
+    async def _listed(self, server: McpServer) -> AtHand:
         try:
             async with asyncio.timeout(self.listing_seconds):
-                return runners_of(self.connections, server, await self.connections.tools(server))
+                tools = await self.connections.tools(server)
+            unusable = [tool for tool in tools if tool.unusable]
+            return AtHand(
+                tuple(runners_of(self.connections, server, tools)),
+                (_left_out(server.name, unusable),) if unusable else (),
+            )
         except McpUnavailable as trouble:
-            return _trouble(server.name, str(trouble), ToolType.MCP)
+            reason = str(trouble)
         except TimeoutError:
-            return _trouble(server.name, f"no list of tools within {self.listing_seconds:g} seconds.", ToolType.MCP)
+            reason = f"no list of tools within {self.listing_seconds:g} seconds."
         except Exception as defect:  # noqa: BLE001 - one server, whatever it says, does not cost the answer
             self.on_defect(defect)
-            return _trouble(server.name, "its list of tools could not be understood.", ToolType.MCP)
+            reason = "its list of tools could not be understood."
+        return AtHand(troubles=(_trouble(server.name, reason, ToolType.MCP),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +140,13 @@ def _trouble(name: str, reason: str, kind: ToolType) -> ToolStep:
 def _within(runners: Sequence[ToolRunner], tokens: int) -> Sequence[ToolRunner]:
     spent = list(accumulate(runner.spec.tokens for runner in runners[:MOST_TOOLS]))
     return runners[: bisect_right(spent, tokens)]
+
+
+def _left_out(name: str, tools: Sequence[McpTool]) -> ToolStep:
+    told = "; ".join(f"{tool.name} ({tool.unusable})" for tool in tools[:TOLD])
+    more = f"; and {len(tools) - TOLD} more" if len(tools) > TOLD else ""
+    reason = f"Of the tools of {name} the model is not offered: {told}{more}."
+    return ToolStep(StepStatus.ERROR, name, reason, "", "", ToolType.MCP)
 
 
 def _too_many(count: int, offered: int) -> ToolStep:

@@ -24,6 +24,11 @@ ENDLESS: Final = 1 << 40
 """Bytes of one answer: that of a stream which lasts for days. What is in it has limits of its own."""
 
 
+def mcp_limits(tool_timeout: float) -> McpLimits:
+    """Who waits for a call gives up after `tool_timeout`: the connection must know before that its server hangs."""
+    return McpLimits(call_seconds=tool_timeout * 0.9)
+
+
 class ToolsAndServers(Provider):
     """Needs database, clock, GuardedHttp, guarded web, built-in tools and secrets, which other providers have."""
 
@@ -78,7 +83,7 @@ class ToolsAndServers(Provider):
     @provide
     async def mcp_connections(self, settings: Settings, guarded: GuardedHttp) -> AsyncIterator[McpConnections]:
         # The SDK takes most of a second and 33 MB: it is imported by whoever first uses a server.
-        limits = McpLimits(call_seconds=settings.tool_timeout_seconds)
+        limits = mcp_limits(settings.tool_timeout_seconds)
         connections = SdkMcpConnections(lambda: guarded.client(max_bytes=ENDLESS), limits)
         yield connections
         await connections.aclose()

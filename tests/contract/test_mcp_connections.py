@@ -8,6 +8,7 @@ import pytest
 
 from adapters.mcp.connections import SdkMcpConnections
 from adapters.mcp.limits import McpLimits
+from adapters.mcp.words import DOTS
 from application.ports.mcp_connections import McpUnavailable
 from application.ports.tool_runner import ToolFailed
 from domain.mcp_servers import McpServer, McpTransport
@@ -122,11 +123,15 @@ async def test_what_a_server_asks_of_its_client_is_declined(connections: SdkMcpC
 
 async def test_headers_and_variables_arrive(connections: SdkMcpConnections, server: McpServer) -> None:
     if server.address.transport is McpTransport.STDIO:
-        assert (await connections.call(server, "env", {"name": "KEY"})).content == SECRET
+        assert (await connections.call(server, "env", {"name": "KEY"})).content == DOTS
+        assert (await connections.call(server, "is", {"name": "KEY", "value": SECRET[::-1]})).content == "True"
         names = (await connections.call(server, "names", {})).content.split(",")
         assert set(names) <= {"PATH", "HOME", "LANG", "KEY", "LC_CTYPE"}
     else:
-        assert (await connections.call(server, "header", {"name": "x-key"})).content == SECRET
+        assert (await connections.call(server, "header", {"name": "x-key"})).content == DOTS
+        assert (await connections.call(server, "is", {"name": "x-key", "value": SECRET[::-1]})).content == "True"
+    with pytest.raises(ToolFailed, match=f"no entry with {DOTS} today"):
+        await connections.call(server, "fail", {"reason": f"no entry with {SECRET} today"})
 
 
 async def test_a_message_larger_than_any_costs_its_call_alone(

@@ -117,6 +117,13 @@ def header(name: str, ctx: Context) -> str:
     return "none" if request is None else request.headers.get(name, "unset")
 
 
+@server.tool(name="is", structured_output=False)
+def is_it(name: str, value: str, ctx: Context) -> str:
+    """Whether a variable or header is this, written backwards: so that nobody masks it on the way."""
+    request = ctx.request_context.request
+    return str((os.environ.get(name) if request is None else request.headers.get(name)) == value[::-1])
+
+
 @server.tool(structured_output=False)
 async def grow(name: str, ctx: Context) -> str:
     server.add_tool(lambda: "new", name=name, description="came later", structured_output=False)

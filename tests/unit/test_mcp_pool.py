@@ -53,7 +53,7 @@ class Office:
     async def use(self, server: str, user: str = "u", address: bytes = b"") -> ToolOutput:
         async with self.pool.lease(Key(McpServerId(server), UserId(user), address), self.make) as connection:
             self.now += 1
-            return await connection.call("t", {})
+            return await connection.call("t", {}, asyncio.get_running_loop().time() + 5)
 
     async def settled(self, count: int) -> None:
         async with asyncio.timeout(5):
@@ -146,7 +146,7 @@ async def test_an_idle_connection_closes_by_itself_and_a_used_one_does_not() -> 
     office = Office(McpLimits(idle_seconds=0.05, wait_seconds=5))
     key = Key(McpServerId("s"), UserId("u"), b"")
     async with office.pool.lease(key, office.make) as connection:
-        await connection.call("t", {})
+        await connection.call("t", {}, asyncio.get_running_loop().time() + 5)
         office.now += 1
         await asyncio.sleep(0.15)
         assert len(office.open) == 1

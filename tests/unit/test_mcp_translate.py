@@ -1,6 +1,7 @@
 """What MCP servers say becomes text and tools of bounded size, whatever they say."""
 
 import json
+from urllib.parse import quote
 
 import mcp_types as types
 import pytest
@@ -8,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.mcp.limits import DESCRIPTION_CHARS, LISTING_CHARS, SCHEMA_CHARS
+from adapters.mcp.masks import Mask
 from adapters.mcp.translate import Listing, text_of
 from adapters.mcp.words import DOTS, SAID_CHARS, Masked
-from domain.mcp_servers import McpAddress, McpTransport
+from domain.mcp_servers import TOOL_NAME_MAX, McpAddress, McpTransport
 
 ANY = st.text(st.characters(codec=None, categories=None), max_size=40)
+NONE = Mask(McpAddress(McpTransport.SSE))
 OBJECT = {"type": "object"}
 
 
@@ -29,16 +32,16 @@ def tool(name: str, description: str = "", schema: dict[str, object] | None = No
 
 
 def test_texts_are_joined() -> None:
-    assert text_of(result(text("a"), text(""), text("b")), 100) == "a\nb"
+    assert text_of(result(text("a"), text(""), text("b")), 100, NONE) == "a\nb"
 
 
 def test_structured_content_speaks_where_there_is_no_text() -> None:
-    assert text_of(result(structured={"a": [1, "ü"]}), 100) == '{"a":[1,"ü"]}'
-    assert text_of(result(text("words"), structured={"a": 1}), 100) == "words"
+    assert text_of(result(structured={"a": [1, "ü"]}), 100, NONE) == '{"a":[1,"ü"]}'
+    assert text_of(result(text("words"), structured={"a": 1}), 100, NONE) == "words"
 
 
 def test_nothing_is_an_empty_text() -> None:
-    assert text_of(result(), 100) == ""
+    assert text_of(result(), 100, NONE) == ""
 
 
 def test_what_is_no_text_is_named_with_its_kind_and_size() -> None:
@@ -53,6 +56,7 @@ def test_what_is_no_text_is_named_with_its_kind_and_size() -> None:
             types.EmbeddedResource(type="resource", resource=types.BlobResourceContents(uri="file:///b", blob="QUJD")),
         ),
         1000,
+        NONE,
     )
     assert said.splitlines() == [
         "[an image, image/png, 3 KB: only text can be shown here]",
@@ -66,7 +70,7 @@ def test_what_is_no_text_is_named_with_its_kind_and_size() -> None:
 
 @given(st.lists(ANY, max_size=8), st.integers(40, 120))
 def test_every_result_is_text_that_can_be_stored_and_not_too_long(said: list[str], most: int) -> None:
-    read = text_of(result(*(types.TextContent.model_construct(type="text", text=one) for one in said)), most)
+    read = text_of(result(*(types.TextContent.model_construct(type="text", text=one) for one in said)), most, NONE)
     assert len(read) <= most
     assert "\x00" not in read
     read.encode()
@@ -74,24 +78,24 @@ def test_every_result_is_text_that_can_be_stored_and_not_too_long(said: list[str
 
 @given(st.integers(1, 50), st.integers(0, 60))
 def test_a_list_has_at_most_so_many_tools(most: int, offered: int) -> None:
-    listing = Listing(most)
+    listing = Listing(most, NONE)
     listing.add(tool(f"t{number}") for number in range(offered))
     assert len(listing.tools) == min(most, offered)
     assert listing.full == (offered > most)
 
 
 def test_all_tools_together_are_bounded() -> None:
-    listing = Listing(10_000)
+    listing = Listing(10_000, NONE)
     listing.add(tool(f"t{number}", "d" * DESCRIPTION_CHARS) for number in range(1000))
     assert listing.full
     assert sum(len(one.description) for one in listing.tools) <= LISTING_CHARS
 
 
 def test_what_is_left_out_counts_too() -> None:
-    listing = Listing(10)
+    listing = Listing(10, NONE)
     listing.add(tool("x" * 1_000) for _ in range(10_000))
     assert listing.full
-    assert listing.tools == ()
+    assert len(listing.tools) <= 1
 
 
 def test_keys_in_addresses_and_arguments_are_masked_too() -> None:
@@ -116,20 +120,22 @@ def test_keys_in_addresses_and_arguments_are_masked_too() -> None:
     ids=lambda one: one.name[:10],
 )
 def test_a_tool_that_can_not_be_used_costs_itself_alone(left_out: types.Tool) -> None:
-    listing = Listing(10)
+    listing = Listing(10, NONE)
     listing.add([tool("before"), left_out, tool("after")])
-    assert [one.name for one in listing.tools] == ["before", "after"]
+    assert [one.name for one in listing.tools if not one.unusable] == ["before", "after"]
+    assert [bool(one.unusable) for one in listing.tools] == [False, True, False]
+    assert len(listing.tools[1].name) <= TOOL_NAME_MAX
 
 
 def test_the_first_of_a_name_counts_and_long_descriptions_are_cut() -> None:
-    listing = Listing(10)
+    listing = Listing(10, NONE)
     listing.add([tool("a", "first"), tool("a", "second"), tool("b", "d" * (DESCRIPTION_CHARS + 1))])
     assert [one.description[:5] for one in listing.tools] == ["first", "ddddd"]
     assert len(listing.tools[1].description) == DESCRIPTION_CHARS
 
 
 def test_a_schema_without_a_type_is_one_of_objects() -> None:
-    listing = Listing(10)
+    listing = Listing(10, NONE)
     listing.add([tool("a", schema={"properties": {"x": {}}})])
     assert json.loads(json.dumps(listing.tools[0].parameters)) == {"properties": {"x": {}}, "type": "object"}
 
@@ -143,3 +149,29 @@ def test_no_secret_is_left_in_what_is_shown(before: str, secret: str, after: str
     assert secret not in shown.replace(DOTS, " ")
     assert len(shown) <= SAID_CHARS + 1
     assert shown == "" or shown.isprintable()
+
+
+KEY = "opensesame/4711 ü"
+KEYED = Mask(McpAddress(McpTransport.SSE, headers=(("authorization", f"Bearer {KEY}"),), env=(("DEBUG", "true"),)))
+
+
+@pytest.mark.parametrize("form", [KEY, json.dumps(KEY)[1:-1], json.dumps(json.dumps(KEY))[3:-3], quote(KEY, "")])
+@pytest.mark.parametrize("before", ["", "x" * 35, "x" * 60_000], ids=len)
+def test_a_key_stands_in_no_result_however_it_is_written_and_wherever_it_is_cut(form: str, before: str) -> None:
+    for most in range(40, 80):
+        read = text_of(result(text(before + form), structured={"a": form}), most, KEYED)
+        assert len(read) <= most
+        assert "opensesame" not in read
+
+
+def test_words_that_are_no_secrets_stay() -> None:
+    assert text_of(result(structured={"ok": True}), 100, KEYED) == '{"ok":true}'
+
+
+def test_a_key_stands_in_nothing_that_is_said_of_a_tool() -> None:
+    listing = Listing(10, KEYED)
+    schema = {"type": "object", "properties": {"a": {"type": "string", "default": KEY}}}
+    listing.add([tool("a", f"Ask with {KEY}", schema), tool(f"b {KEY}"), tool("c" * 115 + KEY)])
+    assert "opensesame" not in repr(listing.tools)
+    assert [bool(one.unusable) for one in listing.tools] == [False, True, True]
+    assert listing.tools[0].parameters["properties"] == {"a": {"type": "string", "default": DOTS}}

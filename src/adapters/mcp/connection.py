@@ -111,33 +111,42 @@ class Connection:
     def heard(self) -> None:
         self._heard_at = self._clock()
 
-    async def tools(self) -> Sequence[McpTool]:
-        """Raises McpUnavailable, and Undelivered."""
+    async def tools(self, until: float, *, fresh: bool = False) -> Sequence[McpTool]:
+        """Raises McpUnavailable, and Undelivered. `fresh`: whatever is remembered. `until` is by the loop's clock."""
+        return await self._in_time(self._tools(until, fresh=fresh), until)
+
+    async def call(self, tool: str, arguments: Mapping[str, JsonValue], until: float) -> ToolOutput:
+        """Raises ToolFailed, McpUnavailable, and Undelivered."""
+        return await self._in_time(self._asked(lambda wire: wire.call(tool, arguments), until), until)
+
+    async def _tools(self, until: float, *, fresh: bool) -> Sequence[McpTool]:
         async with self._listing:
-            if self._listed is not None and self._clock() < self._listed[0] + self._limits.remember_seconds:
-                return self._listed[1]
+            known = self._listed
+            if not fresh and known is not None and self._clock() < known[0] + self._limits.remember_seconds:
+                return known[1]
             changes = self._changes
-            tools = await self._asked(lambda wire: wire.tools())
+            tools = await self._asked(lambda wire: wire.tools(), until)
             if changes == self._changes:
                 self._listed = self._clock(), tools
             return tools
 
-    async def call(self, tool: str, arguments: Mapping[str, JsonValue]) -> ToolOutput:
-        """Raises ToolFailed, McpUnavailable, and Undelivered."""
-        return await self._asked(lambda wire: wire.call(tool, arguments))
-
-    async def _asked(self, ask: Callable[[Wire], Awaitable[_T]]) -> _T:
-        wire = await asyncio.shield(self._ready)
-        seconds = self._limits.call_seconds
-        began = self._clock()
-        token = DELIVERY.set(Delivery(asyncio.get_running_loop().time() + seconds))
+    async def _in_time(self, asked: Awaitable[_T], until: float) -> _T:
+        began, loop = self._clock(), asyncio.get_running_loop()
+        seconds = until - loop.time()
         try:
-            async with asyncio.timeout(seconds):
-                return await ask(wire)
+            async with asyncio.timeout_at(until):
+                return await asked
         except TimeoutError:
             # The tool may be slow, or nobody may be there any more: others are not sent the same way.
-            self._suspect = self._suspect or self._heard_at < began
+            # One that is still being opened goes on: what starts slowly is there for whoever comes next.
+            self._suspect = self._suspect or (self._ready.done() and self._heard_at < began)
             raise McpUnavailable(words.late(seconds)) from None
+
+    async def _asked(self, ask: Callable[[Wire], Awaitable[_T]], until: float) -> _T:
+        wire = await asyncio.shield(self._ready)
+        token = DELIVERY.set(Delivery(until))
+        try:
+            return await ask(wire)
         except Cut:
             raise McpUnavailable(self._why or words.CUT_IN_CALL) from None
         finally:

@@ -46,11 +46,13 @@ class SdkMcpConnections:
         self._breaker = Breaker(clock, jitter)
         self._pool: Pool | None = None
 
-    async def tools(self, server: McpServer) -> Sequence[McpTool]:
-        return await self._asked(server, lambda connection: connection.tools())
+    async def tools(self, server: McpServer, *, fresh: bool = False) -> Sequence[McpTool]:
+        until = asyncio.get_running_loop().time() + self._limits.listing_seconds
+        return await self._asked(server, lambda connection: connection.tools(until, fresh=fresh))
 
     async def call(self, server: McpServer, tool: str, arguments: Mapping[str, JsonValue]) -> ToolOutput:
-        return await self._asked(server, lambda connection: connection.call(tool, arguments))
+        until = asyncio.get_running_loop().time() + self._limits.call_seconds
+        return await self._asked(server, lambda connection: connection.call(tool, arguments, until))
 
     async def forget(self, server_id: McpServerId) -> None:
         self._breaker.forget(lambda key: isinstance(key, Key) and key.server_id == server_id)

@@ -20,6 +20,10 @@ _ENDINGS: Final = ("Connection closed", "SSE stream ended", BAD_STREAM)
 _MARK: Final = "\x00agentchat"
 
 
+class TooMuch(httpx2.SSEError):
+    """An event that is not read. The SDK passes on what such an error says."""
+
+
 def ours(error: MCPError) -> bool:
     return error.code == UNAVAILABLE and error.data == _MARK
 
@@ -51,6 +55,8 @@ def _said(error: BaseException) -> str:
             return str(error)
         case MCPError():
             return _said_by_session(error)
+        case TooMuch():
+            return words.TOO_MANY
         case httpx2.HTTPStatusError():
             return words.status(error.response.status_code)
         case httpx2.ConnectError() if isinstance(error.__cause__, WebRefused):

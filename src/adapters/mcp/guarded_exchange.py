@@ -14,8 +14,9 @@ import httpx2
 from adapters.mcp import words
 from adapters.mcp.buckets import Bucket
 from adapters.mcp.deliveries import DELIVERY
-from adapters.mcp.failures import in_place_of_an_answer, never_left, why
+from adapters.mcp.failures import TooMuch, in_place_of_an_answer, never_left, why
 from adapters.mcp.limits import McpLimits
+from adapters.mcp.weights import Events, too_many_values
 
 SESSION: Final = "mcp-session-id"
 _NOTICE_SECONDS: Final = 3.0
@@ -30,11 +31,16 @@ class TooLong(httpx2.ReadError):
     """A body of more than a message may have."""
 
 
+class TooMany(httpx2.ReadError):
+    """A body with more values than a message may have."""
+
+
 class TimedStream(httpx2.AsyncByteStream):
     """Events as they come: until nobody waits any more, and not faster than somebody could mean them."""
 
-    def __init__(self, response: httpx2.Response, until: float | None) -> None:
+    def __init__(self, response: httpx2.Response, until: float | None, most: int) -> None:
         self._response = response
+        self._events = Events(most)
         self._until = until
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -46,6 +52,9 @@ class TimedStream(httpx2.AsyncByteStream):
                     piece = await anext(pieces, None)
             except TimeoutError:
                 raise httpx2.ReadTimeout("nobody waits for it any more") from None
+            heavy = self._events.ends_too_heavy() if piece is None else self._events.too_much(piece)
+            if heavy:
+                raise TooMuch(words.TOO_MANY)
             if piece is None:
                 return
             if not bucket.take(len(piece)):
@@ -104,6 +113,8 @@ class CarefulExchange(httpx2.AsyncBaseTransport):
             trouble = words.late(seconds)
         except TooLong:
             trouble = words.too_long(self._limits.message_bytes)
+        except TooMany:
+            trouble = words.TOO_MANY
         except httpx2.HTTPError as error:
             trouble = why(error)
             if delivery is not None and number is not None and never_left(error):
@@ -138,7 +149,7 @@ class CarefulExchange(httpx2.AsyncBaseTransport):
         response = await self._client.send(request, stream=True, follow_redirects=False)
         kind = response.headers.get("content-type", "").lower()
         if response.is_success and kind.startswith("text/event-stream"):
-            stream = TimedStream(response, until)
+            stream = TimedStream(response, until, self._limits.message_bytes)
             return httpx2.Response(response.status_code, headers=response.headers, stream=stream, request=request)
         try:
             content = await self._whole(response)
@@ -152,7 +163,10 @@ class CarefulExchange(httpx2.AsyncBaseTransport):
             content += piece
             if len(content) > self._limits.message_bytes:
                 raise TooLong("too long")
-        return bytes(content)
+        whole = bytes(content)
+        if too_many_values(whole):
+            raise TooMany("too many values")
+        return whole
 
     async def _paced(self) -> None:
         """A stream that ends at once may be asked for again, later each time."""

@@ -7,7 +7,9 @@ from typing import Final
 @dataclass(frozen=True, slots=True)
 class McpLimits:
     call_seconds: float = 30
-    """Of one call, and of one listing with all its pages. What a server says meanwhile extends nothing."""
+    """Of one call, with the connection that it may need first. What a server says meanwhile extends nothing."""
+    listing_seconds: float = 8
+    """Of one listing with all its pages. Both end before those who wait do: else nothing counts a server that hangs."""
     connect_seconds: float = 10
     idle_seconds: float = 300
     remember_seconds: float = 300
@@ -16,10 +18,11 @@ class McpLimits:
     """For a connection when all are busy."""
     connections: int = 200
     connections_of_user: int = 8
-    message_bytes: int = 4 << 20
+    message_bytes: int = 2 << 20
     tools: int = 500
     pages: int = 100
-    result_chars: int = 200_000
+    result_chars: int = 36_000
+    """With the frame around it, less than a model is given of any result: the frame must not be cut off."""
 
 
 DESCRIPTION_CHARS: Final = 8_000

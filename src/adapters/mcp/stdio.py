@@ -23,6 +23,7 @@ from adapters.mcp import launcher, words
 from adapters.mcp.connection import Line
 from adapters.mcp.deliveries import DELIVERY
 from adapters.mcp.limits import McpLimits
+from adapters.mcp.weights import too_many_values
 from adapters.mcp.words import Masked
 from application.ports.mcp_connections import McpUnavailable
 from domain.mcp_servers import McpAddress
@@ -126,6 +127,9 @@ class StdioReads:
 
     async def __anext__(self) -> SessionMessage | Exception:
         while line := await self._read_line():
+            if too_many_values(line):
+                self._line.broken(words.TOO_MANY)
+                break
             try:
                 message = types.jsonrpc_message_adapter.validate_json(line, by_name=False)
             except ValueError:

@@ -7,8 +7,10 @@ from typing import Final
 import mcp_types as types
 
 from adapters.mcp.limits import DESCRIPTION_CHARS, LISTING_CHARS, SCHEMA_CHARS
+from adapters.mcp.masks import Mask
 from application.ports.mcp_connections import McpTool
 from domain.mcp_servers import TOOL_NAME_MAX
+from domain.tool_schemas import CanNotBeMended, mended
 from domain.tools import JsonValue
 
 _CUT: Final = "\n[cut: the result is longer]"
@@ -16,10 +18,11 @@ _UNITS: Final = ("bytes", "KB", "MB")
 
 
 class Listing:
-    """The tools of a server, page by page. What is too large, has no name, or was there already is left out."""
+    """The tools of a server, page by page. Of a name the first counts; what no model can be offered says why."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, mask: Mask) -> None:
         self._most = most
+        self._mask = mask
         self._left = LISTING_CHARS
         self._tools: dict[str, McpTool] = {}
         self.full = False
@@ -30,32 +33,40 @@ class Listing:
 
     def add(self, page: Iterable[types.Tool]) -> None:
         for tool in page:
-            schema = _object_schema(tool.input_schema)
             size = len(json.dumps(tool.input_schema))
             # What is left out counts too: a list of nothing else would have no end.
             self._left -= size + len(tool.name) + len(tool.description or "")
             if self._left < 0 or len(self._tools) >= self._most:
                 self.full = True
                 return
-            if schema is None or size > SCHEMA_CHARS or not 0 < len(tool.name) <= TOOL_NAME_MAX:
-                continue
-            read = McpTool(
-                clean(tool.name),
-                clean(tool.title or "")[:TOOL_NAME_MAX],
-                _shortened(clean(tool.description or ""), DESCRIPTION_CHARS),
-                schema,
-            )
+            read = self._read(tool, size)
             self._tools.setdefault(read.name, read)
 
+    def _read(self, tool: types.Tool, size: int) -> McpTool:
+        mask = self._mask
+        name, title = clean(tool.name), mask(clean(tool.title or "")[: TOOL_NAME_MAX * 2])
+        shown = mask(name[: TOOL_NAME_MAX * 2])[:TOOL_NAME_MAX]
+        try:
+            schema = _offered(tool.input_schema, size, mask, named=bool(name) and shown == name)
+        except CanNotBeMended as trouble:
+            return McpTool(shown, "", "", {"type": "object"}, str(trouble))
+        described = mask.beginning(clean(tool.description or ""), DESCRIPTION_CHARS)
+        return McpTool(name, title[:TOOL_NAME_MAX], _shortened(described, DESCRIPTION_CHARS), schema)
 
-def text_of(result: types.CallToolResult, most: int) -> str:
-    """What a model can read of it, at most so many characters."""
+
+def text_of(result: types.CallToolResult, most: int, mask: Mask) -> str:
+    """What a model can read of it, at most so many characters, without the secrets of the server."""
     parts = list(_bounded(_parts(result.content), most))
     if not any(isinstance(block, types.TextContent) and block.text for block in result.content):
         structured = result.structured_content
         if structured is not None:
             parts.append(json.dumps(structured, ensure_ascii=False, separators=(",", ":")))
-    return _cut(clean("\n".join(parts)), most)
+    return shown_of("\n".join(parts), most, mask)
+
+
+def shown_of(text: str, most: int, mask: Mask) -> str:
+    # Masked before it is cut: half a secret at the end would be left.
+    return _cut(mask.beginning(clean(text), most), most)
 
 
 def _bounded(parts: Iterator[str], most: int) -> Iterator[str]:
@@ -89,9 +100,26 @@ def clean(text: str) -> str:
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
-def _object_schema(schema: Mapping[str, JsonValue]) -> Mapping[str, JsonValue] | None:
-    kind = schema.get("type", "object")
-    return {**schema, "type": "object"} if kind == "object" else None
+def _offered(schema: Mapping[str, JsonValue], size: int, mask: Mask, *, named: bool) -> Mapping[str, JsonValue]:
+    """Raises CanNotBeMended."""
+    if not named:
+        raise CanNotBeMended("its name is empty, too long, or holds a secret")
+    if size > SCHEMA_CHARS:
+        raise CanNotBeMended("its parameters are too large")
+    return mended(_masked(schema, mask))
+
+
+def _masked(schema: Mapping[str, JsonValue], mask: Mask) -> Mapping[str, JsonValue]:
+    """Raises CanNotBeMended."""
+    text = json.dumps(schema, ensure_ascii=False)
+    masked = clean(mask(text))
+    if masked == text:
+        return schema
+    try:
+        read = json.loads(masked)
+    except ValueError:
+        raise CanNotBeMended("its parameters hold a secret") from None
+    return read if isinstance(read, dict) else {}
 
 
 def _size(base64: str) -> str:

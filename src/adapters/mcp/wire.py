@@ -15,7 +15,8 @@ from adapters.mcp.connection import Line
 from adapters.mcp.deliveries import DELIVERY, Cut, Undelivered
 from adapters.mcp.failures import BAD_STREAM, closed, ours
 from adapters.mcp.limits import McpLimits
-from adapters.mcp.translate import Listing, text_of
+from adapters.mcp.masks import Mask
+from adapters.mcp.translate import Listing, shown_of, text_of
 from adapters.mcp.words import Masked
 from application.asking_depth import META_KEY, asking_depth
 from application.ports.mcp_connections import McpTool, McpUnavailable
@@ -28,11 +29,12 @@ _ASKS_BACK: Final = "The tool asks for more than the call says, and nobody can a
 
 
 class SdkWire:
-    def __init__(self, session: ClientSession, line: Line, limits: McpLimits, masked: Masked) -> None:
+    def __init__(self, session: ClientSession, line: Line, limits: McpLimits, masked: Masked, mask: Mask) -> None:
         self._session = session
         self._line = line
         self._limits = limits
         self._masked = masked
+        self._mask = mask
 
     async def tools(self) -> Sequence[McpTool]:
         try:
@@ -48,16 +50,16 @@ class SdkWire:
             asked = self._session.call_tool(tool, dict(arguments), meta=_meta(), allow_input_required=True)
             result = await self._sent(asked)
         except MCPError as error:
-            raise ToolFailed(self._masked(error.message)[: self._limits.result_chars]) from None
+            raise ToolFailed(shown_of(error.message, self._limits.result_chars, self._mask)) from None
         if isinstance(result, types.InputRequiredResult):
             raise ToolFailed(_ASKS_BACK)
-        text = text_of(result, self._limits.result_chars)
+        text = text_of(result, self._limits.result_chars, self._mask)
         if result.is_error:
             raise ToolFailed(text or "The tool failed, and did not say why.")
         return ToolOutput(text)
 
     async def _listed(self) -> Sequence[McpTool]:
-        listing = Listing(self._limits.tools)
+        listing = Listing(self._limits.tools, self._mask)
         cursor: str | None = None
         seen: set[str] = set()
         for _ in range(self._limits.pages):
@@ -85,8 +87,10 @@ class SdkWire:
 
     def _raise_own(self, error: MCPError) -> None:
         if closed(error):
-            too_long = error.message.startswith(BAD_STREAM)
-            raise McpUnavailable(words.too_long(self._limits.message_bytes)) if too_long else self._cut()
+            if error.message.startswith(BAD_STREAM):
+                heavy = words.TOO_MANY in error.message
+                raise McpUnavailable(words.TOO_MANY if heavy else words.too_long(self._limits.message_bytes))
+            raise self._cut()
         if error.code == types.PARSE_ERROR:
             raise McpUnavailable(words.NOT_MCP) from None
         if not ours(error):

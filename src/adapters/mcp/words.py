@@ -20,6 +20,7 @@ SESSION_OVER: Final = "it does not know the session any more."
 FLOOD: Final = "it sent far more than it was asked for."
 NOT_STARTED: Final = "its command could not be started."
 ENDED: Final = "its program ended before it answered."
+TOO_MANY: Final = "it sent a message with more values than are read at once."
 OTHER_VERSION: Final = "it speaks no version of MCP that is known here."
 
 
@@ -30,7 +31,7 @@ def status(code: int) -> str:
 
 
 def late(seconds: float) -> str:
-    return f"it did not answer within {seconds:g} seconds."
+    return f"it did not answer within {round(seconds, 2):g} seconds."
 
 
 def too_long(most: int) -> str:

@@ -15,10 +15,12 @@ class ScriptedMcpConnections:
     def __init__(self, offers: Mapping[str, Sequence[McpTool] | str] | None = None) -> None:
         self.offers = dict(offers or {})
         self.asked: list[McpServer] = []
+        self.fresh: list[bool] = []
         self.forgotten: list[McpServerId] = []
 
-    async def tools(self, server: McpServer) -> Sequence[McpTool]:
+    async def tools(self, server: McpServer, *, fresh: bool = False) -> Sequence[McpTool]:
         self.asked.append(server)
+        self.fresh.append(fresh)
         offer = self.offers.get(server.address.url or server.address.command, "there is no such server.")
         if isinstance(offer, str):
             raise McpUnavailable(offer)

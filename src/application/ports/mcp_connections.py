@@ -16,12 +16,14 @@ class McpUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class McpTool:
-    """`parameters` is the JSON Schema that the server gave, of type object."""
+    """`parameters` is a JSON Schema of type object: the server's, mended where vendors would not take it."""
 
     name: str
     title: str
     description: str
     parameters: Mapping[str, JsonValue]
+    unusable: str = ""
+    """Why no model can be offered it."""
 
 
 class McpConnections(Protocol):
@@ -30,8 +32,11 @@ class McpConnections(Protocol):
     After several failures the server is left alone for a while (McpUnavailable at once), longer each time.
     """
 
-    async def tools(self, server: McpServer) -> Sequence[McpTool]:
-        """Remembered until the server says that its list changed, or for some minutes. Raises McpUnavailable."""
+    async def tools(self, server: McpServer, *, fresh: bool = False) -> Sequence[McpTool]:
+        """Remembered until the server says that its list changed, or for some minutes. Raises McpUnavailable.
+
+        `fresh` asks the server whatever is remembered.
+        """
         ...
 
     async def call(self, server: McpServer, tool: str, arguments: Mapping[str, JsonValue]) -> ToolOutput:
