@@ -34,9 +34,11 @@ class Obedient:
     """
 
     before: dict[int, Callable[[], object]] = field(default_factory=dict)
+    heard: list[Any] = field(default_factory=list)
 
     async def __call__(self, exchange: Exchange) -> None:
         messages = exchange.json["messages"]
+        self.heard.append(messages)
         asked = max(place for place, message in enumerate(messages) if message["role"] == "user")
         turn = sum(message["role"] == "assistant" for message in messages[asked:])
         if event := self.before.pop(turn, None):
