@@ -28,6 +28,7 @@ _EXTENSIONS: Final[Mapping[str, str]] = {
     "application/json": "json",
 }
 _LONGEST_EXTENSION: Final = 10
+_LONG: Final = 64 * 1024
 _AS_IT_IS: Final = frozenset({FileKind.TEXT, FileKind.JSON, FileKind.CSV, FileKind.MARKDOWN})
 _AS_BROWSERS_DO: Final = {"gb2312": "gb18030", "gbk": "gb18030", "iso-8859-1": "cp1252", "latin-1": "cp1252"}
 
@@ -37,16 +38,11 @@ async def text_of(answer: WebAnswer, parser: DocumentParser, places: asyncio.Sem
 
     `places`: so many at once, that other documents find a parser too.
     """
-    body = _in_utf_8(answer)
-    kind = _kind_of(answer, body)
-    if kind in _AS_IT_IS:
-        try:
-            return codecs.getincrementaldecoder("utf-8-sig")().decode(body, final=not answer.cut)
-        except UnicodeDecodeError:
-            # The parser knows more encodings.
-            pass
-    elif answer.cut and kind is not FileKind.HTML:
-        raise ToolFailed("is too large to be read.")
+    # Megabytes of another encoding take a tenth of a second.
+    is_long = len(answer.body) > _LONG
+    kind, body, text = await asyncio.to_thread(_looked_at, answer) if is_long else _looked_at(answer)
+    if text is not None:
+        return text
     try:
         async with places:
             return (await parser.parse(kind, _whole(body))).text
@@ -54,6 +50,21 @@ async def text_of(answer: WebAnswer, parser: DocumentParser, places: asyncio.Sem
         raise ToolFailed(f"{refusal.reason.rstrip('.')}.") from refusal
     except DomainError as trouble:
         raise ToolFailed("can't be read now: what reads documents is not available.") from trouble
+
+
+def _looked_at(answer: WebAnswer) -> tuple[FileKind, bytes, str | None]:
+    """The text where it needs no parser."""
+    body = _in_utf_8(answer)
+    kind = _kind_of(answer, body)
+    if kind in _AS_IT_IS:
+        try:
+            return kind, body, codecs.getincrementaldecoder("utf-8-sig")().decode(body, final=not answer.cut)
+        except UnicodeDecodeError:
+            # The parser knows more encodings.
+            return kind, body, None
+    if answer.cut and kind is not FileKind.HTML:
+        raise ToolFailed("is too large to be read.")
+    return kind, body, None
 
 
 def _kind_of(answer: WebAnswer, body: bytes) -> FileKind:

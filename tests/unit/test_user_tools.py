@@ -126,7 +126,10 @@ NO_AUTH = [
     AuthDraft(AuthType.HEADER, name="X Key", value="s3cret"),
     AuthDraft(AuthType.HEADER, name="X-Key:", value="s3cret"),
     AuthDraft(AuthType.HEADER, name="X-Key"),
-    *(AuthDraft(AuthType.HEADER, name=name.title(), value="s3cret") for name in sorted(RESERVED)),
+    *(
+        AuthDraft(AuthType.HEADER, name=name.title(), value="s3cret")
+        for name in sorted({*RESERVED, "proxy-authorization", "proxy-x"})
+    ),
 ]
 
 

@@ -1,8 +1,10 @@
 """What a model gets of the web: text as data, in a frame that no page can close, within a budget."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from application.ports.document_parser import DocumentRefused
 from application.ports.guarded_web import WebAnswer, WebFailed, WebRefused, WebRequest
 from application.ports.tool_runner import ToolFailed
 from application.ports.web_search import FoundPage, SearchFailed
+from application.web_pages import text_of
 from application.web_tools import MOST_CHARACTERS, MOST_RESULTS, WebFetch, WebSearch, web_tools
 from domain.attachments import WARNING
 from domain.conversation import Image
@@ -265,3 +268,23 @@ async def test_an_engine_that_fails_says_why() -> None:
 def test_without_an_engine_there_is_no_search() -> None:
     assert [tool.spec.name for tool in web_tools(Web(), Parser(), None)] == ["web_fetch"]
     assert [tool.spec.name for tool in web_tools(Web(), Parser(), Engine())] == ["web_fetch", "web_search"]
+
+
+async def test_a_long_page_of_another_encoding_is_read_beside_the_loop() -> None:
+    threads: list[threading.Thread] = []
+
+    class Told(bytes):
+        def startswith(self, *what: Any) -> bool:
+            threads.append(threading.current_thread())
+            return super().startswith(*what)
+
+    for length in (10, 100_000):
+        answer = WebAnswer(
+            200, URL, (("content-type", "text/plain; charset=gb18030"),), Told("中".encode("gb18030") * length)
+        )
+        text = await text_of(answer, Parser(), asyncio.Semaphore(1))
+        assert text == "中" * length
+    short, *long = [one is threading.main_thread() for one in threads]
+    assert short
+    assert long
+    assert not any(long)

@@ -12,6 +12,7 @@ from adapters.openapi.places import Node
 from adapters.openapi.schemas import Schema, SchemaReader, Seen, TooManyNodes, shortened
 from adapters.openapi.weights import MOST_DEPTH, fits, lighter
 from domain.errors import InvalidValue
+from domain.header_rules import is_reserved
 from domain.tool_names import tool_name, unique_names
 
 METHODS: Final = ("get", "post", "put", "patch", "delete", "head", "options")
@@ -23,12 +24,8 @@ _FOLLOWED: Final = (10, 4, 2, 1, 0)
 """How deep references are followed: as deep as the budget allows."""
 FORM: Final = "application/x-www-form-urlencoded"
 _JSON: Final = re.compile(r"application/([\w.+-]{1,100}\+)?json|\*/\*|application/\*")
-_OURS: Final = (
-    *("accept", "accept-encoding", "authorization", "connection", "content-encoding", "content-length"),
-    *("content-type", "cookie", "expect", "forwarded", "host", "http2-settings", "keep-alive", "te", "trailer"),
-    *("transfer-encoding", "upgrade", "via"),
-)
-"""Headers that the request has by itself, or that say whose it is and where it ends: no model writes them."""
+_OURS: Final = (*("accept", "authorization", "content-encoding", "content-type", "cookie", "forwarded", "via"),)
+"""Headers that the request has by itself, or that say whose it is: no model writes them, nor the connection's own."""
 
 
 class In(StrEnum):
@@ -215,7 +212,7 @@ def _parameters(reader: SchemaReader, item: Node, node: Node, path: str) -> tupl
 
 
 def _is_ours(header: str) -> bool:
-    return header in _OURS or header.startswith("proxy-")
+    return header in _OURS or is_reserved(header)
 
 
 def _parameter(reader: SchemaReader, node: Node, place: Node) -> Parameter:

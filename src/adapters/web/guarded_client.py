@@ -10,11 +10,12 @@ import yarl
 
 from adapters.web.body import BODY_EXTENSION, ResponseBody
 from adapters.web.guarded_connections import Resolve, guarded_connector, guarded_session
-from adapters.web.guarded_headers import USER_AGENT, check_headers, check_method, is_ours
+from adapters.web.guarded_headers import USER_AGENT, check_headers, check_method
 from adapters.web.guarded_url import checked, origin, redirected
 from adapters.web.transport import AiohttpTransport
 from application.ports.guarded_web import WebRefused
 from domain.addresses import Reach
+from domain.header_rules import is_reserved
 
 
 class GuardedBody(httpx2.AsyncByteStream):
@@ -72,7 +73,7 @@ class GuardedTransport(AiohttpTransport):
 
 def _sent(headers: httpx2.Headers) -> httpx2.Headers:
     """Those of framing are made anew: SDKs set them, and so may users."""
-    kept = [(name, value) for name, value in headers.multi_items() if not is_ours(name)]
+    kept = [(name, value) for name, value in headers.multi_items() if not is_reserved(name)]
     check_headers(kept)
     # Unpacked, a stream waits for what fills a block.
     return httpx2.Headers([*kept, ("accept-encoding", "identity")], encoding="latin-1")

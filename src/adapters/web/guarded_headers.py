@@ -6,37 +6,17 @@ from importlib.metadata import version
 from typing import Final
 
 from application.ports.guarded_web import WebRefused
+from domain.header_rules import is_reserved
 
 USER_AGENT: Final = f"agentchat/{version('agentchat')}"
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-OURS: Final = frozenset(
-    {
-        "accept-encoding",
-        "connection",
-        "content-length",
-        "expect",
-        "host",
-        "http2-settings",
-        "keep-alive",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
-"""They say how the bytes of a message are to be read, and by whom: who sets them can hide a second one in it."""
-_OF_PROXIES: Final = "proxy-"
 _OF_BODIES: Final = "content-"
 _PROVING: Final = frozenset({"authorization", "cookie"})
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _BREAKS: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
 Headers = tuple[tuple[str, str], ...]
-
-
-def is_ours(name: str) -> bool:
-    return name.lower() in OURS or name.lower().startswith(_OF_PROXIES)
 
 
 def check_method(method: str) -> None:
@@ -49,7 +29,7 @@ def check_headers(headers: Iterable[tuple[str, str]]) -> None:
     for name, value in headers:
         if not _TOKEN.fullmatch(name):
             raise WebRefused(f"{name[:50]!r} is no name of a header.")
-        if is_ours(name):
+        if is_reserved(name):
             raise WebRefused(f"The header {name[:50]} may not be set.")
         if _BREAKS.search(value):
             raise WebRefused(f"The header {name[:50]} has a line break or control character in its value.")

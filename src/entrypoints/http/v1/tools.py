@@ -1,6 +1,7 @@
 """Tools over HTTP."""
 
-from typing import Any, Final, Literal
+import asyncio
+from typing import Any, Final, Literal, cast
 
 import msgspec
 from dishka.integrations.litestar import FromDishka, inject
@@ -9,18 +10,21 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import UNSET, Struct, UnsetType
 
-from application.paging import Window
+from application.paging import Page, Window
 from application.tools import ChangeTool, CreateTool, DeleteTool, ListOwnTools, ListTools, ShowTool, Tool
 from domain.errors import InvalidValue
 from domain.ids import ToolId
 from domain.user_tools import ApiDocument, AuthDraft, AuthType, BuiltInTool, ToolDraft, UserTool
 from entrypoints.http.auth import Caller
-from entrypoints.http.envelope import Envelope, PageEnvelope, ok, page_of, rfc3339
+from entrypoints.http.envelope import Envelope, PageEnvelope, ok, page, page_of, rfc3339
 from entrypoints.http.identifiers import Cursor, Identifier, Limit, from_path, of_delete
 
 TAGS: Final = ["tools"]
 NOBODY: Final = "0"
 """The `user_id` of built-in tools."""
+SMALL: Final = 256 * 1024
+"""Characters of documents."""
+_encode: Final = msgspec.json.Encoder().encode
 
 
 class ToolView(Struct):
@@ -71,6 +75,14 @@ def _own(tool: UserTool) -> tuple[Any, ...]:
     auth = tool.auth and tool.auth.type.value
     times = rfc3339(tool.created_at), rfc3339(tool.updated_at)
     return tool.logo_url, tool.user_id, True, tool.is_executable, schema, auth, *times
+
+
+async def _page(found: Page[Any]) -> PageEnvelope[ToolView]:
+    """Documents may be 20 MB together: those are written in a thread, one after the other, so that nobody waits."""
+    if sum(one.size for one in found.items if isinstance(one, UserTool)) <= SMALL:
+        return page_of(found, ToolView.of)
+    written = await asyncio.to_thread(lambda: [msgspec.Raw(_encode(ToolView.of(one))) for one in found.items])
+    return page(cast(list[ToolView], written), found.next_cursor)
 
 
 class AuthBody(Struct, kw_only=True):
@@ -153,7 +165,7 @@ async def create_tool(
 async def list_tools(
     caller: FromDishka[Caller], listed: FromDishka[ListTools], limit: Limit = None, cursor: Cursor = None
 ) -> PageEnvelope[ToolView]:
-    return page_of(await listed(caller.user_id, Window.parse(limit, cursor)), ToolView.of)
+    return await _page(await listed(caller.user_id, Window.parse(limit, cursor)))
 
 
 @post("/tool/visible", status_code=200, summary="The tools that an agent of the caller may carry", tags=TAGS)
@@ -161,7 +173,7 @@ async def list_tools(
 async def list_visible_tools(
     caller: FromDishka[Caller], listed: FromDishka[ListTools], limit: Limit = None, cursor: Cursor = None
 ) -> PageEnvelope[ToolView]:
-    return page_of(await listed(caller.user_id, Window.parse(limit, cursor)), ToolView.of)
+    return await _page(await listed(caller.user_id, Window.parse(limit, cursor)))
 
 
 @post("/tool/own", status_code=200, summary="The caller's tools, newest first", tags=TAGS)
@@ -169,7 +181,7 @@ async def list_visible_tools(
 async def list_own_tools(
     caller: FromDishka[Caller], listed: FromDishka[ListOwnTools], limit: Limit = None, cursor: Cursor = None
 ) -> PageEnvelope[ToolView]:
-    return page_of(await listed(caller.user_id, Window.parse(limit, cursor)), ToolView.of)
+    return await _page(await listed(caller.user_id, Window.parse(limit, cursor)))
 
 
 @get("/tool/{tool_id:str}", summary="One tool", tags=TAGS)
