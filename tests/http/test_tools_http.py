@@ -242,3 +242,18 @@ def test_without_a_token_there_is_nothing(client: Client) -> None:
         assert code_of(client.request(verb, f"{TOOLS}/{path}"), 401) == "token_missing"
     for verb, path in [("PUT", "update"), ("DELETE", "delete")]:
         assert code_of(client.request(verb, f"{TOOLS}/{path}"), 401) == "token_missing"
+
+
+def test_a_list_of_long_documents_is_shown_as_each_of_them_is(client: Client, ann: Headers) -> None:
+    comment = "# " + "中 \\" * 100
+    long = YAML + "".join(f"{comment} {number}\n" for number in range(2_000))
+    made = [
+        create(client, ann, en_name=f"t{n}", openapi_schema=schema) for n, schema in enumerate([long, SCHEMA, long])
+    ]
+    alone = [data_of(client.get(f"{TOOLS}/{data_of(one)['tool_id']}", headers=ann)) for one in reversed(made)]
+    assert alone[0]["openapi_schema"] == long
+    assert own(client, ann).json() == {"status_code": 200, "status_message": "SUCCESS", "data": alone}
+    assert client.get(f"{TOOLS}/all", headers=ann).json()["data"][:3] == alone
+    first = own(client, ann, limit=2).json()
+    assert first["data"] == alone[:2]
+    assert own(client, ann, limit=2, cursor=first["next_cursor"]).json()["data"] == alone[2:]
