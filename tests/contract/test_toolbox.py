@@ -211,3 +211,15 @@ async def _answered(desk: ChatDesk, stock: Stock, agent: Agent) -> list[Recorded
     async with stock.transactions.begin() as tx:
         await tx.agents.add(agent)
     return await read(await desk.start(stock.actor, ChatRequest("Go", "d", agent.agent_id, background=True)))
+
+
+async def test_a_tool_that_no_vendor_would_take_is_left_out_and_told(stock: Stock) -> None:
+    server = mcp_server(stock.actor)
+    await stock.keep(server)
+    broken = [replace(one, unusable="its arguments are no object") for one in offered(*(f"b{at}" for at in range(7)))]
+    at_hand = await stock.at_hand(stock.agent(server), ScriptedMcpConnections({URL: [*offered("look"), *broken]}))
+    assert names(at_hand) == ["look"]
+    (told,) = at_hand.troubles
+    assert (told.status, told.title) == (StepStatus.ERROR, server.name)
+    assert "b0 (its arguments are no object)" in told.message
+    assert "and 2 more" in told.message

@@ -118,6 +118,8 @@ def test_a_server_is_asked_for_its_tools(client: Client, ann: Headers, connectio
     connections.offers[URL] = [McpTool("read", "Read", "Reads a file.", schema)]
     tool = {"name": "read", "title": "Read", "description": "Reads a file.", "parameters": schema}
     assert data_of(ask(client, ann, server_id)) == [tool]
+    # What is remembered from some minutes ago would not be asked for now.
+    assert connections.fresh[-1]
     (seen,) = data_of(listed(client, ann))
     assert (seen["tools"], seen["status"]) == (["read"], "ok")
     connections.offers[URL] = "it refuses the connection."
