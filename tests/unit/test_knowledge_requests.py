@@ -42,7 +42,7 @@ def shown(name: str) -> str:
 @pytest.mark.parametrize(
     ("name", "last"),
     [
-        ("/home/ann/Report 1.pdf", "Report 1.pdf"),
+        ("/srv/ann/Report 1.pdf", "Report 1.pdf"),
         ("C:\\fakepath\\报告.pdf", "报告.pdf"),
         ("../../etc/passwd", "passwd"),
         ("a.pdf", "a.pdf"),
