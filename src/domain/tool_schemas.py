@@ -77,9 +77,9 @@ def _schema(value: JsonValue, depth: int) -> Schema:
     kind = schema.get("type")
     if (kind == "array" or (isinstance(kind, list) and "array" in kind)) and "items" not in schema:
         schema["items"] = {}
-    if "required" in schema:
-        schema["required"] = [name for name in _required(schema) if name in _given(schema)]
-    return schema
+    required = [name for name in _required(schema) if name in _given(schema)]
+    schema.pop("required", None)
+    return {**schema, "required": required} if required else schema
 
 
 def _without_lost_references(value: JsonValue, whole: Schema) -> None:

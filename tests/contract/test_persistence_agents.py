@@ -49,7 +49,7 @@ async def test_everyone_has_the_default_agent_and_nobody_changes_it(transactions
             default = await tx.agents.get(DEFAULT_AGENT, owner=owner)
             assert await tx.agents.list(Window(), owner=owner) == [default]
             assert not default.is_custom
-            assert default.tool_ids == ("current_time", "calculator")
+            assert default.tool_ids == ("current_time", "calculator", "web_fetch")
             with pytest.raises(Forbidden):
                 await tx.agents.remove(default)
             with pytest.raises(Forbidden):

@@ -182,7 +182,10 @@ def test_an_id_is_deleted_by_body_or_by_query(http: Client) -> None:
     removes.removed.clear()
     data_of(http.request("DELETE", "/api/v1/agent", json={"agent_id": "one"}))
     data_of(http.request("DELETE", "/api/v1/agent?agent_id=two%2F2"))
-    data_of(http.request("DELETE", "/api/v1/agent?agent_id=two", json={"agent_id": "three"}))
+    data_of(http.request("DELETE", "/api/v1/agent?agent_id=three", json={"agent_id": "three"}))
+    assert removes.removed == ["one", "two/2", "three"]
+    twofold = http.request("DELETE", "/api/v1/agent?agent_id=two", json={"agent_id": "three"})
+    assert code_of(twofold, 422) == "invalid_value"
     assert removes.removed == ["one", "two/2", "three"]
 
 

@@ -20,7 +20,8 @@ def test_a_storage_that_only_the_server_reaches_is_told(data_dir: Path, seaweedf
     async def scene() -> None:
         async with serving(data_dir, **s3(seaweedfs)) as server:
             done = await examined(server)
-            assert (done.named("storage")["status"], done.named("upload")["status"]) == ("ok", "ok")
+            kept, sent = done.named("storage"), done.named("upload")
+            assert (kept["status"], sent["status"]) == ("ok", "ok"), (kept, sent)
         nowhere = f"127.0.0.1:{free_port()}"
         async with serving(data_dir, **s3(seaweedfs, STORAGE__PUBLIC_ENDPOINT=nowhere)) as server:
             upload = (await examined(server)).named("upload")
