@@ -77,7 +77,7 @@ def _schema(value: JsonValue, depth: int) -> Schema:
     kind = schema.get("type")
     if (kind == "array" or (isinstance(kind, list) and "array" in kind)) and "items" not in schema:
         schema["items"] = {}
-    required = [name for name in _required(schema) if name in _given(schema)]
+    required: list[JsonValue] = [name for name in _required(schema) if name in _given(schema)]
     schema.pop("required", None)
     return {**schema, "required": required} if required else schema
 
