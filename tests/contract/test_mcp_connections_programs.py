@@ -128,7 +128,8 @@ async def test_a_program_that_ends_at_once_is_said_so() -> None:
 
 
 async def test_when_the_server_is_killed_its_programs_die_with_all_they_started() -> None:
-    started = "import os, sys, time; child = os.fork(); print(os.getpid(), flush=True); time.sleep(600)"
+    # One write each: two processes print into one pipe.
+    started = "import os, time; os.fork(); os.write(1, b'%d\\n' % os.getpid()); time.sleep(600)"
     launcher = adapters.mcp.launcher.__file__
     parent = (
         "import os, subprocess, sys, time\n"
