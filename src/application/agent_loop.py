@@ -145,7 +145,7 @@ class AgentLoop:
             guarded = [call for call in turn.tool_calls if call.name in equipment.guarded]
             # A person is not asked about a call that can't be made anyway.
             wrong = {call.call_id: await self.calls.problem(call, equipment.tools) for call in guarded}
-            waiting = [call for call in guarded if wrong[call.call_id] is None]
+            waiting = [call for call in guarded if (wrong[call.call_id] or course.book.refusal(call)) is None]
             results: dict[str, ToolResult] = {}
             at_once = [call for call in turn.tool_calls if call not in waiting]
             async with aclosing(self.calls.run(at_once, equipment.tools, course.book, results, wrong)) as told:

@@ -29,7 +29,7 @@ class CallBook:
 
     def admit(self, call: ToolCall) -> str | None:
         """None when it may be made, and is counted; else what the model is told instead."""
-        refusal = self._refusal(call)
+        refusal = self.refusal(call)
         if refusal is None:
             self.made += 1
         else:
@@ -46,7 +46,8 @@ class CallBook:
         self._refused = 0
         return self.refused_turns < REFUSED_TURNS
 
-    def _refusal(self, call: ToolCall) -> str | None:
+    def refusal(self, call: ToolCall) -> str | None:
+        """What `admit` would say, counting nothing."""
         if self.made >= MOST_CALLS:
             return f"{MOST_CALLS} calls were made for this answer, which is the limit: answer with what you have."
         if self.failures.get(digest(call), 0) >= SAME_FAILURES:

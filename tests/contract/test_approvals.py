@@ -19,10 +19,11 @@ from application.asking_depth import asking_depth
 from application.chat import ChatRequest
 from application.dialogs import DeleteDialog
 from application.live_runs import LiveRun
-from application.ports.tool_runner import ToolOutput, ToolRunner
+from application.ports.tool_runner import ToolFailed, ToolOutput, ToolRunner
 from application.run_registry import RunRegistry
 from chat_desk import ChatDesk, read, text_of
 from domain.agents import Agent
+from domain.call_limits import SAME_FAILURES
 from domain.chat_events import Recorded, RunFinished, ToolProgress
 from domain.conversation import ToolTurn
 from domain.errors import Conflict, InvalidValue, NotFound, TooManyRequests
@@ -228,6 +229,26 @@ async def test_a_call_that_can_not_be_made_asks_nobody(scene: Scene) -> None:
     actor, agent_id = await scene.person()
     run = await desk.start(actor, ChatRequest("Pay", "d", agent_id))
     assert steps(await read(run)) == [(StepStatus.START, "c1"), (StepStatus.ERROR, "c1")]
+
+
+async def test_nobody_is_asked_again_about_a_call_that_failed_too_often(scene: Scene) -> None:
+    class Broke(Till):
+        async def run(self, arguments: Mapping[str, JsonValue]) -> ToolOutput:
+            await super().run(arguments)
+            raise ToolFailed("there is no money")
+
+    scene.till = Broke(SPEND)
+    desk = scene.process(ASKS, ASKS, ASKS, DONE)
+    actor, agent_id = await scene.person()
+    run = await desk.start(actor, ChatRequest("Pay", "d", agent_id))
+    await run.wait(10)
+    for _ in range(SAME_FAILURES):
+        while (await desk.show(actor, run.state.run_id)).status is not RunStatus.WAITING:
+            await asyncio.sleep(0.01)
+        await desk.approve(actor, run.state.run_id, yes())
+    seen = await ended(desk, actor, run.state.run_id)
+    assert [status for status, _ in steps(seen)].count(StepStatus.APPROVAL) == SAME_FAILURES == len(scene.till.asked)
+    assert text_of(seen).endswith("Paid.")
 
 
 async def test_a_run_may_wait_again_and_again(scene: Scene) -> None:
