@@ -9,7 +9,7 @@ from typing import Final
 
 from application.run_log import RunLog, asks
 from application.run_readers import MAX_READERS, Followed, Follower, Reader, too_many_readers
-from domain.chat_events import ChatEvent, LoopEvent, Recorded, RoundFinished, RunFailed, RunFinished, TurnFinished
+from domain.chat_events import ChatEvent, KeptEvent, LoopEvent, Recorded, RunFailed, RunFinished
 from domain.conversation import Usage
 from domain.errors import DomainError, ModelError
 from domain.ids import RunId
@@ -182,7 +182,7 @@ class LiveRun:
     def _take(self, event: LoopEvent) -> None:
         self._transcript.apply(event)
         _refuse_endless(self._transcript, self.log)
-        if isinstance(event, TurnFinished | RoundFinished):
+        if isinstance(event, KeptEvent):
             self.log.keep(event)
         elif asks(event):
             self._asking.append(event)

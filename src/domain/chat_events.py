@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from domain.attempts import Attempt
 from domain.conversation import FinishReason, Usage
 from domain.ids import DialogId, MessageId, RunId
 from domain.messages import AnswerStatus, Citation, ToolStep
@@ -56,6 +57,13 @@ class RoundFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """A model's provider was asked, and answered or did not. Kept, not shown."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
 class RunFinished:
     status: AnswerStatus
     content: str
@@ -68,13 +76,13 @@ class RunFinished:
     finish_reason: FinishReason | None
 
 
-LoopEvent = AnswerDelta | ReasoningText | ToolProgress | Retrieved | TurnFinished | RoundFinished
+LoopEvent = AnswerDelta | ReasoningText | ToolProgress | Retrieved | TurnFinished | RoundFinished | AttemptEnded
 """What the agent loop yields."""
 
 ChatEvent = AnswerDelta | ReasoningText | ToolProgress | Retrieved | RunFailed | RunFinished
 """What readers are shown."""
 
-KeptEvent = TurnFinished | RoundFinished
+KeptEvent = TurnFinished | RoundFinished | AttemptEnded
 """What readers are not shown, but the answer is put together from."""
 
 

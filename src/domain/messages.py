@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from domain.attempts import Attempt
 from domain.conversation import Usage
 from domain.files import Attachment
 from domain.ids import DialogId, MessageId, RunId
@@ -91,6 +92,8 @@ class Answer:
     failure: str | None = None
     closed_at: datetime | None = None
     feedback: Feedback | None = None
+    attempts: tuple[Attempt, ...] = ()
+    """Only while it is being stored: they are kept in the ledger of usage."""
 
 
 Message = Question | Answer

@@ -1,9 +1,9 @@
 """Models that agents may use. The key of a model never enters this package."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from domain.ids import ModelId
+from domain.ids import ModelId, UserId
 
 
 class Provider(StrEnum):
@@ -48,6 +48,14 @@ class ModelSpec:
     """What to set so that the model can be used; None when it can."""
     max_concurrent: int | None = None
     """Calls that go on at once, in each process; None without limit."""
+    requests_a_minute: int | None = None
+    """Calls that begin within a minute, in each process; None without limit."""
+    owner: UserId | None = None
+    """Whose own it is; None for the system's."""
+    key_id: str = ""
+    """Models of one `key_id` share a provider's key, and with it its limits and its troubles. No secret."""
+    sealed_key: str | None = field(default=None, repr=False)
+    """The key of a user's own model, as the database has it."""
 
     @property
     def available(self) -> bool:

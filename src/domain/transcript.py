@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
+from domain.attempts import Attempt
 from domain.chat_events import (
     AnswerDelta,
+    AttemptEnded,
     LoopEvent,
     ReasoningText,
     Retrieved,
@@ -25,6 +27,7 @@ class Transcript:
     """Collects a run's events into its answer."""
 
     __slots__ = (
+        "_attempts",
         "_citations",
         "_failure",
         "_finish_reason",
@@ -41,6 +44,7 @@ class Transcript:
         self._turn_began = 0
         self._rounds: list[ToolRound] = []
         self._steps: list[ToolStep] = []
+        self._attempts: list[Attempt] = []
         self._citations: list[Citation] = []
         self._usage = Usage()
         self._finish_reason: FinishReason | None = None
@@ -66,6 +70,8 @@ class Transcript:
                 self._turn_began = len(self._text)
             case Retrieved(_, citations):
                 self._citations.extend(citations)
+            case AttemptEnded(attempt):
+                self._attempts.append(attempt)
             case RunFailed(code):
                 self._failure = code
 
@@ -98,4 +104,5 @@ class Transcript:
             finish_reason=self._finish_reason,
             failure=self._failure if status is AnswerStatus.FAILED else None,
             closed_at=now,
+            attempts=tuple(self._attempts),
         )

@@ -17,6 +17,7 @@ import msgspec
 from application.ports.runs import LogPiece
 from domain.chat_events import (
     AnswerDelta,
+    AttemptEnded,
     KeptEvent,
     ReasoningText,
     Recorded,
@@ -62,6 +63,10 @@ class _Round(msgspec.Struct, array_like=True, tag="round"):
     event: RoundFinished
 
 
+class _Attempt(msgspec.Struct, array_like=True, tag="attempt"):
+    event: AttemptEnded
+
+
 class _Failed(msgspec.Struct, array_like=True, tag="failed"):
     at: int
     event: RunFailed
@@ -72,10 +77,10 @@ class _Finished(msgspec.Struct, array_like=True, tag="finished"):
     event: RunFinished
 
 
-_Segment = _Answer | _Reasoning | _Tool | _Retrieved | _Turn | _Round | _Failed | _Finished
+_Segment = _Answer | _Reasoning | _Tool | _Retrieved | _Turn | _Round | _Attempt | _Failed | _Finished
 
 _TEXTS: Final[dict[type[Any], Any]] = {AnswerDelta: _Answer, ReasoningText: _Reasoning}
-_KEPT: Final[dict[type[Any], Any]] = {TurnFinished: _Turn, RoundFinished: _Round}
+_KEPT: Final[dict[type[Any], Any]] = {TurnFinished: _Turn, RoundFinished: _Round, AttemptEnded: _Attempt}
 _SINGLES: Final[dict[type[Any], Any]] = {
     ToolProgress: _Tool,
     Retrieved: _Retrieved,
@@ -103,7 +108,7 @@ def to_recorded(first_seq: int, data: str) -> list[Recorded]:
     events: list[Recorded] = []
     kept: tuple[KeptEvent, ...] = ()
     for segment in _segments_of(data):
-        if isinstance(segment, _Turn | _Round):
+        if isinstance(segment, _Turn | _Round | _Attempt):
             kept += (segment.event,)
             continue
         seq = first_seq + len(events)

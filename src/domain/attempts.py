@@ -1,0 +1,55 @@
+"""Attempts: each call of a model's provider, however it went. The ledger of usage is made of them."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from domain.conversation import Usage
+from domain.ids import ModelId
+from domain.models import Prices, Provider
+
+ANSWERED: Final = "answered"
+INTERRUPTED: Final = "interrupted"
+"""Outcomes beside the codes of ModelError: it came to its end, or was stopped by our side."""
+
+NANOS: Final = 1_000
+"""A price is for a million tokens: so many billionths of the currency's unit for each token and unit of the price."""
+
+
+class Purpose(StrEnum):
+    """What a model was asked for: an answer to a person, or work of the server's own."""
+
+    ANSWER = "answer"
+    SUMMARY = "summary"
+    MEMORY = "memory"
+    TEST = "test"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """`at` is whole milliseconds since 1970, `first_token_ms` None when no word came.
+
+    `cost_nanos` is in billionths of the currency's unit; None for a model without prices.
+    """
+
+    llm_id: ModelId
+    provider: Provider
+    model: str
+    usage: Usage
+    outcome: str
+    at: int
+    duration_ms: int
+    first_token_ms: int | None = None
+    cost_nanos: int | None = None
+    currency: str = ""
+    purpose: Purpose = Purpose.ANSWER
+
+
+def cost_of(usage: Usage, prices: Prices | None) -> int | None:
+    """In billionths of the currency's unit; None without prices. Cached tokens may have a price of their own."""
+    if prices is None:
+        return None
+    cached = prices.input if prices.cached_input is None else prices.cached_input
+    fresh = usage.input_tokens - usage.cached_tokens
+    units = fresh * prices.input + usage.cached_tokens * cached + usage.output_tokens * prices.output
+    return round(units * NANOS)
