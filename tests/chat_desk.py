@@ -8,6 +8,7 @@ from account_desk import SetClock
 from adapters.database.signals import LocalSignals
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import RequiredArguments, ScriptedChatModel, ScriptedChatModels
+from adapters.security import FernetBox
 from application.agent_loop import AgentLoop
 from application.answering import Answering
 from application.approvals import ApproveCall
@@ -20,7 +21,7 @@ from application.leases import Leases
 from application.live_runs import LiveRun
 from application.log_writer import LogWriter
 from application.model_places import ModelPlaces
-from application.models import ModelCatalogue
+from application.models import FindModel, ModelCatalogue
 from application.paging import Window
 from application.ports.argument_check import ArgumentCheck
 from application.ports.guarded_web import GuardedWeb
@@ -34,6 +35,7 @@ from application.run_making import MakeRuns
 from application.run_readers import Followed
 from application.run_registry import RunRegistry
 from application.run_upkeep import FollowedElsewhere, KeepRunsAlive, SweepRuns
+from application.sealing import Seals
 from application.stored_runs import StoredRuns
 from application.tool_calls import CallTools
 from domain.chat_events import AnswerDelta, Recorded
@@ -43,7 +45,10 @@ from domain.models import ModelSpec, Provider
 from domain.tools import ToolCall
 from file_desk import MemoryFiles, PlainParser
 from stored import user
+from tool_desk import SECRETS
 from toolboxes import toolbox
+
+SEALS = Seals(FernetBox(SECRETS))
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,7 @@ class ChatDesk:
         self.attachments = OpenAttachments(transactions, self.storage, self.parser, places, read)
         elsewhere = FollowedElsewhere(transactions, self.leases)
         self.make = MakeRuns(transactions, clock, self.leases, self.keep, self.stored, elsewhere, 60, self.crashed)
-        catalogue = ModelCatalogue.of([self.spec], self.spec.llm_id)
+        find = FindModel(transactions, ModelCatalogue.of([self.spec], self.spec.llm_id), SEALS)
         answering = Answering(
             ScriptedChatModels(self.model),
             toolbox(transactions, self.tools or _built_in(clock), self.connections, self.web),
@@ -102,7 +107,7 @@ class ChatDesk:
         self.start = StartChat(
             transactions,
             clock,
-            catalogue,
+            find,
             self.attachments,
             answering,
             registry,
@@ -113,7 +118,7 @@ class ChatDesk:
             ChatLimits(100, self.grace),
         )
         self.approve = ApproveCall(
-            transactions, catalogue, answering, self.check, registry, self.places, self.leases, self.make
+            transactions, find, answering, self.check, registry, self.places, self.leases, self.make
         )
         self.once = AskOnce(transactions, clock, registry, self.stored, self.start)
         self.follow = FollowRun(registry, self.stored)

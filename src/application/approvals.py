@@ -12,7 +12,7 @@ from application.asking_depth import asking_depth
 from application.leases import Leases
 from application.live_runs import LiveRun
 from application.model_places import ModelPlaces
-from application.models import ModelCatalogue
+from application.models import FindModel
 from application.ports.argument_check import ArgumentCheck
 from application.ports.persistence import Transaction, Transactions
 from application.run_closing import replay, stored_log
@@ -23,6 +23,7 @@ from domain.chat_events import Recorded
 from domain.errors import Conflict, InvalidValue
 from domain.ids import RunId, UserId
 from domain.messages import Answer, Exchange
+from domain.models import ModelSpec
 from domain.pauses import Approval, RunPause
 from domain.runs import Run
 from domain.transcript import Transcript
@@ -35,7 +36,7 @@ class ApproveCall:
     """The last word that a run waits for lets it go on; from then on it needs no reader."""
 
     transactions: Transactions
-    models: ModelCatalogue
+    find_model: FindModel
     answering: Answering
     check: ArgumentCheck
     runs: RunRegistry
@@ -55,6 +56,7 @@ class ApproveCall:
                 run, pause = await tx.pauses.find(run_id, owner=actor)
                 await self._refuse_wrong(pause, approval)
                 paused = await _paused(tx, run, pause)
+            spec = await self.find_model(actor, pause.llm_id)
             async with self.transactions.begin() as tx:
                 run, pause = await tx.pauses.held(run_id, owner=actor)
                 if pause.number != paused.pause.number:
@@ -63,10 +65,10 @@ class ApproveCall:
                 if not pause.decided:
                     await tx.pauses.save(run_id, pause)
                     return run
-                leave = self.places.admit(self.models.answering(pause.llm_id), actor)
+                leave = self.places.admit(spec, actor)
                 undo.callback(leave)
                 await tx.pauses.end(run_id, self.leases.until())
-            live = self._live(replace(paused, run=run, pause=pause), leave)
+            live = self._live(replace(paused, run=run, pause=pause), spec, leave)
             self._start(live, pause.depth)
             undo.pop_all()
             return live.state
@@ -90,9 +92,8 @@ class ApproveCall:
         if problems := await asyncio.to_thread(self.check.problems, tool.parameters, arguments):
             raise InvalidValue("arguments", " ".join(problems))
 
-    def _live(self, paused: "_Paused", leave: Callable[[], None]) -> LiveRun:
+    def _live(self, paused: "_Paused", spec: ModelSpec, leave: Callable[[], None]) -> LiveRun:
         run, pause = paused.run.resume(self.leases.until()), paused.pause
-        spec = self.models.answering(pause.llm_id)
         continuing = Continuing(self.answering, run.user_id, spec, pause, paused.exchanges)
         begun = Begun(run, paused.answer, spec.llm_id, continuing.prompt_tokens, leave)
         log = RunLog(run.run_id, paused.recorded)

@@ -11,7 +11,7 @@ from application.attachments import Attached, OpenAttachments
 from application.leases import Leases
 from application.live_runs import LiveRun
 from application.model_places import ModelPlaces
-from application.models import ModelCatalogue
+from application.models import FindModel
 from application.ports.clock import Clock
 from application.ports.persistence import Scene, Transactions
 from application.prompts import refuse_too_much
@@ -61,7 +61,7 @@ class StartChat:
 
     transactions: Transactions
     clock: Clock
-    models: ModelCatalogue
+    find_model: FindModel
     attachments: OpenAttachments
     answering: Answering
     runs: RunRegistry
@@ -100,7 +100,7 @@ class StartChat:
         self.runs.admit_another(scene.open_runs)
         _refuse_too_many_waiting(scene)
         agent = _agent_of(scene, asked)
-        spec = self.models.answering(agent.llm_id) if agent.llm_id else self.models.default()
+        spec = await self.find_model.in_scene(actor, agent.llm_id, scene)
         attached = await self.attachments(actor, asked.file_urls, spec)
         refuse_too_much(spec, agent, asked.user_input, attached)
         self.runs.refuse_draining()

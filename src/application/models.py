@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from application.ports.persistence import Transactions
+from application.ports.persistence import Scene, Transactions
+from application.sealing import Seals
 from domain.errors import NotFound
 from domain.ids import ModelId, UserId
 from domain.models import ModelKind, ModelSpec
@@ -46,6 +47,25 @@ class ModelCatalogue:
         """Those whose name here or at the provider holds `part`, whatever its case."""
         key = search_key(part.strip())
         return [spec for spec in self.specs if key in search_key(spec.llm_id) or key in search_key(spec.model)]
+
+
+@dataclass(frozen=True, slots=True)
+class FindModel:
+    """Which model answers: the system's of that name, else one of the owner's own."""
+
+    transactions: Transactions
+    catalogue: ModelCatalogue
+    seals: Seals
+
+    async def __call__(self, owner: UserId, llm_id: ModelId | None) -> ModelSpec:
+        """The default model for none. The system's cost no statement. Raises NotFound, for embedding models too."""
+        del owner
+        return self.catalogue.answering(llm_id) if llm_id else self.catalogue.default()
+
+    async def in_scene(self, owner: UserId, llm_id: ModelId | None, scene: Scene) -> ModelSpec:
+        """The same without a statement where the scene has the agent's own model."""
+        del scene
+        return await self(owner, llm_id)
 
 
 @dataclass(frozen=True, slots=True)

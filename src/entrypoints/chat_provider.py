@@ -18,7 +18,7 @@ from application.leases import Leases
 from application.log_writer import LogWriter
 from application.mcp_servers import LoadMcpServers
 from application.model_places import ModelPlaces
-from application.models import ModelCatalogue
+from application.models import FindModel
 from application.ports.api_documents import ApiDocuments
 from application.ports.argument_check import ArgumentCheck
 from application.ports.chat_model import ChatModels
@@ -161,7 +161,7 @@ class Chat(Provider):
     def approve(
         self,
         transactions: Transactions,
-        catalogue: ModelCatalogue,
+        find_model: FindModel,
         answering: Answering,
         check: ArgumentCheck,
         registry: RunRegistry,
@@ -169,14 +169,14 @@ class Chat(Provider):
         leases: Leases,
         make: MakeRuns,
     ) -> ApproveCall:
-        return ApproveCall(transactions, catalogue, answering, check, registry, places, leases, make)
+        return ApproveCall(transactions, find_model, answering, check, registry, places, leases, make)
 
     @provide
     def start(
         self,
         transactions: Transactions,
         clock: Clock,
-        catalogue: ModelCatalogue,
+        find_model: FindModel,
         attachments: OpenAttachments,
         answering: Answering,
         registry: RunRegistry,
@@ -189,7 +189,7 @@ class Chat(Provider):
         return StartChat(
             transactions,
             clock,
-            catalogue,
+            find_model,
             attachments,
             answering,
             registry,

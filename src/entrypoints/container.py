@@ -185,6 +185,7 @@ class AgentsAndDialogs(Provider):
         dialogs.ShowDialog,
         dialogs.ShowHistory,
         dialogs.ShowMessage,
+        models.FindModel,
         models.ListModels,
         models.ListOwnModels,
         models.SearchModels,

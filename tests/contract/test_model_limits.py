@@ -58,7 +58,7 @@ async def test_of_a_burst_a_narrow_model_takes_on_its_place_and_its_line_and_oth
     other = ScriptedChatModel([delta("at once"), finished()], repeat=True)
     desk.start = replace(
         desk.start,
-        models=ModelCatalogue.of([NARROW, wide], NARROW.llm_id),
+        find_model=replace(desk.start.find_model, catalogue=ModelCatalogue.of([NARROW, wide], NARROW.llm_id)),
         answering=replace(desk.start.answering, providers=ScriptedChatModels(desk.model, wide=other)),
     )
     actors = [await desk.person() for _ in range(8)]
