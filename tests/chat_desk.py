@@ -9,6 +9,7 @@ from adapters.database.signals import LocalSignals
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import RequiredArguments, ScriptedChatModel, ScriptedChatModels
 from adapters.security import FernetBox
+from application.after_answers import AfterAnswers, Follower
 from application.agent_loop import AgentLoop
 from application.answering import Answering
 from application.approvals import ApproveCall
@@ -82,6 +83,7 @@ class ChatDesk:
     connections: McpConnections | None = None
     web: GuardedWeb | None = None
     check: ArgumentCheck = field(default_factory=RequiredArguments)
+    followers: list[Follower] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         transactions, clock, registry = self.transactions, self.clock, self.registry
@@ -94,7 +96,10 @@ class ChatDesk:
         read = ReadDocument(transactions, self.storage, self.parser, places, self.troubles.append, refused_seconds=0)
         self.attachments = OpenAttachments(transactions, self.storage, self.parser, places, read)
         elsewhere = FollowedElsewhere(transactions, self.leases)
-        self.make = MakeRuns(transactions, clock, self.leases, self.keep, self.stored, elsewhere, 60, self.crashed)
+        after = AfterAnswers(self.followers, registry.beside, self.troubled)
+        self.make = MakeRuns(
+            transactions, clock, self.leases, self.keep, self.stored, elsewhere, 60, self.crashed, after
+        )
         find = FindModel(transactions, ModelCatalogue.of([self.spec], self.spec.llm_id), SEALS)
         answering = Answering(
             ScriptedChatModels(self.model),

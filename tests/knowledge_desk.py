@@ -17,12 +17,12 @@ from adapters.scripted import ScriptedEmbedder, ScriptedEmbedders
 from application.asked_work import AskForWork
 from application.document_reading import ReadDocument, ReaderPlaces
 from application.ingestion import Ingest
-from application.ingestion_jobs import DoJob
 from application.ingestion_steps import MOST_CHUNKS, IngestionSteps
+from application.jobs_by_kind import DoJob
 from application.knowledge import CreateKnowledge, DeleteKnowledge
 from application.knowledge_files import AddKnowledgeFile, DeleteKnowledgeFile, RetryKnowledgeFile
 from application.knowledge_upkeep import KeepKnowledge
-from application.ports.job_queue import Again, Handler, Job
+from application.ports.job_queue import Again, Handler, Job, JobKind
 from application.ports.persistence import Transactions
 from application.purging import Purge
 from application.reindexing import Reindex
@@ -212,7 +212,8 @@ class KnowledgeDesk:
         )
         self.ingest = Ingest(database, self.steps, clock, self.slice_seconds, chance=lambda: 0.0)
         self.purge = Purge(database, self.slice_seconds)
-        self.do = DoJob(self.ingest, Reindex(database, embedders, self.slice_seconds), self.purge)
+        reindex = Reindex(database, embedders, self.slice_seconds)
+        self.do = DoJob({JobKind.INGEST: self.ingest, JobKind.REINDEX: reindex, JobKind.PURGE: self.purge})
         self.create = CreateKnowledge(database, embedders, clock)
         self.delete = DeleteKnowledge(database, clock, ask)
         self.add = AddKnowledgeFile(database, self.storage, clock, ask)

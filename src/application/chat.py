@@ -132,7 +132,7 @@ class StartChat:
                 exchanges = await tx.messages.recent(taken.run.dialog_id, HISTORY_EXCHANGES, owner=owner)
         told = Told(owner, taken.agent, taken.spec, exchanges, asked.user_input, attached)
         making = Making(self.answering, told)
-        begun = Begun(taken.run, taken.answer, taken.spec.llm_id, making.prompt_tokens, taken.leave)
+        begun = Begun(taken.run, taken.answer, taken.agent, taken.spec, making.prompt_tokens, taken.leave)
         grace = None if asked.background else self.limits.disconnect_grace_seconds
         live = self.make(begun, making.events(asked.max_output_tokens), grace)
         self.runs.start(live)

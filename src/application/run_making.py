@@ -5,19 +5,21 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from application.after_answers import AfterAnswers, AnswerKept
 from application.answering import RunEvent
 from application.leases import Leases
 from application.live_runs import Elsewhere, LiveRun, OnCrash, RunKeeping, RunLimits
 from application.ports.clock import Clock
 from application.ports.persistence import Transactions
 from application.ports.runs import LogPiece
-from application.run_closing import KeepAnswer
+from application.run_closing import KeepAnswer, finished
 from application.run_log import RunLog
 from application.stored_runs import StoredRuns
+from domain.agents import Agent
 from domain.chat_events import Recorded
 from domain.errors import Unavailable
-from domain.ids import ModelId
 from domain.messages import Answer, AnswerStatus
+from domain.models import ModelSpec
 from domain.pauses import WAITS_FOR, RunPause
 from domain.runs import Run
 from domain.transcript import Transcript
@@ -33,7 +35,8 @@ class Begun:
 
     run: Run
     answer: Answer
-    llm_id: ModelId
+    agent: Agent
+    spec: ModelSpec
     prompt_tokens: Callable[[], int]
     leave: Callable[[], None]
 
@@ -48,6 +51,7 @@ class MakeRuns:
     elsewhere: Elsewhere
     max_run_seconds: float
     on_crash: OnCrash
+    after: AfterAnswers
 
     def __call__(
         self,
@@ -61,9 +65,12 @@ class MakeRuns:
 
         async def store(said: Transcript, status: AnswerStatus, log: RunLog) -> Sequence[Recorded]:
             begun.leave()
-            answer = said.close(begun.answer, status, begun.llm_id, begun.prompt_tokens, self.clock.now())
+            answer = said.close(begun.answer, status, begun.spec.llm_id, begun.prompt_tokens, self.clock.now())
             last = await self.keep(answer, log, owner=begun.run.user_id)
             self.stored.signals.stored([begun.run.run_id])
+            # Not for an answer that could not be stored, or that another process closed in its own way.
+            if last[-1].event == finished(answer):
+                self.after(AnswerKept(begun.run, answer, begun.agent, begun.spec))
             return last
 
         async def park(pause: RunPause, log: RunLog, last: Sequence[Recorded]) -> bool:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from dishka import Provider, Scope, provide, provide_all
 
 from application import run_control
+from application.after_answers import AfterAnswers
 from application.agent_loop import AgentLoop
 from application.answering import Answering
 from application.approvals import ApproveCall
@@ -152,10 +153,12 @@ class Chat(Provider):
         leases: Leases,
         keep: KeepAnswer,
         stored: StoredRuns,
+        after: AfterAnswers,
         settings: Settings,
     ) -> MakeRuns:
         elsewhere = FollowedElsewhere(transactions, leases)
-        return MakeRuns(transactions, clock, leases, keep, stored, elsewhere, settings.max_run_seconds, _crashed)
+        seconds = settings.max_run_seconds
+        return MakeRuns(transactions, clock, leases, keep, stored, elsewhere, seconds, _crashed, after)
 
     @provide
     def approve(

@@ -31,6 +31,7 @@ from application.run_registry import RunRegistry
 from application.tools import BuiltInTools
 from application.web_tools import web_tools
 from domain.ids import ModelId
+from entrypoints.asides_provider import Asides
 from entrypoints.chat_models import ConfiguredModels
 from entrypoints.chat_provider import Chat, Tools
 from entrypoints.documents_provider import Documents
@@ -253,6 +254,7 @@ def make_container(
         Accounts(),
         AgentsAndDialogs(),
         Chat(),
+        Asides(),
         Files(secrets_of),
         Documents(),
         Embedding(),

@@ -14,12 +14,11 @@ from application.contested_models import Contests
 from application.document_reading import ReadDocument
 from application.evaluation import EvaluateKnowledge
 from application.ingestion import Ingest
-from application.ingestion_jobs import DoJob
 from application.ingestion_steps import IngestionSteps
 from application.knowledge_upkeep import KeepKnowledge
 from application.ports.clock import Clock
 from application.ports.embedder import Embedders
-from application.ports.job_queue import JobQueue
+from application.ports.job_queue import JobKind, JobQueue
 from application.ports.knowledge import LexicalIndex, VectorIndex
 from application.ports.persistence import Transactions
 from application.purging import Purge
@@ -29,10 +28,10 @@ from application.retrieval import RetrieveKnowledge
 from domain.chunking import ChunkSize
 from domain.files import StoredFile
 from domain.knowledge import KnowledgeFile
+from entrypoints.asides_provider import KnowledgeJobs
 from entrypoints.embedding_provider import Reranking
 from entrypoints.settings import Settings
 from entrypoints.told_troubles import Seldom, tell
-from entrypoints.worker import JobHandler
 
 log = logging.getLogger("agentchat.knowledge")
 
@@ -113,12 +112,15 @@ class Knowledge(Provider):
         return IngestionSteps(transactions, read, embedders, clock, size, settings.knowledge.max_chunks, _missing)
 
     @provide
-    def jobs(self, transactions: Transactions, steps: IngestionSteps, embedders: Embedders, clock: Clock) -> JobHandler:
+    def jobs(
+        self, transactions: Transactions, steps: IngestionSteps, embedders: Embedders, clock: Clock
+    ) -> KnowledgeJobs:
         ingest = Ingest(transactions, steps, clock, on_contest=_cut_otherwise)
         left = Seldom(log, "left_to_other_workers")
         # What one learns of how quick the model is, the other knows too.
         reindex = Reindex(transactions, embedders, embedded=steps.embedded, contests=Contests(_contested), on_left=left)
-        return DoJob(ingest, reindex, Purge(transactions))
+        purge = Purge(transactions)
+        return KnowledgeJobs({JobKind.INGEST: ingest, JobKind.REINDEX: reindex, JobKind.PURGE: purge})
 
     @provide
     def keep(self, transactions: Transactions, queue: JobQueue, embedders: Embedders, clock: Clock) -> KeepKnowledge:

@@ -9,7 +9,8 @@ from adapters.database.transactions import DatabaseTransactions
 from adapters.database.vectors_embedded import EmbeddedVectorIndex
 from adapters.scripted import ScriptedEmbedder, ScriptedEmbedders
 from application.contested_models import FIRST_SECONDS, Contests
-from application.ingestion_jobs import DoJob
+from application.jobs_by_kind import DoJob
+from application.ports.job_queue import JobKind
 from application.reindexing import Reindex
 from application.retrieval import RetrieveKnowledge
 from domain.ids import KnowledgeId
@@ -31,7 +32,7 @@ class Process:
             told.append(given)
 
         reindex = Reindex(desk.transactions, self.desk.embedders, contests=Contests(contest, clock))
-        self.do = DoJob(self.desk.ingest, reindex, self.desk.purge)
+        self.do = DoJob({JobKind.INGEST: self.desk.ingest, JobKind.REINDEX: reindex, JobKind.PURGE: self.desk.purge})
 
     async def turn(self) -> None:
         await self.desk.keep.once()

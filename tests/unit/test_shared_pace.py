@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
-from application.ingestion_jobs import DoJob
+from application.ingestion import Ingest
+from application.jobs_by_kind import DoJob
+from application.ports.job_queue import JobKind
+from application.reindexing import Reindex
 from entrypoints.container import make_container
 from entrypoints.settings import Settings, derived
 from entrypoints.worker import JobHandler
@@ -13,6 +16,9 @@ async def test_all_who_embed_in_a_process_share_one_pace(tmp_path: Path) -> None
     try:
         do = await container.get(JobHandler)
         assert isinstance(do, DoJob)
-        assert do.reindex.embedded is do.ingest.steps.embedded
+        ingest, reindex = do.handlers[JobKind.INGEST], do.handlers[JobKind.REINDEX]
+        assert isinstance(ingest, Ingest)
+        assert isinstance(reindex, Reindex)
+        assert reindex.embedded is ingest.steps.embedded
     finally:
         await container.close()

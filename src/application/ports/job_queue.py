@@ -11,12 +11,13 @@ from typing import Protocol
 class JobKind(StrEnum):
     """INGEST is about a knowledge file, REINDEX about a base, for another embedding model.
 
-    PURGE takes away what a removed base or file left.
+    PURGE takes away what a removed base or file left. SUMMARISE is about a dialog: see domain.dialog_subjects.
     """
 
     INGEST = "ingest"
     REINDEX = "reindex"
     PURGE = "purge"
+    SUMMARISE = "summarise"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,59 @@
+"""The part of the object graph that goes on after an answer: who is told of it, and who does the jobs it leads to."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import NewType
+
+from dishka import Provider, Scope, provide
+
+from application.after_answers import AfterAnswers
+from application.asides import AskAside
+from application.jobs_by_kind import DoJob
+from application.model_places import ModelPlaces
+from application.ports.chat_model import ChatModels
+from application.ports.clock import Clock
+from application.ports.job_queue import Handler, JobKind
+from application.ports.ledger import Ledger
+from application.run_registry import RunRegistry
+from domain.attempts import Attempt
+from domain.ids import AgentId, RunId, UserId
+from entrypoints.told_troubles import tell
+from entrypoints.worker import JobHandler
+
+log = logging.getLogger("agentchat.asides")
+
+KnowledgeJobs = NewType("KnowledgeJobs", Mapping[JobKind, Handler])
+
+
+class _NoLedger:
+    """Until there is one."""
+
+    async def add(
+        self, owner: UserId, agent_id: AgentId | None, run_id: RunId | None, attempts: Sequence[Attempt]
+    ) -> None: ...
+
+
+class Asides(Provider):
+    """Whoever follows answers, or does a kind of jobs, is one line more."""
+
+    scope = Scope.APP
+
+    @provide
+    def ledger(self) -> Ledger:
+        return _NoLedger()
+
+    @provide
+    def aside(self, providers: ChatModels, places: ModelPlaces, ledger: Ledger, clock: Clock) -> AskAside:
+        return AskAside(providers, places, ledger, clock)
+
+    @provide
+    def after(self, registry: RunRegistry) -> AfterAnswers:
+        return AfterAnswers((), registry.beside, _not_followed)
+
+    @provide
+    def jobs(self, knowledge: KnowledgeJobs) -> JobHandler:
+        return DoJob({**knowledge})
+
+
+def _not_followed(run_id: RunId, trouble: Exception) -> None:
+    tell(log, "answer_not_followed", trouble, run_id=run_id)
