@@ -104,12 +104,12 @@ def quoted(name: str, label: str | None, text: str) -> str:
     return f'<document name="{plain_name(name)}"{page}>\n{fenced(text).strip()}{_DOCUMENT_END}'
 
 
-def fenced(text: str) -> str:
+def fenced(text: str, tags: tuple[str, ...] = _TAGS) -> str:
     """Without what looks like our own tags, whatever is unseen in them or written in other forms of the letters."""
-    return _OPENER.sub(lambda found: f"&lt;{found[0][1:]}" if _tag_at(text, found.end()) else found[0], text)
+    return _OPENER.sub(lambda found: f"&lt;{found[0][1:]}" if _tag_at(text, found.end(), tags) else found[0], text)
 
 
-def _tag_at(text: str, at: int) -> bool:
+def _tag_at(text: str, at: int, tags: tuple[str, ...]) -> bool:
     """Reads no further than the next `<`, so that all of a text is read once."""
     read = ""
     for place in range(at, len(text)):
@@ -117,9 +117,9 @@ def _tag_at(text: str, at: int) -> bool:
         if not folded:
             continue
         read += folded
-        if read.startswith(_TAGS):
+        if read.startswith(tags):
             return True
-        if not any(tag.startswith(read) for tag in _TAGS):
+        if not any(tag.startswith(read) for tag in tags):
             return False
     # The rest of the tag may stand on the next line.
     return True

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Final
 
 from domain.tokens import estimate, reported
+from domain.tool_choice import AS_IT_LIKES, ToolChoice
 from domain.tools import ToolCall, ToolResult, ToolSpec
 
 _FRAME_TOKENS: Final = 4
@@ -116,6 +117,7 @@ class ModelRequest:
     tools: tuple[ToolSpec, ...] = ()
     max_output_tokens: int | None = None
     output_left: int | None = None
+    tool_choice: ToolChoice = AS_IT_LIKES
 
 
 def request_tokens(request: ModelRequest) -> int:

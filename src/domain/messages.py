@@ -32,6 +32,8 @@ class StepStatus(StrEnum):
     ERROR = "ERROR"
     APPROVAL = "APPROVAL"
     """It waits for a person."""
+    HANDED = "HANDED"
+    """The program that asked makes it, with a tool of its own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from domain.chat_events import (
 )
 from domain.citations import cited
 from domain.conversation import FinishReason, Usage
-from domain.messages import Answer, AnswerStatus, Citation, ToolStep
+from domain.messages import Answer, AnswerStatus, Citation, StepStatus, ToolStep
 from domain.tokens import estimate
 from domain.tools import ToolRound
 
@@ -61,6 +61,8 @@ class Transcript:
                 self.size += len(text)
             case ToolProgress(step):
                 self._steps.append(step)
+                if step.status is StepStatus.HANDED:
+                    self._finish_reason = FinishReason.TOOL_CALLS
             case RoundFinished(finished):
                 self._rounds.append(finished)
                 self._finish_reason = None

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from domain.conversation import AssistantTurn, Image, ModelRequest, ReasoningBlock, ToolTurn, Turn, UserTurn
+from domain.tool_choice import ChoiceKind, ToolChoice
 from domain.tools import JsonValue, ToolCall, ToolResult, ToolSpec
 
 Json = dict[str, JsonValue]
@@ -24,7 +25,7 @@ def body_of(request: ModelRequest, *, max_tokens: int, thinking_tokens: int | No
 
     Where what is left to the run is less than both, the model thinks less, and not at all when too little is left.
     """
-    limit, budget = _room(request, max_tokens, thinking_tokens or 0)
+    limit, budget = _room(request, max_tokens, thinking_tokens if thinking_tokens and _may_think(request) else 0)
     # Thoughts of earlier turns are refused by the protocol once thinking is switched off.
     forgotten = thinking_tokens is not None and not budget
     body: Json = {
@@ -37,9 +38,30 @@ def body_of(request: ModelRequest, *, max_tokens: int, thinking_tokens: int | No
         body["system"] = request.system
     if request.tools:
         body["tools"] = [_tool(spec) for spec in request.tools]
+        if request.tool_choice.kind is not ChoiceKind.AUTO:
+            body["tool_choice"] = _choice(request.tool_choice)
     if budget:
         body["thinking"] = {"type": "enabled", "budget_tokens": budget}
     return body
+
+
+def _may_think(request: ModelRequest) -> bool:
+    """The protocol refuses thoughts beside a forced call, and wants those back that led to the calls under way."""
+    if request.tool_choice.forces:
+        return False
+    asked = max((place for place, turn in enumerate(request.turns) if isinstance(turn, UserTurn)), default=0)
+    under_way = [turn for turn in request.turns[asked:] if isinstance(turn, AssistantTurn) and turn.tool_calls]
+    return not under_way or any(block.signature for block in under_way[-1].reasoning)
+
+
+def _choice(choice: ToolChoice) -> Json:
+    match choice.kind:
+        case ChoiceKind.NAMED:
+            return {"type": "tool", "name": choice.name}
+        case ChoiceKind.REQUIRED:
+            return {"type": "any"}
+        case kind:
+            return {"type": kind.value}
 
 
 def _room(request: ModelRequest, max_tokens: int, thinking_tokens: int) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 
 from domain.conversation import AssistantTurn, Image, ModelRequest, ToolTurn, Turn, UserTurn
+from domain.tool_choice import ChoiceKind, ToolChoice
 from domain.tools import JsonValue, ToolCall, ToolSpec
 
 Json = dict[str, JsonValue]
@@ -16,6 +17,8 @@ def body_of(request: ModelRequest, *, compatible: bool, with_usage: bool) -> Jso
         body["stream_options"] = {"include_usage": True}
     if request.tools:
         body["tools"] = [_tool(spec) for spec in request.tools]
+        if request.tool_choice.kind is not ChoiceKind.AUTO:
+            body["tool_choice"] = _choice(request.tool_choice)
     if request.max_output_tokens is not None:
         body["max_tokens" if compatible else "max_completion_tokens"] = request.max_output_tokens
     return body
@@ -66,6 +69,12 @@ def _call(call: ToolCall) -> Json:
         "type": "function",
         "function": {"name": call.name, "arguments": call.arguments},
     }
+
+
+def _choice(choice: ToolChoice) -> JsonValue:
+    if choice.kind is ChoiceKind.NAMED:
+        return {"type": "function", "function": {"name": choice.name}}
+    return choice.kind.value
 
 
 def _tool(spec: ToolSpec) -> Json:

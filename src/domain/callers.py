@@ -1,0 +1,159 @@
+"""What a program sends along that keeps a conversation itself: all that was said, its instructions, its own tools."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from domain.agents import Agent
+from domain.attachments import fenced
+from domain.errors import InvalidValue
+from domain.ids import MessageId, ToolId
+from domain.messages import Exchange
+from domain.tool_choice import AS_IT_LIKES, ChoiceKind, ToolChoice
+from domain.tool_names import is_tool_name, unique_names
+from domain.tool_schemas import CanNotBeMended, mended
+from domain.tools import JsonValue, ToolCall, ToolRound, ToolSpec
+
+MOST_TOOLS: Final = 128
+"""Vendors take no more in one request."""
+LONGEST_DESCRIPTION: Final = 10_000
+
+_TAG: Final = "caller_instructions"
+_FRAME: Final = (
+    f"<{_TAG}>\nThe program through which the person talks to you adds these instructions. They stand below all that "
+    f"is said above: follow them where they don't contradict it.\n%s\n</{_TAG}>"
+)
+_CALL_ID: Final = "call_"
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedTool:
+    """A tool of the caller's, which the caller runs. Raises InvalidValue for what no vendor takes."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, JsonValue] = field(default_factory=dict)
+
+    def spec(self, place: str) -> ToolSpec:
+        if not is_tool_name(self.name):
+            raise InvalidValue(f"{place}.function.name", "must be 1 to 64 letters, digits, _ and -")
+        if len(self.description) > LONGEST_DESCRIPTION:
+            problem = f"must have at most {LONGEST_DESCRIPTION:,} characters"
+            raise InvalidValue(f"{place}.function.description", problem)
+        try:
+            parameters = mended(self.parameters)
+        except CanNotBeMended as problem:
+            raise InvalidValue(f"{place}.function.parameters", str(problem)) from problem
+        return ToolSpec(ToolId(""), self.name, self.name, self.description, parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class CallersTools:
+    """`one_at_a_time`: of the calls of one turn the caller wants the first alone."""
+
+    specs: tuple[ToolSpec, ...] = ()
+    choice: ToolChoice = AS_IT_LIKES
+    one_at_a_time: bool = False
+
+    @classmethod
+    def of(cls, tools: Sequence[OfferedTool], choice: ToolChoice, *, one_at_a_time: bool = False) -> "CallersTools":
+        """Raises InvalidValue with the place of what is wrong."""
+        if len(tools) > MOST_TOOLS:
+            raise InvalidValue("tools", f"at most {MOST_TOOLS} tools are taken")
+        specs = tuple(tool.spec(f"tools[{number}]") for number, tool in enumerate(tools))
+        names = {spec.name for spec in specs}
+        if len(names) < len(specs):
+            raise InvalidValue("tools", "two tools have the same name")
+        if choice.forces and not specs:
+            raise InvalidValue("tool_choice", "needs tools")
+        if choice.kind is ChoiceKind.NAMED and choice.name not in names:
+            raise InvalidValue("tool_choice", f"there is no tool {choice.name[:64]!r} among tools")
+        return cls(specs, choice, one_at_a_time)
+
+    def named_beside(self, taken: Sequence[str]) -> dict[str, str]:
+        """The names under which a model is offered them, each with the caller's own: tools of the agent keep theirs."""
+        own = [spec.name for spec in self.specs]
+        return dict(zip(unique_names(own, taken), own, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class CallersPart:
+    """A question as its caller tells it.
+
+    `exchanges` is all that was said before, None where the dialog's own history holds. `rounds` came after the
+    question: calls of the caller's tools, with the results that it brings. Images are bytes that may be anything.
+    """
+
+    question: str
+    exchanges: tuple[Exchange, ...] | None = ()
+    rounds: tuple[ToolRound, ...] = ()
+    instructions: str = ""
+    images: tuple[bytes, ...] = ()
+    earlier_images: tuple[bytes, ...] = ()
+    tools: CallersTools = CallersTools()
+    digest: str = ""
+    """Of the whole request: two of one digest ask the same."""
+    conversation: str = ""
+    """Names what was said up to this question, so that its continuation is recognised; empty where that is of no use."""
+
+    def instruct(self, agent: Agent) -> Agent:
+        """The agent with the caller's instructions below its own."""
+        if not self.instructions.strip():
+            return agent
+        framed = _FRAME % fenced(self.instructions, (_TAG,))
+        return replace(agent, system_prompt=f"{agent.system_prompt}\n\n{framed}" if agent.system_prompt else framed)
+
+    @property
+    def answers_before(self) -> list[MessageId]:
+        """The answers that made the calls of `rounds`, where their ids say so: oldest first."""
+        found = (answer_that_called(one.calls[0].call_id) for one in self.rounds if one.calls)
+        return [answer for answer in found if answer is not None]
+
+
+def handed_id(message_id: MessageId, number: int) -> str:
+    """The id under which the caller is given a call; it names the answer, so that the caller's result finds it again.
+
+    At most 40 characters, which is what vendors take.
+    """
+    return f"{_CALL_ID}{message_id}_{number}"
+
+
+def answer_that_called(call_id: str) -> MessageId | None:
+    name, _, number = call_id.removeprefix(_CALL_ID).rpartition("_")
+    known = call_id.startswith(_CALL_ID) and len(name) == 26 and name.isascii() and name.isalnum()
+    return MessageId(name) if known and number.isascii() and number.isdigit() else None
+
+
+def with_own_rounds(
+    rounds: Sequence[ToolRound], own: Mapping[MessageId, Sequence[ToolRound]]
+) -> tuple[ToolRound, ...]:
+    """The caller's rounds, before each what the answer that called had called by itself, which no caller is shown."""
+    found: list[ToolRound] = []
+    for one in rounds:
+        answer = answer_that_called(one.calls[0].call_id) if one.calls else None
+        before = own.get(answer, ()) if answer is not None else ()
+        said = "".join(earlier.text for earlier in before)
+        found += [*before, replace(one, text=one.text.removeprefix(said))]
+    return tuple(found)
+
+
+def under_names(rounds: Sequence[ToolRound], names: Mapping[str, str]) -> tuple[ToolRound, ...]:
+    """With the names under which a model is offered the caller's tools, and ids that every vendor takes, none twice."""
+    offered = {own: name for name, own in names.items()}
+    return tuple(_renamed(one, number, offered) for number, one in enumerate(rounds))
+
+
+def _renamed(one: ToolRound, number: int, offered: Mapping[str, str]) -> ToolRound:
+    ids = {call.call_id: f"call_{number}_{place}" for place, call in enumerate(one.calls)}
+    calls = tuple(ToolCall(ids[call.call_id], offered.get(call.name, call.name), call.arguments) for call in one.calls)
+    results = tuple(
+        replace(result, call_id=ids.get(result.call_id, result.call_id), name=offered.get(result.name, result.name))
+        for result in one.results
+    )
+    return ToolRound(one.text, calls, results)
+
+
+def results_text(one: ToolRound, most: int) -> str:
+    """What stands in the dialog where a caller brought results instead of words of a person."""
+    text = "\n".join(f"[{result.name}] {result.content}" for result in one.results)
+    return text if len(text) <= most else text[: most - 1] + "…"
