@@ -69,7 +69,7 @@ def sha256_of(text: str) -> str:
 
 def open_answer(dialog_id: str = DIALOG, **changes: Any) -> Answer:
     running = Answer(MessageId(new_id()), DialogId(dialog_id), RunId(new_id()), AnswerStatus.RUNNING, NOW)
-    return replace(running, **changes)
+    return replace(running, **({"agent_id": DEFAULT_AGENT, "agent_version": 3} | changes))
 
 
 def run_of(answer: Answer, owner: UserId, **changes: Any) -> Run:

@@ -107,7 +107,7 @@ class StartChat:
         now = self.clock.now()
         question = Question(MessageId(new_id()), dialog_id, asked.user_input, now, attachments=attached.files)
         dialog = None if scene.dialog else _new_dialog(actor, question, agent)
-        answer = _open_answer(question, spec)
+        answer = _open_answer(question, spec, agent)
         run = _queued(actor, answer, self.leases.until(), idempotency)
         taken = _Taken(run, question, answer, agent, spec, self.places.admit(spec, actor))
         with self.runs.starting(run.run_id):
@@ -173,7 +173,7 @@ def _new_dialog(actor: UserId, question: Question, agent: Agent) -> Dialog:
     return Dialog(question.dialog_id, actor, name, agent.agent_id, agent.name, agent.logo_url, now, now)
 
 
-def _open_answer(question: Question, spec: ModelSpec) -> Answer:
+def _open_answer(question: Question, spec: ModelSpec, agent: Agent) -> Answer:
     return Answer(
         MessageId(new_id()),
         question.dialog_id,
@@ -181,6 +181,8 @@ def _open_answer(question: Question, spec: ModelSpec) -> Answer:
         AnswerStatus.RUNNING,
         question.created_at,
         model=spec.llm_id,
+        agent_id=agent.agent_id,
+        agent_version=agent.version,
     )
 
 

@@ -18,6 +18,8 @@ NAME_MAX = 64
 DESCRIPTION_MAX = 2000
 PROMPT_MAX = 100_000
 MAX_LINKS = 128
+KEPT_VERSIONS: Final = 100
+"""Of one agent; the oldest fall away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,15 @@ class AgentDraft:
             knowledge_ids=_links("knowledge_ids", self.knowledge_ids),
             require_approval=_links("require_approval", self.require_approval, 2 * MAX_LINKS),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class AgentVersion:
+    """One save of an agent. `changed` names fields as in the draft; of the oldest that is kept nothing is known."""
+
+    version: int
+    saved_at: datetime
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

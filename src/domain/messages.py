@@ -7,7 +7,7 @@ from enum import StrEnum
 from domain.attempts import Attempt
 from domain.conversation import Usage
 from domain.files import Attachment
-from domain.ids import DialogId, MessageId, RunId
+from domain.ids import AgentId, DialogId, MessageId, RunId
 from domain.tools import ToolRound, ToolType
 
 
@@ -96,6 +96,9 @@ class Answer:
     feedback: Feedback | None = None
     attempts: tuple[Attempt, ...] = ()
     """Only while it is being stored: they are kept in the ledger of usage."""
+    agent_id: AgentId | None = None
+    agent_version: int | None = None
+    """Who answered, as it was then. The agent may have changed since, or be gone."""
 
 
 Message = Question | Answer

@@ -8,7 +8,7 @@ import pytest
 
 from domain.chat_events import ChatEvent, Recorded, Retrieved, ToolProgress
 from domain.conversation import Usage
-from domain.ids import DialogId, MessageId, RunId
+from domain.ids import AgentId, DialogId, MessageId, RunId
 from domain.messages import Answer, AnswerStatus, Citation, Feedback, Question, StepStatus, ToolStep
 from domain.tools import ToolType
 from entrypoints.http.sse import frames
@@ -121,6 +121,8 @@ def test_an_answer_shows_all_that_the_stream_showed() -> None:
         finish_reason="stop",
         failure="model_stream_cut",
         feedback=Feedback.DOWN,
+        agent_id=AgentId("a1"),
+        agent_version=7,
     )
     assert shown(answer) == {
         "message_id": "m2",
@@ -139,6 +141,8 @@ def test_an_answer_shows_all_that_the_stream_showed() -> None:
         "finish_reason": "stop",
         "error": "model_stream_cut",
         "feedback": "down",
+        "agent_id": "a1",
+        "agent_version": 7,
     }
 
 

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,10 +20,11 @@ from adapters.database.engine import open_database
 from adapters.database.tables import metadata
 from adapters.database.transactions import DatabaseTransactions
 from application.paging import Window
-from domain.agents import DEFAULT_AGENT
+from domain.agents import DEFAULT_AGENT, AgentVersion
 from domain.errors import Unavailable
+from domain.ids import ToolId
 from domain.messages import Exchange
-from stored import DIALOG, exchange, open_answer, question, registered, run_of, uploaded, with_dialog
+from stored import DIALOG, agent, exchange, open_answer, question, registered, run_of, uploaded, with_dialog
 
 
 async def looked_at(url: str, look: Callable[[Connection], Any]) -> Any:
@@ -152,7 +154,8 @@ async def test_questions_from_before_there_were_files_have_none(empty_database_u
     await schema.migrate(url)
     transactions = DatabaseTransactions.open(url)
     async with transactions.autocommit() as tx:
-        assert await tx.messages.history(DIALOG, Window(), owner=owner) == [asked, answer]
+        nobody_known = replace(answer, agent_id=None, agent_version=None)
+        assert await tx.messages.history(DIALOG, Window(), owner=owner) == [asked, nobody_known]
         assert await tx.messages.recent(DIALOG, 5, owner=owner) == [Exchange(asked.content, answer.content)]
         assert await tx.files.list(Window(), owner=owner) == []
         await tx.files.add(file)
@@ -178,3 +181,24 @@ async def test_indexes_are_made_as_the_tables_say(database_url: str) -> None:
     indexes = [index for table in metadata.tables.values() for index in table.indexes]
     wanted = {str(one.name): plain(str(one.dialect_options["sqlite"]["where"])) for one in indexes}
     assert await looked_at(database_url, conditions) == {name: one for name, one in wanted.items() if one != "None"}
+
+
+async def test_agents_from_before_versions_were_kept_begin_with_the_one_they_have(empty_database_url: str) -> None:
+    url = empty_database_url
+    await schema.migrate(url)
+    transactions = DatabaseTransactions.open(url)
+    owner = await registered(transactions)
+    old = agent(owner, version=7, system_prompt="old", tool_ids=(ToolId("t"),))
+    async with transactions.begin() as tx:
+        await tx.agents.add(old)
+    await transactions.aclose()
+    await schema.downgrade(url, "0011")
+    assert "agent_versions" not in await looked_at(url, table_names)
+    await schema.migrate(url)
+    transactions = DatabaseTransactions.open(url)
+    async with transactions.autocommit() as tx:
+        assert await tx.agent_versions.list(old.agent_id, 99, 99, owner=owner) == [AgentVersion(7, old.updated_at)]
+        assert await tx.agent_versions.get(old.agent_id, 7, owner=owner) == old
+        default = await tx.agents.get(DEFAULT_AGENT, owner=owner)
+        assert await tx.agent_versions.get(DEFAULT_AGENT, default.version, owner=owner) == default
+    await transactions.aclose()

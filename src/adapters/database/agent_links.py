@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 from sqlalchemy import Column, Connection, Text, bindparam, select, update
 
+from adapters.database.agent_keeping import keep_version
 from adapters.database.columns import Moment
 from adapters.database.owners import OWNER
 from adapters.database.tables import agents
@@ -26,7 +27,8 @@ class AgentLinks:
             .order_by(agents.c.agent_id)
             .with_for_update(key_share=True)
         )
-        # Another version, so that nobody who read the agent before can write the reference again.
+        # Another version, so that nobody who read the agent before can write the reference again. It is kept like
+        # every other: an answer that names it can be looked up.
         self._unlink = (
             update(agents)
             .where(agents.c.agent_id == bindparam("agent", type_=Text))
@@ -46,6 +48,7 @@ class AgentLinks:
                 left, waits = _without(identifier, links), _without(identifier, _ids_of(waiting))
                 values = {"agent": agent_id, "left": left, "waiting": waits, "now": now}
                 connection.execute(self._unlink, values)
+                keep_version(connection, agent_id)
 
 
 def _without(identifier: str, ids: tuple[str, ...]) -> str:

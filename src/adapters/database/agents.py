@@ -1,11 +1,13 @@
 """Agents: a person's own, and the built-in ones that belong to nobody."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Integer, Text, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, Integer, Text, bindparam, delete, insert, or_, select, update
 
+from adapters.database.agent_keeping import keep_version
 from adapters.database.owners import (
     OWNER,
     beside_owner,
@@ -64,7 +66,8 @@ class AgentRows:
         self._session = session
 
     async def add(self, agent: Agent) -> None:
-        await self._session.affected(_ADD, {"agent_id": agent.agent_id, "user_id": agent.user_id, **_changeable(agent)})
+        values = {"agent_id": agent.agent_id, "user_id": agent.user_id, **_changeable(agent)}
+        await self._session.together(partial(_add, agent_id=agent.agent_id, values=values))
 
     async def get(self, agent_id: AgentId, *, owner: UserId) -> Agent:
         return to_agent(await owned_row(self._session, _GET, {"owner": owner, "id": agent_id}, "agent", agent_id))
@@ -79,7 +82,7 @@ class AgentRows:
     async def save(self, agent: Agent) -> None:
         owner = _owner_of(agent)
         values = {"owner": owner, "id": agent.agent_id, "stored_version": agent.version - 1, **_changeable(agent)}
-        if await self._session.affected(_SAVE, values):
+        if await self._session.together(partial(_save, agent_id=agent.agent_id, values=values)):
             return
         stored = await self.get(agent.agent_id, owner=owner)
         raise Conflict(
@@ -94,6 +97,18 @@ class AgentRows:
         await self._session.affected(_KEEP_NAME, {**this, "last_name": agent.name, "last_logo": agent.logo_url})
         if not await self._session.affected(_REMOVE, this):
             await refuse_missing(self._session, owner, "agent", agent.agent_id)
+
+
+def _add(connection: Connection, agent_id: AgentId, values: dict[str, Any]) -> None:
+    connection.execute(_ADD, values)
+    keep_version(connection, agent_id)
+
+
+def _save(connection: Connection, agent_id: AgentId, values: dict[str, Any]) -> bool:
+    if not connection.execute(_SAVE, values).rowcount:
+        return False
+    keep_version(connection, agent_id)
+    return True
 
 
 def to_agent(row: Any) -> Agent:

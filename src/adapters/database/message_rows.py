@@ -21,7 +21,7 @@ def to_message(row: Any) -> Message:
     message_id, dialog_id, created_at, content, feedback, status, run_id, model, *rest = row
     rating = None if feedback is None else Feedback(feedback)
     if status is None:
-        return Question(message_id, dialog_id, content, created_at, rating, _attachments(rest[-1]))
+        return Question(message_id, dialog_id, content, created_at, rating, _attachments(rest[-3]))
     (
         input_tokens,
         output_tokens,
@@ -34,6 +34,8 @@ def to_message(row: Any) -> Message:
         failure,
         closed_at,
         _,
+        agent_id,
+        agent_version,
     ) = rest
     return Answer(
         message_id,
@@ -51,6 +53,8 @@ def to_message(row: Any) -> Message:
         failure,
         closed_at,
         rating,
+        agent_id=agent_id,
+        agent_version=agent_version,
     )
 
 
@@ -60,7 +64,7 @@ def to_exchange(row: Any) -> Exchange:
 
 
 def from_answer(answer: Answer) -> dict[str, Any]:
-    """The values of an answer's row that change while it lives, and the run that changes them."""
+    """The values of an answer's row that change while it lives, and what it is made by."""
     usage = answer.usage
     return {
         "a_run_id": answer.run_id,
@@ -77,6 +81,8 @@ def from_answer(answer: Answer) -> dict[str, Any]:
         "a_finish_reason": answer.finish_reason,
         "a_failure": answer.failure,
         "a_closed_at": answer.closed_at,
+        "a_agent_id": answer.agent_id,
+        "a_agent_version": answer.agent_version,
     }
 
 

@@ -110,7 +110,10 @@ _OF_ANSWERS: Final = (
     "finish_reason",
     "failure",
     "closed_at",
+    "agent_id",
+    "agent_version",
 )
+_AS_OPENED: Final = frozenset({"run_id", "agent_id", "agent_version"})
 
 
 def _asked_and_answered() -> Insert:
@@ -144,7 +147,7 @@ THE_OPEN_ONE: Final = and_(
 )
 CLOSE_RUN: Final = update(runs).values(status=bound("a", messages.c.status), closed_at=_CLOSED_AT, pause=None)
 FINISH_ANSWER: Final = update(messages).values(
-    {name: bound("a", messages.c[name]) for name in ("content", *_OF_ANSWERS) if name != "run_id"}
+    {name: bound("a", messages.c[name]) for name in ("content", *_OF_ANSWERS) if name not in _AS_OPENED}
 )
 CLOSED_SO: Final = (
     select(runs.c.run_id)

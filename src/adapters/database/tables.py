@@ -124,6 +124,7 @@ dialogs = Table(
     Index("dialogs_by_agent", "user_id", "agent_id"),
 )
 
+# agent_id and agent_version say who answered, and refer to nothing either.
 # `position` orders a dialog by itself, whatever the clocks of several machines say: 2n asks, 2n + 1 answers.
 messages = Table(
     "messages",
@@ -149,6 +150,8 @@ messages = Table(
     Column("failure", Text),
     Column("closed_at", Moment),
     Column("attachments", Text),
+    Column("agent_id", Text),
+    Column("agent_version", Integer),
     PrimaryKeyConstraint("message_id", name="messages_pk"),
     ForeignKeyConstraint(
         ["user_id", "dialog_id"],

@@ -9,6 +9,7 @@ from typing import Final
 
 from sqlalchemy import Integer, func, literal_column, select
 
+from adapters.database.agent_versions import AgentVersionRows
 from adapters.database.agents import AgentRows
 from adapters.database.api_keys import ApiKeyRows
 from adapters.database.chunk_statements import VectorStatements
@@ -39,6 +40,7 @@ from application.ports.knowledge import Chunks, KnowledgeBases, KnowledgeFiles
 from application.ports.pauses import Pauses
 from application.ports.persistence import (
     Agents,
+    AgentVersions,
     ApiKeys,
     Dialogs,
     LoginFailures,
@@ -60,6 +62,7 @@ class Repositories:
     """Every repository on one session."""
 
     __slots__ = (
+        "agent_versions",
         "agents",
         "api_keys",
         "chunks",
@@ -84,6 +87,7 @@ class Repositories:
         self.api_keys: ApiKeys = ApiKeyRows(session)
         self.login_failures: LoginFailures = LoginFailureRows(session, dialect)
         self.agents: Agents = AgentRows(session)
+        self.agent_versions: AgentVersions = AgentVersionRows(session)
         self.dialogs: Dialogs = DialogRows(session)
         self.messages: Messages = MessageRows(session)
         self.runs: Runs = RunRows(session, dialect)

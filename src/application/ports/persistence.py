@@ -17,7 +17,7 @@ from application.ports.knowledge import Chunks, KnowledgeBases, KnowledgeFiles
 from application.ports.pauses import Pauses
 from application.ports.runs import Runs
 from application.ports.tools import McpServers, Tools
-from domain.agents import Agent
+from domain.agents import Agent, AgentVersion
 from domain.dialogs import Dialog
 from domain.ids import AgentId, ApiKeyId, DialogId, FamilyId, KnowledgeId, MessageId, UserId
 from domain.messages import Exchange, Feedback, Message
@@ -134,6 +134,20 @@ class Agents(Protocol):
         ...
 
 
+class AgentVersions(Protocol):
+    """What agents were: `Agents.add`, `Agents.save` and every removal of a link keep the version that they make.
+
+    The newest KEPT_VERSIONS of an agent are there. They go with their agent."""
+
+    async def list(self, agent_id: AgentId, before: int, limit: int, *, owner: UserId) -> Sequence[AgentVersion]:
+        """Those below `before`, newest first, in one statement. Raises NotFound `agent_not_found`."""
+        ...
+
+    async def get(self, agent_id: AgentId, version: int, *, owner: UserId) -> Agent:
+        """As it was then, in one statement. Raises NotFound `agent_not_found`, `agent_version_not_found`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
     """What a chat begins from. `dialog` is None when the caller has none of that id yet.
@@ -193,6 +207,7 @@ class Transaction(Protocol):
     api_keys: ApiKeys
     login_failures: LoginFailures
     agents: Agents
+    agent_versions: AgentVersions
     dialogs: Dialogs
     messages: Messages
     runs: Runs

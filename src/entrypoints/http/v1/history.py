@@ -40,7 +40,8 @@ class AttachmentView(Struct):
 class MessageView(Struct):
     """`status` is complete, interrupted, stopped or failed; running while the answer is still being written.
 
-    `error` is the code of what ended a failed answer. `feedback` is like, down or null.
+    `error` is the code of what ended a failed answer. `feedback` is like, down or null. `agent_id` and
+    `agent_version` say who answered, and are null for questions.
     """
 
     message_id: str
@@ -59,6 +60,8 @@ class MessageView(Struct):
     finish_reason: str | None = None
     error: str | None = None
     feedback: str | None = None
+    agent_id: str | None = None
+    agent_version: int | None = None
 
     @classmethod
     def of(cls, message: Message, urls: Mapping[FileId, str]) -> "MessageView":
@@ -85,6 +88,8 @@ class MessageView(Struct):
         self.run_id = answer.run_id
         self.finish_reason = answer.finish_reason
         self.error = answer.failure
+        self.agent_id = answer.agent_id
+        self.agent_version = answer.agent_version
         return self
 
 
