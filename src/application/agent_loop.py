@@ -3,14 +3,14 @@
 Where a call needs a person's word, the loop ends with all that it needs to go on: later, and at any process.
 """
 
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from application.output_limit import LimitedOutput
 from application.ports.chat_model import ChatModel
 from application.ports.tool_runner import ToolRunner
-from application.tool_calls import CallTools, ended, started
+from application.tool_calls import CallTools, ended, handed, started
 from domain.assembly import AnswerAssembler
 from domain.call_limits import CallBook, fitted
 from domain.chat_events import (
@@ -36,7 +36,7 @@ from domain.conversation import (
 from domain.errors import ModelError
 from domain.history import prompt_budget, relieved
 from domain.messages import StepStatus
-from domain.pauses import DECLINED, LoopPause, PauseAsked
+from domain.pauses import DECLINED, HELD_BACK, LoopPause, PauseAsked
 from domain.tokens import estimate
 from domain.tools import ToolCall, ToolResult, ToolRound
 
@@ -52,6 +52,14 @@ class Equipment:
 
     tools: Mapping[str, ToolRunner]
     guarded: Collection[str] = ()
+    callers: Mapping[str, str] = field(default_factory=dict)
+    """Tools that the program runs which asked, each with its own name for it: a turn that calls one is the last."""
+    one_at_a_time: bool = False
+    """Of several calls of one turn that program wants the first."""
+
+    def handed(self, turn: AssistantTurn) -> list[ToolCall]:
+        calls = [call for call in turn.tool_calls if call.name in self.callers]
+        return calls[:1] if self.one_at_a_time else calls
 
 
 @dataclass(slots=True)
@@ -147,14 +155,21 @@ class AgentLoop:
             wrong = {call.call_id: await self.calls.problem(call, equipment.tools) for call in guarded}
             waiting = [call for call in guarded if (wrong[call.call_id] or course.book.refusal(call)) is None]
             results: dict[str, ToolResult] = {}
-            at_once = [call for call in turn.tool_calls if call not in waiting]
+            callers = [call for call in turn.tool_calls if call.name in equipment.callers]
+            at_once = [call for call in turn.tool_calls if call not in waiting and call not in callers]
             async with aclosing(self.calls.run(at_once, equipment.tools, course.book, results, wrong)) as told:
                 async for progress in told:
                     yield progress
             if waiting:
+                # Until the person's word came, the program that asked may be gone.
+                results |= {call.call_id: ToolResult(call.call_id, call.name, HELD_BACK, True) for call in callers}
                 for call in waiting:
                     yield ToolProgress(started(call, equipment.tools.get(call.name), StepStatus.APPROVAL))
                 yield PauseAsked(_pause(course, turn, results, waiting))
+                return
+            if callers:
+                for happening in _handed(course, turn, results, equipment):
+                    yield happening
                 return
             yield _round(course, turn, results)
             _refuse_circles(course, len(turn.tool_calls))
@@ -175,6 +190,17 @@ async def _asked(course: _Course, assembler: AnswerAssembler) -> AsyncGenerator[
                     yield _turn_finished(delta, assembler, course.request)
                 case ToolCallDelta():
                     _refuse_endless(assembler)
+
+
+def _handed(
+    course: _Course, turn: AssistantTurn, results: Mapping[str, ToolResult], equipment: Equipment
+) -> Iterator[Happening]:
+    """Our own calls of the turn are made by now: they are kept as a round of their own, before the caller's."""
+    own = tuple(call for call in turn.tool_calls if call.call_id in results)
+    if own:
+        yield _round(course, replace(turn, tool_calls=own), results)
+    for call in equipment.handed(turn):
+        yield ToolProgress(handed(call, equipment.callers[call.name]))
 
 
 def _pause(

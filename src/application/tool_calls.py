@@ -134,6 +134,11 @@ def started(call: ToolCall, tool: ToolRunner | None, status: StepStatus = StepSt
     return ToolStep(status, title, "", call.call_id, call.name, kind, shown)
 
 
+def handed(call: ToolCall, name: str) -> ToolStep:
+    """What the program is told that runs the tool itself: all of the call."""
+    return ToolStep(StepStatus.HANDED, name, "", call.call_id, name, ToolType.TOOL, call.arguments)
+
+
 def ended(
     call: ToolCall, tool: ToolRunner | None, content: str, *, failed: bool, duration_ms: int | None = None
 ) -> tuple[ToolResult, ToolStep]:

@@ -94,7 +94,7 @@ class CallersPart:
     digest: str = ""
     """Of the whole request: two of one digest ask the same."""
     conversation: str = ""
-    """Names what was said up to this question, so that its continuation is recognised; empty where that is of no use."""
+    """Names what was said up to this question, so that its continuation is recognised; empty where that is no use."""
 
     def instruct(self, agent: Agent) -> Agent:
         """The agent with the caller's instructions below its own."""
@@ -124,9 +124,7 @@ def answer_that_called(call_id: str) -> MessageId | None:
     return MessageId(name) if known and number.isascii() and number.isdigit() else None
 
 
-def with_own_rounds(
-    rounds: Sequence[ToolRound], own: Mapping[MessageId, Sequence[ToolRound]]
-) -> tuple[ToolRound, ...]:
+def with_own_rounds(rounds: Sequence[ToolRound], own: Mapping[MessageId, Sequence[ToolRound]]) -> tuple[ToolRound, ...]:
     """The caller's rounds, before each what the answer that called had called by itself, which no caller is shown."""
     found: list[ToolRound] = []
     for one in rounds:

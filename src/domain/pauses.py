@@ -20,6 +20,7 @@ MOST_WAITING: Final = 50
 WAITS_FOR: Final = timedelta(days=7)
 """After that a run that nobody decided on is closed as interrupted."""
 DECLINED: Final = "The person declined this call. Go on without it, or ask them what they want instead."
+HELD_BACK: Final = "This call was not made, because another one of the same turn waits for a person. Go on without it."
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,9 +60,7 @@ class Transcript:
             case ReasoningText(text):
                 self.size += len(text)
             case ToolProgress(step):
-                self._steps.append(step)
-                if step.status is StepStatus.HANDED:
-                    self._finish_reason = FinishReason.TOOL_CALLS
+                self._take(step)
             case RoundFinished(finished):
                 self._rounds.append(finished)
                 self._finish_reason = None
@@ -76,6 +74,11 @@ class Transcript:
                 self._attempts.append(attempt)
             case RunFailed(code):
                 self._failure = code
+
+    def _take(self, step: ToolStep) -> None:
+        self._steps.append(step)
+        if step.status is StepStatus.HANDED:
+            self._finish_reason = FinishReason.TOOL_CALLS
 
     @property
     def content(self) -> str:
