@@ -34,6 +34,7 @@ from adapters.database.run_statements import (
 from adapters.database.runs_on_postgres import PostgresRuns
 from adapters.database.runs_on_sqlite import SqliteRuns
 from adapters.database.session import Session, Values
+from adapters.database.usage_rows import from_attempts
 from application.ports.runs import LogPiece
 from domain.chat_events import Recorded
 from domain.dialogs import Dialog
@@ -100,7 +101,8 @@ class RunRows:
             "message": answer.message_id,
             "a_closed_at": answer.closed_at or datetime.now(UTC),
         }
-        if await self._writes.close(values, [from_piece(one) for one in pieces]):
+        attempts = from_attempts(answer.attempts, answer.run_id)
+        if await self._writes.close(values, [from_piece(one) for one in pieces], attempts):
             return True
         return bool(await self._session.rows(CLOSED_SO, values))
 

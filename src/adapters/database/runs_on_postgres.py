@@ -29,6 +29,8 @@ from adapters.database.run_statements import (
 from adapters.database.session import Rows, Session, Values
 from adapters.database.signals import IDS_PER_WORD, LOG_CHANNEL, STOP_CHANNEL
 from adapters.database.tables import dialogs, messages, run_log, runs
+from adapters.database.usage_rows import as_json
+from adapters.database.usage_statements import of_closed_run
 
 _THESE: Final = runs.c.run_id == func.any(bindparam("ids", type_=ARRAY(Text)))
 _pieces: Final = (
@@ -99,7 +101,10 @@ _logged: Final = (
     .on_conflict_do_nothing()
     .cte("logged")
 )
-CLOSE: Final = select(_closed.c.run_id, _told(LOG_CHANNEL, _closed.c.run_id)).add_cte(_answered, _touched, _logged)
+_charged: Final = of_closed_run(_closed).cte("charged")
+CLOSE: Final = select(_closed.c.run_id, _told(LOG_CHANNEL, _closed.c.run_id)).add_cte(
+    _answered, _touched, _logged, _charged
+)
 
 _ordered: Final = select(runs.c.run_id).order_by(runs.c.run_id).with_for_update(key_share=True)
 _open_ones: Final = _ordered.where(_THESE, IS_OPEN).cte("open_ones")
@@ -129,8 +134,9 @@ class PostgresRuns:
         rows = await self._session.written(APPEND, {**values, "words": words_of(values["ids"])})
         return [row for row in rows if row[0] is not None]
 
-    async def close(self, values: Values, pieces: Sequence[Values]) -> bool:
-        return bool(await self._session.written(CLOSE, {**values, **_arrays(pieces)}))
+    async def close(self, values: Values, pieces: Sequence[Values], attempts: Sequence[Values]) -> bool:
+        whole = {**values, **_arrays(pieces), "attempts": as_json(attempts)}
+        return bool(await self._session.written(CLOSE, whole))
 
     async def begin(self, ids: list[str]) -> None:
         await self._session.written(BEGIN_THESE, {"ids": ids})

@@ -27,6 +27,8 @@ from adapters.database.run_statements import (
 )
 from adapters.database.session import Rows, Session, Values
 from adapters.database.tables import dialogs, messages, run_log, runs
+from adapters.database.usage_rows import as_bound
+from adapters.database.usage_statements import OF_CLOSED_RUN
 
 # One parameter whatever the number of ids, so that the statement is compiled once.
 _ids: Final = func.json_each(bindparam("ids", type_=Text)).table_valued("value", name="wanted")
@@ -57,8 +59,8 @@ class SqliteRuns:
     async def append(self, pieces: Sequence[Values]) -> Rows:
         return await self._session.together(partial(_append, pieces=pieces))
 
-    async def close(self, values: Values, pieces: Sequence[Values]) -> bool:
-        return await self._session.together(partial(_close, values=values, pieces=pieces))
+    async def close(self, values: Values, pieces: Sequence[Values], attempts: Sequence[Values]) -> bool:
+        return await self._session.together(partial(_close, values=values, pieces=pieces, attempts=attempts))
 
     async def begin(self, ids: Sequence[str]) -> None:
         await self._session.written(_BEGIN_THESE, {"ids": json.dumps(ids)})
@@ -84,12 +86,15 @@ def _append(connection: Connection, pieces: Sequence[Values]) -> Rows:
     return live
 
 
-def _close(connection: Connection, values: Values, pieces: Sequence[Values]) -> bool:
+def _close(connection: Connection, values: Values, pieces: Sequence[Values], attempts: Sequence[Values]) -> bool:
     if not connection.execute(_CLOSE, values).rowcount:
         return False
     connection.execute(_FINISH, values)
     connection.execute(_TOUCH, values)
     _add(connection, pieces)
+    if attempts:
+        common = {name: values[name] for name in ("id", "a_agent_id")}
+        connection.execute(OF_CLOSED_RUN, [common | as_bound(attempt) for attempt in attempts])
     return True
 
 

@@ -80,7 +80,9 @@ class Runs(Protocol):
         ...
 
     async def close(self, answer: Answer, pieces: Sequence[LogPiece], *, owner: UserId) -> bool:
-        """Close an open run: its end, its finished answer, the rest of its log, and the dialog touched, all or nothing.
+        """Close an open run: its end, its finished answer, the rest of its log, the dialog touched, all or nothing.
+
+        With its attempts, which the ledger of usage keeps then, under the agent that answered.
 
         Pieces that are there already stay as they are. False, and nothing changed, when it was closed otherwise or
         removed: exactly one closer wins. The same closing again is True and changes nothing.

@@ -1,0 +1,53 @@
+"""The ledger of usage: what models' providers were asked, kept for whoever pays for it."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from sqlalchemy import Connection
+
+from adapters.database.errors import account_gone
+from adapters.database.owners import owned_rows
+from adapters.database.session import Session, Values
+from adapters.database.usage_rows import as_bound, as_json, from_attempts, to_spent, to_sum
+from adapters.database.usage_statements import ADD, REMOVE_OLD, REPORT, SPENT
+from domain.attempts import Attempt
+from domain.ids import AgentId, RunId, UserId, new_id
+from domain.quotas import Spent
+from domain.usage import Grouping, Period, UsageSum
+
+
+class LedgerRows:
+    __slots__ = ("_dialect", "_session")
+
+    def __init__(self, session: Session, dialect: str) -> None:
+        self._session = session
+        self._dialect = dialect
+
+    async def add(
+        self, owner: UserId, agent_id: AgentId | None, run_id: RunId | None, attempts: Sequence[Attempt]
+    ) -> None:
+        rows = from_attempts(attempts, new_id())
+        if not rows:
+            return
+        values = {"owner": owner, "agent": agent_id, "run": run_id}
+        if self._dialect == "postgresql":
+            await self._session.written(ADD["postgresql"], {**values, "attempts": as_json(rows)})
+        else:
+            await self._session.together(partial(_add, rows=[values | as_bound(row) for row in rows]))
+
+    async def report(self, grouping: Grouping, period: Period, limit: int, *, owner: UserId) -> Sequence[UsageSum]:
+        values = {"owner": owner, "since": period.since, "until": period.until, "row_limit": limit}
+        return [to_sum(grouping, row) for row in await owned_rows(self._session, REPORT[grouping], values)]
+
+    async def spent(self, since: int, *, owner: UserId) -> Spent:
+        rows = await self._session.rows(SPENT, {"owner": owner, "since": since})
+        if not rows:
+            raise account_gone()
+        return to_spent(rows)
+
+    async def remove_before(self, moment: int, limit: int) -> int:
+        return len(await self._session.written(REMOVE_OLD, {"before": moment, "row_limit": limit}))
+
+
+def _add(connection: Connection, rows: Sequence[Values]) -> None:
+    connection.execute(ADD["sqlite"], rows)

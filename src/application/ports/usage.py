@@ -1,0 +1,25 @@
+"""The ledger of usage as those read it who pay for it."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from application.ports.ledger import Ledger
+from domain.ids import UserId
+from domain.quotas import Spent
+from domain.usage import Grouping, Period, UsageSum
+
+
+class UsageLedger(Ledger, Protocol):
+    """What runs used gets here with their end (`Runs.close`). Rows outlive dialogs and agents, and go with accounts."""
+
+    async def report(self, grouping: Grouping, period: Period, limit: int, *, owner: UserId) -> Sequence[UsageSum]:
+        """The owner's sums, in no order and at most `limit` of them, in one statement."""
+        ...
+
+    async def spent(self, since: int, *, owner: UserId) -> Spent:
+        """What the owner used since then (milliseconds since 1970), in one statement."""
+        ...
+
+    async def remove_before(self, moment: int, limit: int) -> int:
+        """Remove what is older, at most `limit` rows a call. How many there were."""
+        ...
