@@ -106,6 +106,10 @@ def _attachments(stored: str | None) -> tuple[Attachment, ...]:
     return () if stored is None else _attachments_of(stored)
 
 
+def to_rounds(stored: str) -> tuple[ToolRound, ...]:
+    return _rounds(stored)
+
+
 def _json(values: tuple[Any, ...]) -> str:
     if not values:
         return "[]"

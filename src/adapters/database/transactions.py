@@ -16,6 +16,7 @@ from adapters.database.chunk_statements import VectorStatements
 from adapters.database.chunk_tables import chunk_vectors
 from adapters.database.chunks import ChunkRows
 from adapters.database.columns import Moment
+from adapters.database.conversations import ConversationRows
 from adapters.database.dialogs import DialogRows
 from adapters.database.engine import Database, Gate, open_database, sqlite_file
 from adapters.database.files import FileRows
@@ -35,6 +36,7 @@ from adapters.database.session import Lane, OpenTransaction, Session, SingleStat
 from adapters.database.tools import ToolRows
 from adapters.database.users import UserRows
 from adapters.database.vector_place import VectorKind, table_of
+from application.ports.conversations import Conversations
 from application.ports.files import Files, Readings
 from application.ports.knowledge import Chunks, KnowledgeBases, KnowledgeFiles
 from application.ports.pauses import Pauses
@@ -66,6 +68,7 @@ class Repositories:
         "agents",
         "api_keys",
         "chunks",
+        "conversations",
         "dialogs",
         "files",
         "knowledge",
@@ -89,6 +92,7 @@ class Repositories:
         self.agents: Agents = AgentRows(session)
         self.agent_versions: AgentVersions = AgentVersionRows(session)
         self.dialogs: Dialogs = DialogRows(session)
+        self.conversations: Conversations = ConversationRows(session, dialect)
         self.messages: Messages = MessageRows(session)
         self.runs: Runs = RunRows(session, dialect)
         self.pauses: Pauses = PauseRows(session)

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from application.paging import Window
+from application.ports.conversations import Conversations
 from application.ports.files import Files, Readings
 from application.ports.knowledge import Chunks, KnowledgeBases, KnowledgeFiles
 from application.ports.pauses import Pauses
@@ -209,6 +210,7 @@ class Transaction(Protocol):
     agents: Agents
     agent_versions: AgentVersions
     dialogs: Dialogs
+    conversations: Conversations
     messages: Messages
     runs: Runs
     pauses: Pauses

@@ -1,0 +1,99 @@
+"""Conversations that programs keep themselves."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Text, and_, bindparam, literal_column, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from adapters.database.conversation_tables import told_conversations
+from adapters.database.message_rows import to_rounds
+from adapters.database.owners import OWNER, beside_owner, owned_rows
+from adapters.database.session import Session
+from adapters.database.tables import dialogs, messages
+from application.ports.conversations import ToldDialog
+from domain.ids import DialogId, MessageId, UserId
+from domain.tools import ToolRound
+
+CANDIDATES: Final = 4
+"""Conversations that were the same so far; more than that are hardly told apart by their last answer."""
+
+_CONVERSATION: Final = bindparam("conversation", type_=Text)
+_THIS: Final = and_(dialogs.c.user_id == OWNER, dialogs.c.dialog_id == bindparam("dialog", type_=Text))
+# From the dialog's own row: of one that is gone there is nothing to keep, and nothing that refers to nothing.
+_row: Final = select(dialogs.c.user_id, dialogs.c.dialog_id, _CONVERSATION).where(_THIS)
+_COLUMNS: Final = ["user_id", "dialog_id", "conversation"]
+
+
+def _told(insert: Any) -> Any:
+    statement = insert(told_conversations).from_select(_COLUMNS, _row)
+    changed = {"conversation": statement.excluded.conversation}
+    return statement.on_conflict_do_update(index_elements=["user_id", "dialog_id"], set_=changed)
+
+
+_TOLD: Final = {"sqlite": _told(sqlite.insert), "postgresql": _told(postgresql.insert)}
+_newest: Final = messages.alias("newest")
+_last: Final = (
+    select(_newest.c.position)
+    .where(_newest.c.user_id == told_conversations.c.user_id, _newest.c.dialog_id == told_conversations.c.dialog_id)
+    .order_by(_newest.c.position.desc())
+    .limit(1)
+    .correlate(told_conversations)
+    .scalar_subquery()
+)
+_OF: Final = beside_owner(
+    select(told_conversations.c.dialog_id, messages.c.content)
+    .select_from(
+        told_conversations.join(
+            dialogs,
+            and_(
+                dialogs.c.user_id == told_conversations.c.user_id,
+                dialogs.c.dialog_id == told_conversations.c.dialog_id,
+            ),
+        ).join(
+            messages,
+            and_(
+                messages.c.user_id == told_conversations.c.user_id,
+                messages.c.dialog_id == told_conversations.c.dialog_id,
+                messages.c.position == _last,
+            ),
+        )
+    )
+    .where(
+        told_conversations.c.user_id == OWNER,
+        told_conversations.c.conversation == _CONVERSATION,
+        messages.c.status != literal_column("'running'"),
+    )
+    .order_by(dialogs.c.updated_at.desc())
+    .limit(CANDIDATES)
+    .subquery("candidates")
+)
+_ROUNDS: Final = beside_owner(
+    select(messages.c.message_id, messages.c.rounds)
+    .where(
+        messages.c.user_id == OWNER,
+        messages.c.message_id.in_(bindparam("ids", type_=Text, expanding=True)),
+        messages.c.rounds.is_not(None),
+    )
+    .subquery("answers")
+)
+
+
+class ConversationRows:
+    __slots__ = ("_dialect", "_session")
+
+    def __init__(self, session: Session, dialect: str) -> None:
+        self._session = session
+        self._dialect = dialect
+
+    async def told(self, dialog_id: DialogId, conversation: str, *, owner: UserId) -> None:
+        values = {"owner": owner, "dialog": dialog_id, "conversation": conversation}
+        await self._session.written(_TOLD[self._dialect], values)
+
+    async def of(self, conversation: str, *, owner: UserId) -> Sequence[ToldDialog]:
+        rows = await owned_rows(self._session, _OF, {"owner": owner, "conversation": conversation})
+        return [ToldDialog(*row) for row in rows]
+
+    async def rounds(self, answers: Sequence[MessageId], *, owner: UserId) -> Mapping[MessageId, Sequence[ToolRound]]:
+        rows = await owned_rows(self._session, _ROUNDS, {"owner": owner, "ids": list(answers)})
+        return {message_id: to_rounds(rounds) for message_id, rounds in rows}

@@ -1,0 +1,88 @@
+"""Conversations that programs keep themselves, in the database: found by what was said, their owner's alone."""
+
+import pytest
+
+from adapters.database.transactions import DatabaseTransactions
+from application.ports.conversations import ToldDialog
+from domain.errors import Unauthenticated
+from domain.ids import DialogId, MessageId, UserId
+from domain.messages import Answer
+from stored import NOBODY, dialog, exchange, full_answer, open_answer, question, registered, run_of, with_dialog
+
+HERE, THERE = DialogId("here"), DialogId("there")
+
+
+async def answered(transactions: DatabaseTransactions, owner: UserId, dialog_id: DialogId, content: str) -> Answer:
+    answer = open_answer(dialog_id)
+    async with transactions.begin() as tx:
+        await tx.runs.open(run_of(answer, owner), question(dialog_id), answer)
+        done = full_answer(answer)
+        await tx.runs.close(done, [], owner=owner)
+    return done
+
+
+async def test_a_conversation_is_found_where_it_was_told_last(transactions: DatabaseTransactions) -> None:
+    owner = await with_dialog(transactions, HERE)
+    last = await answered(transactions, owner, HERE, "Hello")
+    async with transactions.begin() as tx:
+        await tx.dialogs.add(dialog(owner, THERE))
+    async with transactions.autocommit() as tx:
+        assert await tx.conversations.of("a", owner=owner) == []
+        await tx.conversations.told(HERE, "a", owner=owner)
+        assert await tx.conversations.of("a", owner=owner) == [ToldDialog(HERE, last.content)]
+        await tx.conversations.told(THERE, "a", owner=owner)
+        # Nothing was answered there.
+        assert await tx.conversations.of("a", owner=owner) == [ToldDialog(HERE, last.content)]
+        await tx.conversations.told(HERE, "b", owner=owner)
+        assert await tx.conversations.of("a", owner=owner) == []
+        assert [one.dialog_id for one in await tx.conversations.of("b", owner=owner)] == [HERE]
+
+
+async def test_one_that_is_being_answered_is_not_found(transactions: DatabaseTransactions) -> None:
+    owner = await with_dialog(transactions, HERE)
+    answer = open_answer(HERE)
+    async with transactions.autocommit() as tx:
+        await tx.runs.open(run_of(answer, owner), question(HERE), answer)
+        await tx.conversations.told(HERE, "a", owner=owner)
+        assert await tx.conversations.of("a", owner=owner) == []
+
+
+async def test_nobody_finds_another_s_and_a_deleted_account_is_told_so(transactions: DatabaseTransactions) -> None:
+    owner, other = await with_dialog(transactions, HERE), await registered(transactions)
+    done = await answered(transactions, owner, HERE, "Hello")
+    async with transactions.autocommit() as tx:
+        await tx.conversations.told(HERE, "a", owner=owner)
+        await tx.conversations.told(HERE, "mine", owner=other)
+        assert await tx.conversations.of("a", owner=other) == []
+        assert await tx.conversations.of("mine", owner=other) == []
+        assert await tx.conversations.rounds([done.message_id], owner=other) == {}
+        with pytest.raises(Unauthenticated):
+            await tx.conversations.of("a", owner=NOBODY)
+        with pytest.raises(Unauthenticated):
+            await tx.conversations.rounds([done.message_id], owner=NOBODY)
+
+
+async def test_it_goes_with_its_dialog(transactions: DatabaseTransactions) -> None:
+    owner = await with_dialog(transactions, HERE)
+    await answered(transactions, owner, HERE, "Hello")
+    async with transactions.autocommit() as tx:
+        await tx.conversations.told(HERE, "a", owner=owner)
+        await tx.dialogs.remove(HERE, owner=owner)
+        assert await tx.conversations.of("a", owner=owner) == []
+        await tx.conversations.told(HERE, "a", owner=owner)
+        await tx.dialogs.add(dialog(owner, HERE))
+        assert await tx.conversations.of("a", owner=owner) == []
+
+
+async def test_rounds_come_of_answers_that_are_there_in_one_statement(
+    transactions: DatabaseTransactions, statements: list[str]
+) -> None:
+    owner = await with_dialog(transactions, HERE)
+    asked, _ = await exchange(transactions, owner, 0, HERE)
+    done = [await answered(transactions, owner, HERE, text) for text in ("one", "two")]
+    statements.clear()
+    wanted = [*(one.message_id for one in done), asked.message_id, MessageId("none")]
+    async with transactions.autocommit() as tx:
+        found = await tx.conversations.rounds(wanted, owner=owner)
+    assert found == {one.message_id: one.rounds for one in done}
+    assert len([one for one in statements if one.lstrip().upper().startswith("SELECT")]) == 1
