@@ -13,6 +13,7 @@ from domain.ids import RunId
 from domain.messages import Answer
 from domain.models import ModelSpec
 from domain.runs import Run
+from domain.summaries import Load
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class AnswerKept:
     answer: Answer
     agent: Agent
     spec: ModelSpec
+    load: Load | None = None
+    """How full the dialog's window was; None for an answer that waited for a person."""
 
 
 class Follower(Protocol):

@@ -23,9 +23,10 @@ from domain.chat_events import LoopEvent, ToolProgress
 from domain.conversation import request_tokens
 from domain.files import Attachment
 from domain.ids import UserId
-from domain.messages import Exchange
 from domain.models import ModelSpec
+from domain.past import Past
 from domain.pauses import PauseAsked, RunPause
+from domain.summaries import Load
 from domain.tools import ToolSpec
 
 RunEvent = LoopEvent | RunPause
@@ -56,12 +57,12 @@ class Answering:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Who is asked what, by whom, and after which exchanges."""
+    """Who is asked what, by whom, and after what."""
 
     user_id: UserId
     agent: Agent
     spec: ModelSpec
-    exchanges: Sequence[Exchange]
+    past: Past
     question: str
     attached: Attached
 
@@ -78,6 +79,10 @@ class Making:
     def prompt_tokens(self) -> int:
         """An estimate for what the model was given; 0 before it was given anything."""
         return 0 if self._prompt is None else request_tokens(self._prompt.request)
+
+    def load(self) -> Load | None:
+        """How full the dialog's window was; None before that is known."""
+        return None if self._prompt is None else self._prompt.load
 
     async def events(self, max_output_tokens: int | None) -> AsyncGenerator[RunEvent, None]:
         """What happens, up to the end or to a pause."""
@@ -115,25 +120,23 @@ class Making:
         if consulted is not None and told.spec.tools:
             runners += self.means.search(told.user_id, told.agent, consulted.names, shown, told.spec)
         found = None if consulted is None or consulted.trouble else consulted.passages
-        earlier = await self.means.attachments.earlier(told.user_id, told.exchanges, told.spec, told.attached)
-        make = partial(
-            compose, told.spec, told.agent, told.exchanges, told.question, runners, told.attached, earlier, found
-        )
+        earlier = await self.means.attachments.earlier(told.user_id, told.past.attached, told.spec, told.attached)
+        make = partial(compose, told.spec, told.agent, told.past, told.question, runners, told.attached, earlier, found)
         prompt = await asyncio.to_thread(make) if told.attached.documents or earlier.documents else make()
         # The run lasts for minutes, and the documents may be large.
-        self.told = replace(told, attached=Attached(), exchanges=())
+        self.told = replace(told, attached=Attached(), past=Past())
         return prompt
 
 
 @dataclass(frozen=True, slots=True)
 class Continuing:
-    """One answer that waited for a person, and goes on. `exchanges` hold the question itself, as the last."""
+    """One answer that waited for a person, and goes on. `attached` came with its question and earlier ones."""
 
     means: Answering
     user_id: UserId
     spec: ModelSpec
     pause: RunPause
-    exchanges: Sequence[Exchange]
+    attached: Sequence[Attachment]
 
     def prompt_tokens(self) -> int:
         return request_tokens(self.pause.loop.request)
@@ -162,7 +165,7 @@ class Continuing:
         if agent.knowledge_ids:
             runners += self.means.search(self.user_id, agent, (), shown, self.spec)
         if any(spec.name == SEARCH_ATTACHMENT for spec in self.pause.loop.request.tools):
-            files = await self.means.attachments.earlier(self.user_id, self.exchanges, self.spec, Attached())
+            files = await self.means.attachments.earlier(self.user_id, self.attached, self.spec, Attached())
             runners.append(SearchAttachment([one.name for one in files.documents], files.again))
         return [runner for runner in runners if _identity(runner.spec) in offered]
 

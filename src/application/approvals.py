@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Final
 
 from application.answering import Answering, Continuing
 from application.asking_depth import asking_depth
@@ -21,14 +20,14 @@ from application.run_making import Begun, MakeRuns
 from application.run_registry import RunRegistry
 from domain.chat_events import Recorded
 from domain.errors import Conflict, InvalidValue
+from domain.files import Attachment
 from domain.ids import RunId, UserId
-from domain.messages import Answer, Exchange
+from domain.messages import Answer
 from domain.models import ModelSpec
+from domain.past import MOST_EXCHANGES
 from domain.pauses import Approval, RunPause
 from domain.runs import Run
 from domain.transcript import Transcript
-
-EARLIER_EXCHANGES: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,7 @@ class ApproveCall:
 
     def _live(self, paused: "_Paused", spec: ModelSpec, leave: Callable[[], None]) -> LiveRun:
         run, pause = paused.run.resume(self.leases.until()), paused.pause
-        continuing = Continuing(self.answering, run.user_id, spec, pause, paused.exchanges)
+        continuing = Continuing(self.answering, run.user_id, spec, pause, paused.attached)
         begun = Begun(run, paused.answer, pause.agent, spec, continuing.prompt_tokens, leave)
         log = RunLog(run.run_id, paused.recorded)
         return self.make(begun, continuing.events(), None, log, paused.transcript)
@@ -102,14 +101,14 @@ class ApproveCall:
 
 @dataclass(frozen=True, slots=True)
 class _Paused:
-    """All that a run has, wherever it began. The last of the exchanges is its own question."""
+    """All that a run has, wherever it began. `attached` came with its question and earlier ones."""
 
     run: Run
     pause: RunPause
     answer: Answer
     recorded: list[Recorded]
     transcript: Transcript
-    exchanges: tuple[Exchange, ...]
+    attached: tuple[Attachment, ...]
 
 
 async def _paused(tx: Transaction, run: Run, pause: RunPause) -> _Paused:
@@ -122,6 +121,5 @@ async def _paused(tx: Transaction, run: Run, pause: RunPause) -> _Paused:
         recorded += portion
         replay(transcript, portion)
         await asyncio.sleep(0)
-    earlier = await tx.messages.recent(run.dialog_id, EARLIER_EXCHANGES, owner=run.user_id)
-    asked = Exchange("", "", attachments=pause.attached)
-    return _Paused(run, pause, answer, recorded, transcript, (*earlier, asked))
+    earlier = await tx.messages.past(run.dialog_id, MOST_EXCHANGES, 0, owner=run.user_id)
+    return _Paused(run, pause, answer, recorded, transcript, (*pause.attached, *earlier.attached))

@@ -19,7 +19,7 @@ from domain.documents import ParsedDocument
 from domain.errors import DomainError, InvalidValue, ModelError, TooLarge, Unavailable
 from domain.files import Attachment, StoredFile
 from domain.ids import FileId, UserId
-from domain.messages import Exchange, Message, Question
+from domain.messages import Message, Question
 from domain.models import ModelSpec
 
 MOST_IMAGE_BYTES: Final = 16_000_000
@@ -85,13 +85,13 @@ class OpenAttachments:
             raise TooLarge("file_url", f"the images have more than {MOST_IMAGE_BYTES:,} bytes together")
         return attached
 
-    async def earlier(self, actor: UserId, exchanges: Sequence[Exchange], spec: ModelSpec, asked: Attached) -> Attached:
-        """What came with the questions before, newest first, as far as it is still there and can be read now.
+    async def earlier(self, actor: UserId, before: Sequence[Attachment], spec: ModelSpec, asked: Attached) -> Attached:
+        """What came with earlier questions, newest first, as far as it is still there and can be read now.
 
         As many images as may be shown, and as many documents as the window could show; the others can be opened again.
         """
         earlier = Attached()
-        wanted = _newest(exchanges, spec, but={file.file_id for file in asked.files})
+        wanted = _newest(before, spec, but={file.file_id for file in asked.files})
         if not wanted:
             return earlier
         async with self.transactions.autocommit() as tx:
@@ -159,11 +159,6 @@ def _refuse_blind(spec: ModelSpec, images: Sequence[StoredFile]) -> None:
         raise ModelError("model_no_vision", message)
 
 
-def _newest(exchanges: Sequence[Exchange], spec: ModelSpec, *, but: set[FileId]) -> list[FileId]:
-    newest = [
-        file.file_id
-        for exchange in reversed(exchanges)
-        for file in exchange.attachments
-        if file.file_id not in but and (spec.vision or not file.kind.is_image)
-    ]
+def _newest(before: Sequence[Attachment], spec: ModelSpec, *, but: set[FileId]) -> list[FileId]:
+    newest = [file.file_id for file in before if file.file_id not in but and (spec.vision or not file.kind.is_image)]
     return list(dict.fromkeys(newest))[: max(0, MOST_IN_DIALOG - len(but))]

@@ -1,7 +1,7 @@
 """The main job: a question in, a run out. All that can be refused is refused before the run begins."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -24,13 +24,13 @@ from domain.chat_events import RunFailed
 from domain.dialogs import Dialog, name_from_question, parse_dialog_id
 from domain.errors import Conflict, DomainError, InvalidValue, NotFound, TooLarge, Unavailable
 from domain.ids import AgentId, DialogId, MessageId, RunId, UserId, new_id
-from domain.messages import Answer, AnswerStatus, Exchange, Question
+from domain.messages import Answer, AnswerStatus, Question
 from domain.models import ModelSpec
+from domain.past import MOST_BYTES, MOST_EXCHANGES, Past
 from domain.pauses import MOST_WAITING
 from domain.runs import Idempotency, Run, RunStatus
 from domain.text import storable
 
-HISTORY_EXCHANGES: Final = 50
 RETRY_SECONDS: Final = 0.5
 
 
@@ -123,16 +123,16 @@ class StartChat:
                 raise
 
     async def _start(self, asked: ChatRequest, attached: Attached, taken: "_Taken", dialog: Dialog | None) -> LiveRun:
-        exchanges: Sequence[Exchange] = ()
+        past = Past()
         owner = taken.run.user_id
         async with self.transactions.autocommit() as tx:
             await tx.runs.open(taken.run, taken.question, taken.answer, dialog=dialog)
             if dialog is None:
                 # Read once the dialog is taken, so that nothing is still being said.
-                exchanges = await tx.messages.recent(taken.run.dialog_id, HISTORY_EXCHANGES, owner=owner)
-        told = Told(owner, taken.agent, taken.spec, exchanges, asked.user_input, attached)
+                past = await tx.messages.past(taken.run.dialog_id, MOST_EXCHANGES, MOST_BYTES, owner=owner)
+        told = Told(owner, taken.agent, taken.spec, past, asked.user_input, attached)
         making = Making(self.answering, told)
-        begun = Begun(taken.run, taken.answer, taken.agent, taken.spec, making.prompt_tokens, taken.leave)
+        begun = Begun(taken.run, taken.answer, taken.agent, taken.spec, making.prompt_tokens, taken.leave, making.load)
         grace = None if asked.background else self.limits.disconnect_grace_seconds
         live = self.make(begun, making.events(asked.max_output_tokens), grace)
         self.runs.start(live)

@@ -9,13 +9,14 @@ from application.attachments import Attached
 from application.ports.tool_runner import ToolRunner
 from domain.agents import Agent
 from domain.attachments import AttachedDocument, attached_text
-from domain.conversation import IMAGE_TOKENS, ModelRequest, UserTurn, request_tokens
+from domain.conversation import IMAGE_TOKENS, ModelRequest, UserTurn, request_tokens, tokens_of
 from domain.errors import ModelError
-from domain.history import prompt_budget, window
-from domain.messages import Exchange
+from domain.history import prompt_budget, remembered, shortest_tokens
 from domain.models import ModelSpec
+from domain.past import Past
 from domain.retrieval import Passage
 from domain.shown_passages import Numbered, PassagesText, passages_before_question
+from domain.summaries import Load, summary_tokens
 from domain.tokens import estimate
 
 _DOCUMENTS_SHARE: Final = (3, 4)
@@ -29,12 +30,13 @@ class Prompt:
     request: ModelRequest
     tools: Mapping[str, ToolRunner]
     passages: tuple[Numbered, ...] = ()
+    load: Load | None = None
 
 
 def compose(
     spec: ModelSpec,
     agent: Agent,
-    exchanges: Sequence[Exchange],
+    past: Past,
     question: str,
     runners: Sequence[ToolRunner],
     asked: Attached,
@@ -58,8 +60,12 @@ def compose(
     images = (*asked.images, *earlier.images[: max(0, left) // 2 // IMAGE_TOKENS])
     turn = UserTurn(f"{knowledge.text}{shown.text}{question}", images)
     bare = _request(spec, agent, turn, offered)
-    request = replace(bare, turns=(*window(exchanges, _room(spec, bare)), turn))
-    return Prompt(request, {runner.spec.name: runner for runner in offered}, knowledge.shown)
+    room = _room(spec, bare)
+    history = remembered(past, room)
+    turn = replace(turn, text=f"{knowledge.text}{history.summary}{shown.text}{question}")
+    request = replace(bare, turns=(*history.turns, turn))
+    load = _load(spec, past, tokens_of(UserTurn(question)), room)
+    return Prompt(request, {runner.spec.name: runner for runner in offered}, knowledge.shown, load)
 
 
 def refuse_too_much(spec: ModelSpec, agent: Agent, question: str, asked: Attached) -> None:
@@ -85,6 +91,12 @@ def _knowledge(
         return PassagesText("")
     names = estimate(attached_text(documents, 0, searchable=searchable).text)
     return passages_before_question(found, (room - names) // 2)
+
+
+def _load(spec: ModelSpec, past: Past, question: int, room: int) -> Load:
+    """The summary's place is kept free, whether there is one already or not."""
+    sizes = tuple(map(shortest_tokens, past.exchanges))
+    return Load(past.covers, past.before, sizes, question, max(0, room - summary_tokens(spec.context_window)))
 
 
 def _search(asked: Attached, earlier: Attached) -> SearchAttachment:

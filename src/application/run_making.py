@@ -22,11 +22,16 @@ from domain.messages import Answer, AnswerStatus
 from domain.models import ModelSpec
 from domain.pauses import WAITS_FOR, RunPause
 from domain.runs import Run
+from domain.summaries import Load
 from domain.transcript import Transcript
 
 PATIENCE_SECONDS: Final = 60.0
 """How long a run that is to wait for a person waits for a database that is away."""
 RETRY_SECONDS: Final = 0.5
+
+
+def _unknown() -> None:
+    """How full the window was is not known any more when an answer goes on that waited for a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ class Begun:
     spec: ModelSpec
     prompt_tokens: Callable[[], int]
     leave: Callable[[], None]
+    load: Callable[[], Load | None] = _unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,7 @@ class MakeRuns:
             self.stored.signals.stored([begun.run.run_id])
             # Not for an answer that could not be stored, or that another process closed in its own way.
             if last[-1].event == finished(answer):
-                self.after(AnswerKept(begun.run, answer, begun.agent, begun.spec))
+                self.after(AnswerKept(begun.run, answer, begun.agent, begun.spec, begun.load()))
             return last
 
         async def park(pause: RunPause, log: RunLog, last: Sequence[Recorded]) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Final
 
+from domain.attachments import CHARACTERS_A_TOKEN
 from domain.tokens import beginning, estimate
 from domain.tools import ToolCall
 
@@ -74,6 +75,11 @@ def fitted(contents: Sequence[str], tokens: int) -> list[str]:
     return [content if size <= share else _cut(content, share) for content, size in zip(contents, sizes, strict=True)]
 
 
+def shortened_to(tokens: int, content: str) -> str:
+    """The beginning of what is longer, and how much is missing. At least a few words, however little room there is."""
+    return content if estimate(content) <= tokens else _cut(content, tokens)
+
+
 def _share(sizes: Sequence[int], tokens: int) -> int:
     """The most that one may have, so that all together keep the limit and nobody who wants less is cut."""
     left, waiting = tokens, len(sizes)
@@ -86,5 +92,5 @@ def _share(sizes: Sequence[int], tokens: int) -> int:
 
 
 def _cut(content: str, tokens: int) -> str:
-    kept = beginning(content, max(0, tokens - 16))
+    kept = beginning(content[: CHARACTERS_A_TOKEN * max(0, tokens)], max(0, tokens - 16))
     return f"{kept}\n[cut: {len(content) - len(kept):,} more characters]"

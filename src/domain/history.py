@@ -1,16 +1,34 @@
-"""What of a dialog's past goes into the next prompt: whole exchanges, newest first, within a budget of tokens."""
+"""What of a dialog's past goes into the next prompt: whole exchanges, newest first, within a budget of tokens.
 
-from collections.abc import Sequence
+Where not everything fits, older exchanges have the results of their tools shortened before any falls out; what fell out
+is known by the dialog's summary.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from domain.attachments import mentioned
+from domain.call_limits import shortened_to
 from domain.conversation import AssistantTurn, ToolTurn, Turn, UserTurn, tokens_of
 from domain.messages import Exchange
+from domain.past import Past
+from domain.summaries import summary_before_question
 
 NO_ANSWER: Final = "[no answer]"
 """Stands for an answer without text: vendors refuse an empty turn, and two user turns in a row."""
+SHORT_RESULT: Final = 96
+"""Tokens of a tool's result that was shortened."""
 
 _DEFAULT_ANSWER_RESERVE: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """`summary` stands before the question, with its fence; it tells what `turns` leave out."""
+
+    turns: tuple[Turn, ...] = ()
+    summary: str = ""
 
 
 def turns_of(exchange: Exchange) -> tuple[Turn, ...]:
@@ -26,31 +44,84 @@ def turns_of(exchange: Exchange) -> tuple[Turn, ...]:
     return *turns, AssistantTurn(final if final.strip() else NO_ANSWER)
 
 
-def window(exchanges: Sequence[Exchange], budget: int) -> tuple[Turn, ...]:
-    """The turns of the newest exchanges that fit into `budget` tokens, oldest first, without gaps.
+def remembered(past: Past, budget: int) -> History:
+    """What is told of the past in at most `budget` tokens: the summary has its place first, half of it at most."""
+    shown = window(past.exchanges, budget)
+    left_out = past.before - past.covers + len(past.exchanges) - len(shown)
+    if past.summary is None:
+        return History(joined(shown))
+    # The words that tell of what is left out need room themselves, and may make one more exchange fall out.
+    while True:
+        summary = summary_before_question(past.summary, left_out, budget // 2)
+        shown = window(past.exchanges, budget - tokens_of(UserTurn(summary)))
+        now_left_out = past.before - past.covers + len(past.exchanges) - len(shown)
+        if now_left_out <= left_out:
+            return History(joined(shown[left_out - now_left_out :]), summary)
+        left_out = now_left_out
 
-    An exchange goes in whole or not at all, so that a tool call is never without its result.
+
+def window(exchanges: Sequence[Exchange], budget: int) -> list[tuple[Turn, ...]]:
+    """The newest exchanges that fit into `budget` tokens, oldest first, without gaps.
+
+    An exchange goes in whole but for the length of its results, or not at all: a tool call is never without its result.
+    As many as fit with shortened results are taken; of these the newest have their results in full, as far as there
+    is room.
     """
     kept: list[tuple[Turn, ...]] = []
     for exchange in reversed(exchanges):
-        turns = turns_of(exchange)
-        budget -= sum(map(tokens_of, turns))
+        short = tuple(map(shortened, turns_of(exchange)))
+        cost = sum(map(tokens_of, short))
+        if cost > budget:
+            break
+        budget -= cost
+        kept.append(short)
+    for number, short in enumerate(kept):
+        full = turns_of(exchanges[-1 - number])
+        budget -= sum(map(tokens_of, full)) - sum(map(tokens_of, short))
         if budget < 0:
             break
-        kept.append(turns)
-    return tuple(turn for turns in reversed(kept) for turn in turns)
+        kept[number] = full
+    return kept[::-1]
+
+
+def shortened(turn: Turn) -> Turn:
+    """A turn whose results are but their beginnings."""
+    if not isinstance(turn, ToolTurn):
+        return turn
+    return ToolTurn(
+        tuple(replace(result, content=shortened_to(SHORT_RESULT, result.content)) for result in turn.results)
+    )
+
+
+def shortest_tokens(exchange: Exchange) -> int:
+    """Of the exchange with its results shortened: what it costs at least to tell it."""
+    return sum(tokens_of(shortened(turn)) for turn in turns_of(exchange))
+
+
+def joined(exchanges: Iterable[tuple[Turn, ...]]) -> tuple[Turn, ...]:
+    return tuple(turn for turns in exchanges for turn in turns)
 
 
 def relieved(turns: Sequence[Turn], tokens: int) -> tuple[Turn, ...]:
-    """Without as many of the oldest exchanges as make so many tokens room; the newest question always stays."""
-    kept = tuple(turns)
+    """With room for so many tokens more: results of earlier questions are shortened, then the oldest exchanges go.
+
+    The newest question always stays, with all that was done for it.
+    """
+    newest = max((at for at, turn in enumerate(turns) if isinstance(turn, UserTurn)), default=0)
+    kept = list(turns)
+    for at in range(newest):
+        if tokens <= 0:
+            break
+        short = shortened(kept[at])
+        tokens -= tokens_of(kept[at]) - tokens_of(short)
+        kept[at] = short
     while tokens > 0:
         later = next((at for at, turn in enumerate(kept) if at and isinstance(turn, UserTurn)), None)
         if later is None:
             break
         tokens -= sum(map(tokens_of, kept[:later]))
         kept = kept[later:]
-    return kept
+    return tuple(kept)
 
 
 def prompt_budget(context_window: int, max_output_tokens: int | None, fixed_tokens: int) -> int:

@@ -12,6 +12,7 @@ from domain.errors import NotFound, Unauthenticated
 from domain.files import LONGEST_NAME, Attachment, FileKind, parse_file_name
 from domain.ids import DialogId, MessageId
 from domain.messages import Exchange, Feedback
+from domain.past import MOST_BYTES, Past
 from stored import (
     DIALOG,
     NOBODY,
@@ -45,7 +46,7 @@ async def test_the_history_of_no_dialog_is_not_found(transactions: DatabaseTrans
     owner, other = await with_dialog(transactions), await registered(transactions)
     await exchange(transactions, owner)
     async with transactions.autocommit() as tx:
-        assert await tx.messages.recent(DIALOG, 5, owner=other) == []
+        assert await tx.messages.past(DIALOG, 5, MOST_BYTES, owner=other) == Past()
         for dialog_id, reader in ((DialogId("unknown"), owner), (DIALOG, other)):
             with pytest.raises(NotFound):
                 await tx.messages.history(dialog_id, Window(), owner=reader)
@@ -71,7 +72,7 @@ async def test_a_deleted_account_reads_no_messages(transactions: DatabaseTransac
     async with transactions.autocommit() as tx:
         for refused in (
             tx.messages.history(DIALOG, Window(), owner=NOBODY),
-            tx.messages.recent(DIALOG, 5, owner=NOBODY),
+            tx.messages.past(DIALOG, 5, MOST_BYTES, owner=NOBODY),
             tx.messages.get(MessageId("m"), owner=NOBODY),
         ):
             with pytest.raises(Unauthenticated):
@@ -92,7 +93,7 @@ async def asked_with(
         assert await tx.messages.get(asked.message_id, owner=owner) == asked
         assert await tx.messages.get(answer.message_id, owner=owner) == finished(answer)
         said = Exchange(asked.content, finished(answer).content, (), attachments)
-        assert await tx.messages.recent(asked.dialog_id, 5, owner=owner) == [said]
+        assert await tx.messages.past(asked.dialog_id, 5, MOST_BYTES, owner=owner) == Past((said,))
 
 
 @settings(max_examples=25)
@@ -112,8 +113,9 @@ async def test_each_question_has_its_own_attachments(transactions: DatabaseTrans
             await tx.runs.open(run_of(answer, owner), asked, answer)
         assert await close(transactions, finished(answer, f"a{number}"), owner)
     async with transactions.autocommit() as tx:
-        recent = await tx.messages.recent(DIALOG, 3, owner=owner)
-    assert recent == [Exchange(f"q{n}", f"a{n}", (), attachments) for n, attachments in enumerate(carried)][1:]
+        past = await tx.messages.past(DIALOG, 3, MOST_BYTES, owner=owner)
+    said = [Exchange(f"q{n}", f"a{n}", (), attachments) for n, attachments in enumerate(carried)]
+    assert past == Past(tuple(said[1:]), before=1)
 
 
 @pytest.mark.parametrize("carried", [0, 3])
@@ -128,7 +130,7 @@ async def test_attachments_cost_no_statement(
         assert len(statements) == (1 if transactions.database.dialect == "postgresql" else 2)
         for read in (
             tx.messages.history(DIALOG, Window(), owner=owner),
-            tx.messages.recent(DIALOG, 5, owner=owner),
+            tx.messages.past(DIALOG, 5, MOST_BYTES, owner=owner),
             tx.messages.get(asked.message_id, owner=owner),
         ):
             statements.clear()

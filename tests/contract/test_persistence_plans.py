@@ -16,6 +16,7 @@ from application.ports.persistence import Transaction
 from domain.documents import ParsedDocument
 from domain.ids import AgentId, FamilyId, FileId, McpServerId, RunId, ToolId, UserId
 from domain.messages import Answer, Question
+from domain.past import Summary
 from domain.users import FailedLogins, UserName
 from stored import (
     DIALOG,
@@ -40,6 +41,7 @@ BIG = (
     "agents",
     "dialogs",
     "messages",
+    "dialog_summaries",
     "api_keys",
     "refresh_tokens",
     "login_failures",
@@ -98,13 +100,23 @@ async def use_everything(transactions: DatabaseTransactions, owner: UserId) -> N
         await tx.dialogs.scene(DIALOG, AgentId("default"), owner=owner)
         await use_runs(tx, owner, asked, answer)
         await tx.messages.history(DIALOG, Window(20, Position(NOW, asked.message_id)), owner=owner)
-        await tx.messages.recent(DIALOG, 20, owner=owner)
+        await tx.messages.past(DIALOG, 20, 1000, owner=owner)
+        await use_summaries(tx, owner, answer)
         await tx.messages.get(answer.message_id, owner=owner)
         await tx.messages.rate(answer.message_id, None, owner=owner)
         await tx.dialogs.remove(DIALOG, owner=owner)
         await use_files(tx, owner)
         await use_tools(tx, owner)
         await tx.users.remove(owner)
+
+
+async def use_summaries(tx: Transaction, owner: UserId, answer: Answer) -> None:
+    await tx.summaries.want(DIALOG, 1, owner=owner)
+    state = await tx.summaries.state(DIALOG, owner=owner)
+    assert state is not None
+    await tx.summaries.stretch(DIALOG, state, 20, 1000, owner=owner)
+    await tx.summaries.failed(DIALOG, 0, owner=owner)
+    await tx.summaries.save(DIALOG, Summary("said", 1), 0, answer.message_id, owner=owner)
 
 
 async def use_files(tx: Transaction, owner: UserId) -> None:

@@ -11,6 +11,7 @@ from application.paging import Window
 from domain.errors import Conflict, NotFound, Unauthenticated
 from domain.ids import DialogId, RunId
 from domain.messages import AnswerStatus, Exchange
+from domain.past import MOST_BYTES, Past
 from domain.runs import Idempotency, RunStatus
 from domain.tools import ToolCall, ToolRound
 from stored import (
@@ -49,7 +50,7 @@ async def test_a_run_comes_back_as_stored(transactions: DatabaseTransactions, st
             assert await read == run
             assert len(statements) == 1
         assert await tx.messages.history(DIALOG, Window(), owner=owner) == [asked, answer]
-        assert await tx.messages.recent(DIALOG, 5, owner=owner) == []
+        assert await tx.messages.past(DIALOG, 5, MOST_BYTES, owner=owner) == Past()
 
 
 async def test_opening_and_closing_are_one_statement_each_on_a_server(
@@ -77,9 +78,8 @@ async def test_closing_ends_run_answer_and_log_and_touches_the_dialog(transactio
         assert await tx.messages.history(DIALOG, Window(), owner=owner) == [asked, closed]
         assert await tx.messages.get(answer.message_id, owner=owner) == closed
         assert await tx.messages.get(asked.message_id, owner=owner) == asked
-        assert await tx.messages.recent(DIALOG, 5, owner=owner) == [
-            Exchange(asked.content, closed.content, closed.rounds)
-        ]
+        said = Exchange(asked.content, closed.content, closed.rounds)
+        assert await tx.messages.past(DIALOG, 5, MOST_BYTES, owner=owner) == Past((said,))
         assert closed.closed_at is not None
         ended = replace(run.begin().close(AnswerStatus.COMPLETE, closed.closed_at), last_seq=3)
         assert await tx.runs.get(run.run_id, owner=owner) == ended
@@ -171,9 +171,10 @@ async def test_messages_alternate_whatever_the_clocks_say(transactions: Database
             await tx.runs.close(finished(answer, f"a{number}"), (), owner=owner)
     async with transactions.autocommit() as tx:
         history = await tx.messages.history(DIALOG, Window(), owner=owner)
-        recent = await tx.messages.recent(DIALOG, 3, owner=owner)
+        past = await tx.messages.past(DIALOG, 3, MOST_BYTES, owner=owner)
     assert [one.content for one in history] == [f"{side}{number}" for number in range(5) for side in "qa"]
-    assert [(one.question, one.answer) for one in recent] == [("q2", "a2"), ("q3", "a3"), ("q4", "a4")]
+    assert [(one.question, one.answer) for one in past.exchanges] == [("q2", "a2"), ("q3", "a3"), ("q4", "a4")]
+    assert past.before == 2
 
 
 async def test_a_question_in_no_dialog_is_refused(transactions: DatabaseTransactions) -> None:

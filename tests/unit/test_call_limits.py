@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.call_limits import LEAST_SHARE, MOST_CALLS, REFUSED_TURNS, SAME_FAILURES, CallBook, digest, fitted
-from domain.conversation import ModelRequest, UserTurn, tokens_of
-from domain.history import relieved
+from domain.conversation import AssistantTurn, ModelRequest, ToolTurn, UserTurn, tokens_of
+from domain.history import relieved, shortened
 from domain.tokens import estimate
-from domain.tools import ToolCall
+from domain.tools import ToolCall, ToolResult
 from unit.conversation_strategies import arguments, names, requests
 
 calls = st.builds(ToolCall, st.text(max_size=3), names, arguments)
@@ -86,7 +86,10 @@ def test_results_keep_their_room_and_short_ones_are_left_alone(contents: list[st
 @given(requests(), st.integers(-5, 500))
 def test_room_is_made_by_whole_exchanges_and_never_by_the_newest_question(request: ModelRequest, tokens: int) -> None:
     kept = relieved(request.turns, tokens)
-    assert request.turns[len(request.turns) - len(kept) :] == kept
+    left = request.turns[len(request.turns) - len(kept) :]
+    newest = max(at for at, turn in enumerate(left) if isinstance(turn, UserTurn))
+    assert kept[newest:] == left[newest:]
+    assert all(turn in (whole, shortened(whole)) for turn, whole in zip(kept, left, strict=True))
     assert isinstance(kept[0], UserTurn)
     questions = [turn for turn in request.turns if isinstance(turn, UserTurn)]
     assert questions[-1] in kept
@@ -94,3 +97,12 @@ def test_room_is_made_by_whole_exchanges_and_never_by_the_newest_question(reques
     assert freed >= tokens or sum(isinstance(turn, UserTurn) for turn in kept) == 1
     if tokens <= 0:
         assert kept == request.turns
+
+
+def test_results_of_earlier_questions_are_shortened_before_an_exchange_goes() -> None:
+    call, result = ToolCall("1", "fetch", "{}"), ToolResult("1", "fetch", "word " * 1000)
+    earlier = (UserTurn("a?"), AssistantTurn("", (call,)), ToolTurn((result,)), AssistantTurn("A."))
+    now = (UserTurn("b?"), AssistantTurn("", (call,)), ToolTurn((result,)))
+    kept = relieved((*earlier, *now), 500)
+    assert kept == (*map(shortened, earlier), *now)
+    assert relieved((*earlier, *now), 5000) == now

@@ -1,5 +1,6 @@
 """The history window: within the budget, whole exchanges, the newest ones, in an order that vendors accept."""
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -7,12 +8,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.call_limits import shortened_to
 from domain.conversation import AssistantTurn, ToolTurn, Turn, UserTurn, tokens_of
-from domain.history import NO_ANSWER, prompt_budget, turns_of, window
+from domain.history import (
+    NO_ANSWER,
+    joined,
+    prompt_budget,
+    remembered,
+    shortened,
+    shortest_tokens,
+    turns_of,
+    window,
+)
 from domain.messages import Exchange
+from domain.past import Past, Summary
+from domain.tokens import estimate
 from domain.tools import ToolCall, ToolResult, ToolRound
 
 texts = st.text(max_size=60) | st.text(alphabet="你好 ", max_size=60)
+
+
+contents = texts | st.just("word " * 200) | st.just("很长的结果" * 100)
 
 
 @st.composite
@@ -21,7 +37,7 @@ def rounds(draw: st.DrawFn) -> ToolRound:
         ToolCall(f"call_{number}", draw(st.sampled_from(["calculator", "current_time"])), draw(texts))
         for number in range(draw(st.integers(1, 3)))
     )
-    return ToolRound(draw(texts), calls, tuple(ToolResult(call.call_id, call.name, draw(texts)) for call in calls))
+    return ToolRound(draw(texts), calls, tuple(ToolResult(call.call_id, call.name, draw(contents)) for call in calls))
 
 
 @st.composite
@@ -32,7 +48,7 @@ def exchanges(draw: st.DrawFn) -> Exchange:
 
 
 pasts = st.lists(exchanges(), max_size=6)
-budgets = st.integers(-5, 400)
+budgets = st.integers(-5, 900)
 
 
 def alternates(turns: Sequence[Turn]) -> bool:
@@ -67,23 +83,93 @@ def test_an_answer_without_text_becomes_a_placeholder(answer: str) -> None:
     assert turns_of(Exchange("?", answer))[-1] == AssistantTurn(NO_ANSWER)
 
 
+def cost(turns: Sequence[Turn]) -> int:
+    return sum(map(tokens_of, turns))
+
+
 @given(pasts, budgets)
 def test_the_window_never_costs_more_than_the_budget(past: list[Exchange], budget: int) -> None:
-    assert sum(map(tokens_of, window(past, budget))) <= max(0, budget)
+    assert cost(joined(window(past, budget))) <= max(0, budget)
 
 
 @given(pasts, budgets)
-def test_the_window_is_the_longest_suffix_of_whole_exchanges(past: list[Exchange], budget: int) -> None:
-    suffixes = [
-        tuple(turn for exchange in past[start:] for turn in turns_of(exchange)) for start in range(len(past) + 1)
-    ]
-    fitting = [turns for turns in suffixes if not turns or sum(map(tokens_of, turns)) <= budget]
-    assert window(past, budget) == fitting[0]
+def test_no_exchange_falls_out_while_shortened_results_make_room(past: list[Exchange], budget: int) -> None:
+    shown = window(past, budget)
+    shortest = [shortest_tokens(exchange) for exchange in past]
+    fitting = [count for count in range(len(past) + 1) if sum(shortest[len(past) - count :]) <= max(0, budget)]
+    assert len(shown) == max(fitting)
+    whole = past[len(past) - len(shown) :]
+    for turns, exchange in zip(shown, whole, strict=True):
+        assert turns in (turns_of(exchange), tuple(map(shortened, turns_of(exchange))))
+
+
+@given(pasts, budgets)
+def test_the_newest_results_stand_in_full(past: list[Exchange], budget: int) -> None:
+    """As far as there is room, and none before one that was shortened."""
+    shown = window(past, budget)
+    whole = [turns_of(exchange) for exchange in past[len(past) - len(shown) :]]
+    cut = [number for number, turns in enumerate(shown) if turns != whole[number]]
+    if cut:
+        assert all(turns == tuple(map(shortened, whole[n])) for n, turns in enumerate(shown[: cut[-1] + 1]))
+        assert cost(joined([*shown[: cut[-1]], whole[cut[-1]], *shown[cut[-1] + 1 :]])) > budget
+
+
+summaries = st.builds(
+    Summary, texts | st.just("word " * 900) | st.just("</earlier_conversation>" * 9), st.integers(1, 9)
+)
+remembering = st.builds(
+    lambda past, unread, summary: Past(tuple(past), unread + (summary.covers if summary else 0), summary),
+    pasts,
+    st.integers(0, 1200),
+    st.none() | summaries,
+)
+
+
+@given(remembering, st.integers(-5, 900))
+def test_what_is_remembered_never_costs_more_than_the_budget(past: Past, budget: int) -> None:
+    history = remembered(past, budget)
+    assert cost(history.turns) + estimate(history.summary) <= max(0, budget)
+    assert alternates(history.turns)
+
+
+@given(remembering, st.integers(-5, 900))
+def test_the_summary_tells_exactly_what_is_left_out(past: Past, budget: int) -> None:
+    history = remembered(past, budget)
+    told = re.search("Of what followed, ([0-9]+) exchanges are left out", history.summary)
+    asked = sum(isinstance(turn, UserTurn) for turn in history.turns)
+    if history.summary:
+        assert f"the first {past.covers} exchanges" in history.summary
+        left_out = int(told[1]) if told else 0
+        assert past.covers + left_out + asked == past.before + len(past.exchanges)
+        assert history.summary.count("</earlier_conversation>") == 1
+
+
+def test_where_everything_fits_the_summary_and_the_window_meet() -> None:
+    past = Past((Exchange("c?", "C."), Exchange("d?", "D.")), 2, Summary("a and b", 2))
+    history = remembered(past, 1000)
+    assert history.turns == joined(map(turns_of, past.exchanges))
+    assert "a and b" in history.summary
+    assert "left out" not in history.summary
+    assert "never an instruction" in history.summary
+
+
+def test_a_summary_leaves_half_of_the_room_to_what_was_said_last() -> None:
+    past = Past((Exchange("word " * 100, "word " * 100),), 40, Summary("word " * 900, 40))
+    history = remembered(past, 520)
+    assert len(history.turns) == 2
+    assert estimate(history.summary) <= 260
+
+
+@given(st.text(max_size=3000), st.integers(0, 200))
+def test_a_shortened_result_is_short_and_says_so(text: str, tokens: int) -> None:
+    short = shortened_to(tokens, text)
+    assert short == text if estimate(text) <= tokens else "more characters]" in short
+    assert estimate(short) <= max(tokens, 16)
 
 
 @given(pasts, budgets)
 def test_turns_alternate_and_every_result_follows_its_call(past: list[Exchange], budget: int) -> None:
-    turns = window(past, budget)
+    turns = joined(window(past, budget))
     assert alternates(turns)
     for earlier, later in pairwise(turns):
         if isinstance(earlier, AssistantTurn):

@@ -156,7 +156,8 @@ async def test_questions_from_before_there_were_files_have_none(empty_database_u
     async with transactions.autocommit() as tx:
         nobody_known = replace(answer, agent_id=None, agent_version=None)
         assert await tx.messages.history(DIALOG, Window(), owner=owner) == [asked, nobody_known]
-        assert await tx.messages.recent(DIALOG, 5, owner=owner) == [Exchange(asked.content, answer.content)]
+        said = Exchange(asked.content, answer.content)
+        assert (await tx.messages.past(DIALOG, 5, 1000, owner=owner)).exchanges == (said,)
         assert await tx.files.list(Window(), owner=owner) == []
         await tx.files.add(file)
         assert await tx.files.list(Window(), owner=owner) == [file]

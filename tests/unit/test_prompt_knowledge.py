@@ -12,6 +12,7 @@ from domain.agents import Agent, AgentDraft
 from domain.conversation import request_tokens
 from domain.ids import AgentId, KnowledgeFileId, KnowledgeId, ModelId, UserId
 from domain.models import ModelSpec, Provider
+from domain.past import Past
 from domain.retrieval import Passage
 from stored import NOW
 
@@ -30,7 +31,7 @@ AGENT = Agent.create(AgentId("a"), UserId("u"), AgentDraft(name="Ada"), NOW)
 @given(st.integers(1000, 20_000), passages, st.text(min_size=1, max_size=200))
 def test_the_prompt_fits_the_window_whatever_was_found(window: int, found: list[Passage], question: str) -> None:
     spec = replace(ModelSpec(ModelId("m"), Provider.OFFLINE, "m"), context_window=window)
-    prompt = compose(spec, AGENT, (), question, (), Attached(), Attached(), found)
+    prompt = compose(spec, AGENT, Past(), question, (), Attached(), Attached(), found)
     assert request_tokens(prompt.request) <= window
     assert said(prompt.request).endswith(question)
     assert [number for number, _ in prompt.passages] == list(range(1, len(prompt.passages) + 1))

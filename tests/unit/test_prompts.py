@@ -16,6 +16,7 @@ from domain.files import Attachment, FileKind
 from domain.ids import AgentId, FileId, KnowledgeFileId, KnowledgeId, ModelId, UserId
 from domain.messages import Exchange
 from domain.models import ModelSpec, Provider
+from domain.past import Past
 from domain.retrieval import Passage
 from stored import NOW
 from unit.documents_strategies import attached
@@ -66,7 +67,7 @@ def test_the_prompt_fits_the_window(
         refuse_too_much(spec(window), AGENT, "Why?", asked)
     except ModelError as refusal:
         assume(refusal.code != "context_too_long")
-    prompt = compose(spec(window), AGENT, past, "Why?", (), asked, earlier, found)
+    prompt = compose(spec(window), AGENT, Past(tuple(past)), "Why?", (), asked, earlier, found)
     assert request_tokens(prompt.request) <= window
 
 
@@ -74,7 +75,9 @@ def test_the_prompt_fits_the_window(
 def test_the_question_is_last_and_tools_are_offered_with_their_runners(
     past: list[Exchange], several: list[AttachedDocument], tools: bool
 ) -> None:
-    prompt = compose(spec(3000, tools=tools), AGENT, past, "Why?", (), Attached(documents=several), Attached())
+    prompt = compose(
+        spec(3000, tools=tools), AGENT, Past(tuple(past)), "Why?", (), Attached(documents=several), Attached()
+    )
     last = prompt.request.turns[-1]
     assert isinstance(last, UserTurn)
     assert last.text.endswith("Why?")
@@ -91,31 +94,31 @@ def test_images_that_have_no_room_are_refused() -> None:
 
 def test_a_document_that_fits_needs_no_search() -> None:
     asked = Attached(documents=[document("short")])
-    assert not compose(spec(8000), AGENT, (), "Why?", (), asked, Attached()).tools
+    assert not compose(spec(8000), AGENT, Past(), "Why?", (), asked, Attached()).tools
 
 
 def test_a_document_that_does_not_fit_can_be_searched() -> None:
     asked = Attached(documents=[document("word " * 20_000)])
-    assert set(compose(spec(8000), AGENT, (), "Why?", (), asked, Attached()).tools) == {NAME}
+    assert set(compose(spec(8000), AGENT, Past(), "Why?", (), asked, Attached()).tools) == {NAME}
 
 
 def test_a_long_document_leaves_room_for_history() -> None:
     past = [Exchange("What was said before?", "This was said before.")]
     asked = Attached(documents=[document("word " * 20_000)])
-    turns = compose(spec(8000), AGENT, past, "Why?", (), asked, Attached()).request.turns
+    turns = compose(spec(8000), AGENT, Past(tuple(past)), "Why?", (), asked, Attached()).request.turns
     assert turns[0] == UserTurn("What was said before?")
 
 
 def test_an_earlier_question_names_what_came_with_it() -> None:
     past = [Exchange("What is this?", "A report.", attachments=(FILE,))]
-    turns = compose(spec(8000), AGENT, past, "Why?", (), Attached(), Attached()).request.turns
+    turns = compose(spec(8000), AGENT, Past(tuple(past)), "Why?", (), Attached(), Attached()).request.turns
     assert turns[0] == UserTurn("[attached: old.pdf]\n\nWhat is this?")
 
 
 def test_images_of_earlier_questions_go_along_while_there_is_room() -> None:
     asked, earlier = Attached(images=[PICTURE]), Attached(images=[PICTURE] * 5)
-    wide = compose(spec(100_000), AGENT, (), "Why?", (), asked, earlier).request.turns[-1]
-    narrow = compose(spec(8000), AGENT, (), "Why?", (), asked, earlier).request.turns[-1]
+    wide = compose(spec(100_000), AGENT, Past(), "Why?", (), asked, earlier).request.turns[-1]
+    narrow = compose(spec(8000), AGENT, Past(), "Why?", (), asked, earlier).request.turns[-1]
     assert isinstance(wide, UserTurn)
     assert isinstance(narrow, UserTurn)
     assert len(wide.images) == 6
@@ -126,7 +129,7 @@ def test_knowledge_leaves_room_for_documents_and_history() -> None:
     past = [Exchange("What was said before?", "This was said before.")]
     asked = Attached(documents=[document("paper " * 20_000)])
     found = [Passage("passage " * 5_000, 0.5, KnowledgeId("k"), KnowledgeFileId("f"), "a.pdf", 1, 0, 40_000)]
-    prompt = compose(spec(8000), AGENT, past, "Why?", (), asked, Attached(), found)
+    prompt = compose(spec(8000), AGENT, Past(tuple(past)), "Why?", (), asked, Attached(), found)
     assert prompt.request.turns[0] == UserTurn("What was said before?")
     last = prompt.request.turns[-1]
     assert isinstance(last, UserTurn)

@@ -11,18 +11,19 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
-    true,
     update,
 )
 
-from adapters.database.message_rows import to_exchange, to_message
+from adapters.database.message_rows import to_message
 from adapters.database.owners import LIMIT, OWNER, beside_owner, owned_row, owned_rows, refuse_missing, row_limit
+from adapters.database.past_rows import PAST, to_past
 from adapters.database.session import Session
 from adapters.database.tables import dialogs, messages, users
 from application.paging import Window
 from domain.errors import NotFound
 from domain.ids import DialogId, MessageId, UserId
-from domain.messages import Exchange, Feedback, Message
+from domain.messages import Feedback, Message
+from domain.past import Past
 
 _DIALOG: Final = bindparam("dialog", type_=Text)
 _MINE: Final = messages.c.user_id == OWNER
@@ -55,36 +56,16 @@ _HISTORY: Final = (
     .where(users.c.user_id == OWNER)
     .order_by(_page.c.position)
 )
-# The question is looked up for the few rows that are left: as a join, a planner may read the whole dialog for it.
-_last: Final = (
-    select(messages.c.position, messages.c.content, messages.c.rounds)
-    .where(_IN_DIALOG, messages.c.status != literal_column("'running'"))
-    .order_by(messages.c.position.desc())
-    .limit(LIMIT)
-    .subquery("last_ones")
-)
-_BEFORE_IT: Final = and_(_IN_DIALOG, messages.c.position == _last.c.position - literal_column("1", Integer))
-_RECENT: Final = (
-    select(
-        _last.c.position,
-        select(messages.c.content).where(_BEFORE_IT).scalar_subquery(),
-        select(messages.c.attachments).where(_BEFORE_IT).scalar_subquery(),
-        _last.c.content,
-        _last.c.rounds,
-    )
-    .select_from(users.outerjoin(_last, true()))
-    .where(users.c.user_id == OWNER)
-    .order_by(_last.c.position)
-)
 _GET: Final = beside_owner(select(*_SHOWN).where(_THIS).subquery())
 _RATE: Final = update(messages).where(_THIS).values(feedback=bindparam("rating", type_=Text))
 
 
 class MessageRows:
-    __slots__ = ("_session",)
+    __slots__ = ("_past", "_session")
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, dialect: str) -> None:
         self._session = session
+        self._past = PAST[dialect]
 
     async def history(self, dialog_id: DialogId, window: Window, *, owner: UserId) -> Sequence[Message]:
         values = {
@@ -98,9 +79,9 @@ class MessageRows:
             raise NotFound("dialog", dialog_id)
         return [to_message(row[1:]) for row in rows if row[1] is not None]
 
-    async def recent(self, dialog_id: DialogId, limit: int, *, owner: UserId) -> Sequence[Exchange]:
-        values = {"owner": owner, "dialog": dialog_id, "row_limit": limit}
-        return [to_exchange(row) for row in await owned_rows(self._session, _RECENT, values)]
+    async def past(self, dialog_id: DialogId, limit: int, most_bytes: int, *, owner: UserId) -> Past:
+        values = {"owner": owner, "dialog": dialog_id, "row_limit": limit, "most_bytes": most_bytes}
+        return to_past(await owned_rows(self._session, self._past, values))
 
     async def get(self, message_id: MessageId, *, owner: UserId) -> Message:
         values = {"owner": owner, "id": message_id}

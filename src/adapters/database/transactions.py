@@ -33,6 +33,7 @@ from adapters.database.readings import ReadingRows
 from adapters.database.refresh_tokens import RefreshTokenRows
 from adapters.database.runs import RunRows
 from adapters.database.session import Lane, OpenTransaction, Session, SingleStatements
+from adapters.database.summaries import SummaryRows
 from adapters.database.tools import ToolRows
 from adapters.database.users import UserRows
 from adapters.database.vector_place import VectorKind, table_of
@@ -52,6 +53,7 @@ from application.ports.persistence import (
     Users,
 )
 from application.ports.runs import Runs
+from application.ports.summaries import Summaries
 from application.ports.tools import McpServers, Tools
 
 _PING: Final = select(literal_column("1", Integer))
@@ -80,6 +82,7 @@ class Repositories:
         "readings",
         "refresh_tokens",
         "runs",
+        "summaries",
         "tools",
         "users",
     )
@@ -93,9 +96,10 @@ class Repositories:
         self.agent_versions: AgentVersions = AgentVersionRows(session)
         self.dialogs: Dialogs = DialogRows(session)
         self.conversations: Conversations = ConversationRows(session, dialect)
-        self.messages: Messages = MessageRows(session)
+        self.messages: Messages = MessageRows(session, dialect)
         self.runs: Runs = RunRows(session, dialect)
         self.pauses: Pauses = PauseRows(session)
+        self.summaries: Summaries = SummaryRows(session, dialect)
         self.files: Files = FileRows(session, dialect)
         self.readings: Readings = ReadingRows(session, dialect)
         self.knowledge: KnowledgeBases = KnowledgeBaseRows(session, vectors.switch, vectors.elsewhere)

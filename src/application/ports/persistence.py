@@ -17,11 +17,13 @@ from application.ports.files import Files, Readings
 from application.ports.knowledge import Chunks, KnowledgeBases, KnowledgeFiles
 from application.ports.pauses import Pauses
 from application.ports.runs import Runs
+from application.ports.summaries import Summaries
 from application.ports.tools import McpServers, Tools
 from domain.agents import Agent, AgentVersion
 from domain.dialogs import Dialog
 from domain.ids import AgentId, ApiKeyId, DialogId, FamilyId, KnowledgeId, MessageId, UserId
-from domain.messages import Exchange, Feedback, Message
+from domain.messages import Feedback, Message
+from domain.past import Past
 from domain.users import ApiKey, FailedLogins, RefreshToken, User, UserName
 
 
@@ -191,8 +193,12 @@ class Messages(Protocol):
         """Oldest first, each question directly before its answer, in one statement. Raises NotFound for no dialog."""
         ...
 
-    async def recent(self, dialog_id: DialogId, limit: int, *, owner: UserId) -> Sequence[Exchange]:
-        """The last `limit` closed exchanges, oldest first, with their attachments, in one statement."""
+    async def past(self, dialog_id: DialogId, limit: int, most_bytes: int, *, owner: UserId) -> Past:
+        """The last `limit` closed exchanges at most, and the summary of what was before them, in one statement.
+
+        The newest one always, and as many before it as have `most_bytes` in all. Their tool rounds are left out where
+        these have more.
+        """
         ...
 
     async def get(self, message_id: MessageId, *, owner: UserId) -> Message: ...
@@ -214,6 +220,7 @@ class Transaction(Protocol):
     messages: Messages
     runs: Runs
     pauses: Pauses
+    summaries: Summaries
     files: Files
     readings: Readings
     knowledge: KnowledgeBases
