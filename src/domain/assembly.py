@@ -1,5 +1,6 @@
 """From the events of a model's turn to the turn itself."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from domain.conversation import (
@@ -10,6 +11,7 @@ from domain.conversation import (
     ReasoningDelta,
     TextDelta,
     ToolCallDelta,
+    Turn,
 )
 from domain.tools import ToolCall
 
@@ -22,9 +24,10 @@ class _CallPieces:
 
 
 class AnswerAssembler:
-    """Collects one turn. How the deltas of different calls were interleaved makes no difference."""
+    """Collects one turn, which answers those before it. How the deltas of calls were interleaved makes no difference."""
 
-    def __init__(self) -> None:
+    def __init__(self, before: Sequence[Turn] = ()) -> None:
+        self._before = before
         self._text: list[str] = []
         self._calls: dict[int, _CallPieces] = {}
         self._reasoning: tuple[ReasoningBlock, ...] = ()
@@ -47,8 +50,13 @@ class AnswerAssembler:
                 pass
 
     def turn(self) -> AssistantTurn:
-        """The turn so far. Every call has an id that no other has, and `{}` where no arguments came."""
-        taken: set[str] = set()
+        """The turn so far. Every call has an id that no other has, and `{}` where no arguments came.
+
+        No other of the turns before it either: some servers count from `call_0` in each turn, and a person's word on
+        one call must never be taken for another's.
+        """
+        earlier = (turn for turn in self._before if self._calls and isinstance(turn, AssistantTurn))
+        taken = {call.call_id for turn in earlier for call in turn.tool_calls}
         calls = []
         for number, (_, pieces) in enumerate(sorted(self._calls.items())):
             call_id = _unique(pieces.call_id or f"call_{number}", taken)

@@ -60,3 +60,18 @@ def test_what_is_missing_is_made_up_the_same_way_each_time() -> None:
         ToolCall("call_1", "g", "{}"),
         ToolCall("x_2", "h", "[]"),
     )
+
+
+@settings(deadline=None)
+@given(calls(), calls())
+def test_no_call_has_the_id_of_one_in_an_earlier_turn(
+    earlier: list[list[ToolCallDelta]], later: list[list[ToolCallDelta]]
+) -> None:
+    first = turn_of([event for deltas in earlier for event in deltas])
+    assembler = AnswerAssembler((first,))
+    for deltas in later:
+        for event in deltas:
+            assembler.add(event)
+    made = {call.call_id for call in assembler.turn().tool_calls}
+    assert len(made) == len(later)
+    assert made.isdisjoint(call.call_id for call in first.tool_calls)

@@ -4,7 +4,7 @@ import asyncio
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Integer, LargeBinary, and_, bindparam, literal_column, null, select, update
+from sqlalchemy import Integer, LargeBinary, and_, bindparam, literal_column, null, or_, select, update
 
 from adapters.database.owners import owned_row
 from adapters.database.pause_rows import from_pause, to_pause
@@ -20,14 +20,17 @@ from domain.runs import Run, RunStatus
 _STATE: Final = bindparam("state", type_=LargeBinary)
 _NUMBER: Final = bindparam("number", type_=Integer)
 _THIS: Final = runs.c.run_id == ID
+_LIVE: Final = runs.c.status != literal_column("'waiting'")
 _PUT: Final = (
     update(runs)
-    .where(_THIS, IS_OPEN, runs.c.stop_requested.is_(False), runs.c.pauses == _NUMBER)
+    .where(_THIS, IS_OPEN, _LIVE, runs.c.stop_requested.is_(False), runs.c.pauses == _NUMBER)
     .values(status=literal_column("'waiting'"), lease_until=UNTIL, pause=_STATE)
     .returning(runs.c.run_id)
 )
-# Whose word that it waits was lost may ask again after it went on.
-_WENT_ON: Final = select(runs.c.run_id).where(_THIS, runs.c.pauses > _NUMBER)
+# Whose word that it waits was lost may ask again: it waits, perhaps with approvals by now, or went on since.
+_WAITED: Final = select(runs.c.run_id).where(
+    _THIS, or_(runs.c.pauses > _NUMBER, and_(~_LIVE, IS_OPEN, runs.c.pauses == _NUMBER))
+)
 # Whoever closes a run locks its dialog before it. On SQLite the whole transaction is the lock.
 _HOLD_DIALOG: Final = (
     select(runs.c.run_id)
@@ -59,7 +62,7 @@ class PauseRows:
         # It holds a whole prompt, with its images.
         state = await asyncio.to_thread(from_pause, pause)
         values = {"id": run_id, "state": state, "until": until, "number": pause.number}
-        return bool(await self._session.written(_PUT, values) or await self._session.rows(_WENT_ON, values))
+        return bool(await self._session.written(_PUT, values) or await self._session.rows(_WAITED, values))
 
     async def find(self, run_id: RunId, *, owner: UserId) -> tuple[Run, RunPause]:
         run = to_run(await owned_row(self._session, GET, {"owner": owner, "id": run_id}, "run", run_id))

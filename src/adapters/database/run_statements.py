@@ -174,7 +174,13 @@ FOLLOW: Final = (
     .where(runs.c.run_id == ID, IS_OPEN, or_(runs.c.followed_until.is_(None), runs.c.followed_until < UNTIL))
     .values(followed_until=UNTIL)
 )
-REQUEST_STOP: Final = update(runs).where(runs.c.run_id == ID, IS_OPEN).values(stop_requested=true())
+# Nobody makes a run that waits for a person: its lease ends, so that anybody closes it if the one who stops it dies.
+_waits: Final = runs.c.status == literal_column("'waiting'")
+REQUEST_STOP: Final = (
+    update(runs)
+    .where(runs.c.run_id == ID, IS_OPEN)
+    .values(stop_requested=true(), lease_until=case((_waits, runs.c.created_at), else_=runs.c.lease_until))
+)
 
 # Of several processes that sweep at once each takes others; SQLite has one writer anyway.
 _sweep: Final = (

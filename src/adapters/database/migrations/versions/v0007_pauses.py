@@ -16,6 +16,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    # An older server knows nobody who waits: it closes them as left by a process that died.
+    op.execute("UPDATE runs SET status = 'running', lease_until = created_at WHERE status = 'waiting'")
     _equip('["current_time","calculator"]')
     op.drop_column("runs", "pauses")
     op.drop_column("runs", "pause")

@@ -1,0 +1,82 @@
+"""Runs that wait, as the database has them: what comes of words that are repeated, lost, or never heard."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from adapters.database.transactions import DatabaseTransactions
+from adapters.scripted import call, finished
+from domain.errors import Conflict, NotFound
+from domain.messages import Answer, AnswerStatus
+from domain.pauses import WAITS_FOR
+from domain.runs import RunStatus
+from paying import ASKS, DONE, Scene, asked, ended, paying, soon, yes
+
+
+@pytest.fixture
+async def scene(transactions: DatabaseTransactions) -> AsyncIterator[Scene]:
+    async with paying(transactions) as made:
+        yield made
+
+
+async def test_a_word_that_was_given_outlives_a_second_storing_of_the_wait(scene: Scene) -> None:
+    """The database's word that the run waits was lost, a person was quicker, and its process stores it again."""
+    twice = [call("spend", call_id="a", amount=1), call("spend", call_id="b", amount=2), finished()]
+    desk = scene.process(twice, DONE)
+    actor, agent_id = await scene.person()
+    run = await asked(desk, actor, agent_id)
+    async with scene.transactions.autocommit() as tx:
+        _, before = await tx.pauses.find(run.state.run_id, owner=actor)
+    await desk.approve(actor, run.state.run_id, yes("a"))
+    async with scene.transactions.autocommit() as tx:
+        assert await tx.pauses.put(run.state.run_id, before, desk.leases.now() + WAITS_FOR)
+        _, after = await tx.pauses.find(run.state.run_id, owner=actor)
+    assert after.approvals == (yes("a"),)
+    await desk.approve(actor, run.state.run_id, yes("b"))
+    await ended(desk, actor, run.state.run_id)
+    assert [one["amount"] for one in scene.till.asked] == [1, 2]
+
+
+async def test_who_dies_while_stopping_a_waiting_run_leaves_its_end_to_any_other_process(scene: Scene) -> None:
+    desk = scene.process(ASKS, DONE)
+    actor, agent_id = await scene.person()
+    run = await asked(desk, actor, agent_id)
+    async with scene.transactions.autocommit() as tx:
+        await tx.runs.request_stop(run.state.run_id)
+    other = scene.process(DONE)
+    with pytest.raises(Conflict) as refused:
+        await other.approve(actor, run.state.run_id, yes())
+    assert refused.value.code == "approval_not_awaited"
+    async with soon():
+        assert await other.close_abandoned(other.leases.now()) == 1
+    assert (await other.show(actor, run.state.run_id)).status is RunStatus.STOPPED
+    _, answer = await other.history(actor, "d")
+    assert isinstance(answer, Answer)
+    assert (answer.status, answer.content) == (AnswerStatus.STOPPED, "Let me pay. ")
+    assert not scene.till.asked
+
+
+async def test_a_run_that_was_not_asked_to_stop_goes_on_waiting(scene: Scene) -> None:
+    desk = scene.process(ASKS, DONE)
+    actor, agent_id = await scene.person()
+    run = await asked(desk, actor, agent_id)
+    assert await scene.process(DONE).close_abandoned(desk.leases.now()) == 0
+    assert (await desk.show(actor, run.state.run_id)).status is RunStatus.WAITING
+
+
+async def test_a_late_word_never_holds_for_a_call_that_nobody_saw(scene: Scene) -> None:
+    """Some servers give no ids, or count anew in each turn. The same word, said twice, is one word."""
+    first = [call("spend", call_id="call_0", amount=5), finished()]
+    second = [call("spend", call_id="call_0", amount=1_000_000), finished()]
+    desk = scene.process(first, second, DONE)
+    actor, agent_id = await scene.person()
+    run = await asked(desk, actor, agent_id)
+    await desk.approve(actor, run.state.run_id, yes("call_0"))
+    async with soon():
+        while (await desk.show(actor, run.state.run_id)).status is not RunStatus.WAITING:
+            await desk.runs.find(run.state.run_id, owner=actor).wait(0.05)  # type: ignore[union-attr]
+    with pytest.raises(NotFound) as unknown:
+        await desk.approve(actor, run.state.run_id, yes("call_0"))
+    assert unknown.value.code == "tool_call_not_found"
+    assert [one["amount"] for one in scene.till.asked] == [5]
+    await desk.stop(actor, run_id=run.state.run_id, dialog_id=None)
