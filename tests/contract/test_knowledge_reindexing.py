@@ -91,21 +91,22 @@ async def test_until_it_is_complete_the_old_vectors_stay_and_are_searched(change
     await change.assert_changed()
 
 
-async def test_what_is_added_meanwhile_has_new_vectors_too(change: Change) -> None:
-    late: list[KnowledgeFile] = []
-    for at in (1, 4, 7, 10):
+async def test_what_is_added_meanwhile_has_new_vectors_too(transactions: DatabaseTransactions) -> None:
+    for at in range(1, 31, 3):
+        change = await Change.made(transactions)
+        late: list[KnowledgeFile] = []
 
-        async def add(at: int = at) -> None:
-            file = await change.newer().file(change.owner, change.base, text_of(5, f"late{at}"))
-            late.append(file)
+        async def add(at: int = at, change: Change = change, late: list[KnowledgeFile] = late) -> None:
+            late.append(await change.newer().file(change.owner, change.base, text_of(5, f"late{at}")))
             await change.newer().run()
 
-        await change.newer(database=Watched(change.desk.transactions, at, add)).do(change.job)
+        await change.newer(database=Watched(transactions, at, add)).do(change.job)
         await change.newer().do(change.job)
         await change.assert_changed()
-    assert len(late) >= 1
-    for file in late:
-        assert {row[6] for row in await change.desk.chunks(file)} == {NEW}
+        [file] = late
+        rows = await change.desk.chunks(file)
+        assert len(rows) == (await change.desk.now(file)).chunks > 0
+        assert {row[6] for row in rows} == {NEW}
 
 
 @settings(max_examples=5)
@@ -124,6 +125,23 @@ async def test_killed_anywhere_it_ends_the_same(transactions: DatabaseTransactio
 async def test_two_at_once_do_no_harm(change: Change) -> None:
     await asyncio.gather(change.newer().do(change.job), change.newer().do(change.job))
     await change.assert_changed()
+
+
+async def test_whoever_is_late_takes_nothing_away_that_another_one_searches_by(
+    change: Change, transactions: DatabaseTransactions
+) -> None:
+    """Two settings: one switches the base while the other is about to remove what it takes for old."""
+    for at in range(2, 33, 3):
+        late = ScriptedEmbedder(name=f"scripted/late{at}")
+        other = change.desk.process(embedder=ScriptedEmbedder(name=f"scripted/other{at}"))
+
+        async def switch(other: KnowledgeDesk = other) -> None:
+            assert await other.do(change.job) is None
+
+        await change.desk.process(embedder=late, database=Watched(transactions, at, switch)).do(change.job)
+        model = await change.model()
+        searched = [row for row in await change.desk.chunks(change.file) if row[6] == model]
+        assert len(searched) == (await change.desk.now(change.file)).chunks
 
 
 @pytest.mark.parametrize("trouble", [embedding_failure(), ModelError("model_auth_failed", "No.")])

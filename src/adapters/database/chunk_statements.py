@@ -61,6 +61,12 @@ ADD: Final = {
     "sqlite": sqlite.insert(chunks).on_conflict_do_nothing().returning(chunks.c.chunk_id, chunks.c.ordinal),
     "postgresql": postgresql.insert(chunks).on_conflict_do_nothing().returning(chunks.c.chunk_id, chunks.c.ordinal),
 }
+# Whoever has not heard that the base was switched again must not take away what it is searched by now.
+HOLD_IF_SEARCHED: Final = (
+    select(knowledge_bases.c.knowledge_id)
+    .where(_BASE_IS, BASE_IS_THERE, knowledge_bases.c.model == _MODEL)
+    .with_for_update()
+)
 GROW: Final = update(knowledge_bases).where(_BASE_IS).values(grown=knowledge_bases.c.grown + 1)
 
 _stored: Final = select(func.count()).where(chunks.c.knowledge_file_id == _FILE).scalar_subquery()
@@ -76,8 +82,6 @@ ADVANCE: Final = (
 COUNT_OF_FILE: Final = update(knowledge_files).where(FILE_IS).values(chunks=_stored, furthest=FURTHEST)
 
 _SHRINK: Final = update(knowledge_bases).values(shrunk=knowledge_bases.c.shrunk + 1)
-# Vectors by which nobody searches any more go unnoticed: the matrix of those that are searched stays in memory.
-SHRINK_IF_SEARCHED: Final = _SHRINK.where(_BASE_IS, knowledge_bases.c.model.is_distinct_from(_MODEL))
 SHRINK_BASE: Final = _SHRINK.where(_BASE_IS, exists().where(chunks.c.knowledge_id == _BASE))
 SHRINK_BASE_OF_FILE: Final = _SHRINK.where(
     knowledge_bases.c.knowledge_id

@@ -141,12 +141,10 @@ class ChunkRows:
             connection.execute(self._vectors.add[self._dialect], rows)
 
     def _remove_vectors(self, values: Values, connection: Connection) -> int:
-        if not connection.execute(HOLD_BASE, values).fetchall():
+        if not connection.execute(said.HOLD_IF_SEARCHED, values).fetchall():
             return 0
-        removed = connection.execute(self._vectors.remove, values).rowcount
-        if removed:
-            connection.execute(said.SHRINK_IF_SEARCHED, values)
-        return removed
+        # Nobody searches by them any more: the matrix of those that are searched stays in memory.
+        return connection.execute(self._vectors.remove, values).rowcount
 
 
 def _counted(new: Sequence[NewChunk]) -> dict[int, Mapping[str, int]]:

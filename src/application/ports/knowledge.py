@@ -34,6 +34,10 @@ class KnowledgeBases(Protocol):
         """Those that are there and the owner's, each once, in any order; without counting their files."""
         ...
 
+    async def named(self, name_keys: Sequence[str], *, owner: UserId) -> Sequence[KnowledgeBase]:
+        """Those whose name has one of these `search_key`, in any order; without counting their files."""
+        ...
+
     async def save(self, base: KnowledgeBase) -> None:
         """Replace name, description and `updated_at`. Raises NotFound, Conflict `knowledge_name_taken`."""
         ...
@@ -179,7 +183,7 @@ class Chunks(Protocol):
         ...
 
     async def remove_vectors(self, knowledge_id: KnowledgeId, *, but: str, limit: int) -> int:
-        """Remove some vectors of other models than this one; how many."""
+        """Remove some vectors of other models than this one; how many. None, unless the base is searched by it."""
         ...
 
     async def shown(self, chunk_ids: Sequence[ChunkId], *, owner: UserId) -> Sequence[FoundChunk]:
