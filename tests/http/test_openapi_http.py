@@ -10,6 +10,8 @@ import pytest
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
+from adapters.openapi import OpenApiDocuments
+from adapters.scripted.guarded_web import ScriptedWeb, answered
 from application.agents import ListAgents
 from application.health import CheckHealth
 from application.paging import Page
@@ -94,6 +96,14 @@ def test_every_operation_says_what_it_is_and_how_it_fails(document: dict[str, An
         assert operation["responses"]["default"] == {"$ref": "#/components/responses/Error"}, (path, verb)
         assert "400" not in operation["responses"]
         assert ("401" in operation["responses"]) is (path not in PUBLIC), (path, verb)
+
+
+def test_a_model_that_has_this_document_as_a_tool_is_not_offered_the_word_of_a_person(document: dict[str, Any]) -> None:
+    described = OpenApiDocuments(ScriptedWeb(answered())).read(
+        json.dumps({**document, "servers": [{"url": "http://a"}]})
+    )
+    assert "ApiV1AgentCreateAgent" in described.operations
+    assert not [name for name in described.operations if "approve" in name.lower() or name == "McpServeMcp"]
 
 
 def test_a_bearer_token_is_what_it_takes(document: dict[str, Any]) -> None:

@@ -57,6 +57,14 @@ def complaint(document: Any) -> str:
     return caught.value.fields[0].message
 
 
+def test_an_operation_for_people_is_offered_to_no_model() -> None:
+    document = changed()
+    document["paths"]["/pets"]["get"]["x-agentchat-for-people"] = True
+    assert DOCUMENTS.read(json.dumps(document)).operations == ("delete_pets_id",)
+    document["paths"]["/pets/{id}"]["delete"]["x-agentchat-for-people"] = True
+    assert "no operation that can be called" in complaint(document)
+
+
 def test_each_operation_becomes_a_function() -> None:
     described = DOCUMENTS.read(json.dumps(PETS))
     assert (described.title, described.operations) == ("Pets", ("list_pets", "delete_pets_id"))

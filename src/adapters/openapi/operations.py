@@ -22,6 +22,8 @@ _HOLE: Final = re.compile(r"\{([^{}]*)\}")
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}")
 _FOLLOWED: Final = (10, 4, 2, 1, 0)
 """How deep references are followed: as deep as the budget allows."""
+FOR_PEOPLE: Final = "x-agentchat-for-people"
+"""Set on an operation that no model may call, such as giving a person's word on a call."""
 FORM: Final = "application/x-www-form-urlencoded"
 _JSON: Final = re.compile(r"application/([\w.+-]{1,100}\+)?json|\*/\*|application/\*")
 _OURS: Final = (*("accept", "authorization", "content-encoding", "content-type", "cookie", "forwarded", "via"),)
@@ -130,7 +132,7 @@ class OperationReader:
             item = place.followed()
             for method in METHODS:
                 node = item.child(method)
-                if node is not None:
+                if node is not None and node.mapping.get(FOR_PEOPLE) is not True:
                     yield place, item, node, method, path
 
     def _operation(self, item: Node, node: Node, method: str, path: str) -> Operation | None:

@@ -93,7 +93,7 @@ def describe(described: Sequence[ControllerRouterHandler], version: str) -> byte
     )
     app = Litestar(route_handlers=described, openapi_config=config, logging_config=None)
     document = app.openapi_schema.to_schema()
-    public = _public_operations(app)
+    public, for_people = _operations_with(app, "public"), _operations_with(app, "for_people")
     (_,), schemas = msgspec.json.schema_components([ErrorEnvelope], ref_template="#/components/schemas/{name}")
     document["components"]["schemas"].update(schemas)
     document["components"]["responses"] = {"Error": _error_response()}
@@ -102,6 +102,8 @@ def describe(described: Sequence[ControllerRouterHandler], version: str) -> byte
             if isinstance(operation, dict) and "responses" in operation:
                 if (path, verb) in public:
                     operation["security"] = [{}]
+                if (path, verb) in for_people:
+                    operation["x-agentchat-for-people"] = True
                 _describe_errors(operation)
                 _allow_no_body(operation)
     return _LONG_NAME.sub(rb"\1_\2", msgspec.json.encode(document))
@@ -118,14 +120,14 @@ Every answer is `{"status_code", "status_message", "data"}`. A failure adds `err
 """
 
 
-def _public_operations(app: Litestar) -> set[tuple[str, str]]:
-    """Path and verb of what asks for no token."""
+def _operations_with(app: Litestar, opt: str) -> set[tuple[str, str]]:
+    """Path and verb of what is `public`, and asks for no token, or `for_people`, and to be called by no model."""
     return {
         (route.path_format, method.lower())
         for route in app.routes
         if isinstance(route, HTTPRoute)
         for handler in route.route_handlers
-        if handler.opt.get("public")
+        if handler.opt.get(opt)
         for method in handler.http_methods
     }
 

@@ -40,6 +40,7 @@ def mcp_router(config: HttpConfig) -> Router:
     status_code=200,
     summary="The caller's agents as tools, over the Model Context Protocol",
     tags=["mcp"],
+    for_people=True,
     responses={
         200: ResponseSpec(
             str,

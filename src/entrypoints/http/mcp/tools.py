@@ -170,14 +170,14 @@ def _described(agent: Agent) -> str:
 
 
 def _waiting(reply: Reply) -> str:
+    """For the model, which must not give the word itself: what that needs stands in the structure alone."""
     calls = "\n".join(_call(one) for one in reply.waiting)
     return (
         f"There is no answer yet: the run waits until a person approves or declines these calls.\n{calls}\n"
-        f"The person decides with POST /api/v1/chat/approve: run_id {reply.run.run_id} and the tool_call_id. "
-        f"The answer will then stand in the dialog {reply.run.dialog_id}."
+        f"Nobody but the person decides. The answer will then stand in the dialog {reply.run.dialog_id}."
     )
 
 
 def _call(step: ToolStep) -> str:
     arguments = (step.arguments or "{}")[:_LONGEST_ARGUMENTS]
-    return f"tool_call_id {step.tool_call_id}: {step.tool_name} {arguments}"
+    return f"{step.tool_name} {arguments}"

@@ -44,6 +44,7 @@ def _written(arguments: dict[str, Any] | None) -> str | None:
     status_code=200,
     summary="Approve or decline a tool call that an answer waits with; after the last one the answer goes on",
     tags=TAGS,
+    for_people=True,
 )
 @inject
 async def approve_call(
