@@ -10,7 +10,7 @@ from application.ports.clock import Clock
 from application.ports.persistence import Transaction, Transactions
 from domain.agents import Agent, AgentDraft
 from domain.errors import NotFound
-from domain.ids import AgentId, KnowledgeId, McpServerId, ToolId, UserId, new_id
+from domain.ids import AgentId, KnowledgeId, McpServerId, ModelId, ToolId, UserId, new_id
 from domain.text import search_key
 
 _Id = TypeVar("_Id", bound=str)
@@ -23,16 +23,11 @@ class AgentLinks:
     models: ModelCatalogue
     built_in: Collection[ToolId]
 
-    def check(self, draft: AgentDraft) -> None:
-        """Raises NotFound for a model that is not there."""
-        if draft.llm_id:
-            self.models.answering(draft.llm_id)
-
     async def settled(self, tx: Transaction, agent: Agent, draft: AgentDraft, owner: UserId) -> Agent:
         """The agent as it may be saved in this transaction: with what is there, and stays until its end.
 
         Raises NotFound for the first that the draft names and that is not the owner's. What else is gone was removed
-        just now. Everybody holds things in this order: bases, tools, servers, agents.
+        just now. Everybody holds things in this order: bases, tools, servers, models, agents.
         """
         bases = _there("knowledge", agent.knowledge_ids, draft.knowledge_ids, await _bases(tx, agent, owner))
         own = [one for one in agent.tool_ids if one not in self.built_in]
@@ -41,7 +36,17 @@ class AgentLinks:
         wanted = [McpServerId(one) for one in agent.mcp_ids]
         reached = await tx.mcp_servers.held(wanted, owner=owner) if wanted else frozenset()
         servers = _there("mcp_server", agent.mcp_ids, draft.mcp_ids, reached)
+        await self._hold_model(tx, draft.llm_id, owner)
         return replace(agent, knowledge_ids=bases).with_links(tools, servers)
+
+    async def _hold_model(self, tx: Transaction, llm_id: ModelId | None, owner: UserId) -> None:
+        """An agent's own model that is removed meanwhile has made another version of the agent."""
+        if not llm_id:
+            return
+        if self.models.has(llm_id):
+            self.models.answering(llm_id)
+        elif llm_id not in await tx.models.held([llm_id], owner=owner):
+            raise NotFound("llm", llm_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,6 @@ class CreateAgent:
 
     async def __call__(self, actor: UserId, draft: AgentDraft) -> Agent:
         agent = Agent.create(AgentId(new_id()), actor, draft, self.clock.now())
-        self.links.check(draft.cleaned())
         async with self.transactions.begin() as tx:
             agent = await self.links.settled(tx, agent, draft.cleaned(), actor)
             await tx.agents.add(agent)
@@ -71,7 +75,6 @@ class ChangeAgent:
         async with self.transactions.begin() as tx:
             agent = await tx.agents.get(agent_id, owner=actor)
             changed = agent.change(draft, self.clock.now(), expected_version=expected_version)
-            self.links.check(draft.cleaned())
             changed = await self.links.settled(tx, changed, draft.cleaned(), actor)
             await tx.agents.save(changed)
         return changed

@@ -1,4 +1,4 @@
-"""What lies sealed in the database: what tools prove themselves with, and where MCP servers are."""
+"""What lies sealed in the database: what tools prove themselves with, where MCP servers are, models' keys."""
 
 import json
 from dataclasses import dataclass, replace
@@ -9,6 +9,8 @@ from application.ports.tools import StoredServer
 from domain.credentials import Credentials
 from domain.errors import Conflict
 from domain.mcp_servers import McpAddress, McpServer
+from domain.models import ModelSpec, key_id_of
+from domain.own_models import ELLIPSIS, OwnModel, masked, place_of
 from domain.user_tools import AuthDraft, SealedAuth
 
 KEY_LOST: Final = "what it is reached with was sealed under a key that this server no longer has: send it again"
@@ -62,11 +64,14 @@ class Seals:
         return replace(stored, name=after.name, description=after.description, updated_at=after.updated_at)
 
     def opened(self, stored: StoredServer) -> McpServer:
-        """Raises Conflict `secret_broken`."""
+        """Raises Conflict `secret_broken`, and `secret_needed` for one that came without its secrets."""
         try:
             address = self._address(stored)
         except SecretBroken as problem:
             raise Conflict("secret_broken", f"The MCP server {stored.name!r} can't be used: {KEY_LOST}.") from problem
+        if names := address.awaited:
+            wanted = f"it came without the values of its headers ({', '.join(names)}): send them"
+            raise Conflict("secret_needed", f"The MCP server {stored.name!r} can't be used: {wanted}.")
         return _server(stored, address)
 
     def shown(self, stored: StoredServer) -> McpServer:
@@ -75,6 +80,36 @@ class Seals:
             return _server(stored, self._address(stored))
         except SecretBroken:
             return replace(_server(stored, McpAddress(stored.transport)), status=KEY_LOST)
+
+    def with_key(self, model: OwnModel, key: str) -> OwnModel:
+        """Sealed together with the place that it is for."""
+        told = {"key": key, "place": model.place}
+        return replace(model, sealed_key=self.box.seal(json.dumps(told)) if key else "")
+
+    def key(self, model: OwnModel | ModelSpec) -> str:
+        """Raises SecretBroken."""
+        if not model.sealed_key:
+            return ""
+        told = json.loads(self.box.open(model.sealed_key))
+        if told["place"] != json.loads(json.dumps(place_of(model.provider, model.base_url))):
+            raise SecretBroken
+        key: str = told["key"]
+        return key
+
+    def model(self, model: OwnModel) -> ModelSpec:
+        """As it can be opened, or with the reason why it can't."""
+        key, reason = "", None
+        try:
+            key = self.key(model)
+        except SecretBroken:
+            reason = f"The model {model.model!r} can't be used: {KEY_LOST}."
+        return model.spec(key_id_of(model.provider, model.base_url, key, model.user_id), reason)
+
+    def masked_key(self, model: OwnModel) -> str:
+        try:
+            return masked(self.key(model))
+        except SecretBroken:
+            return ELLIPSIS
 
     def _address(self, stored: StoredServer) -> McpAddress:
         told = json.loads(self.box.open(stored.sealed))

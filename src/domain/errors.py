@@ -82,9 +82,10 @@ class UpstreamFailed(DomainError):
 class ModelError(DomainError):
     """The model's provider refused or failed. Before the first delta or in mid-stream.
 
-    Codes: `model_not_configured`, `model_auth_failed`, `model_not_found`, `model_rate_limited`, `context_too_long`,
-    `content_refused`, `model_bad_request`, `model_unavailable`, `model_timeout`, `model_stalled`,
-    `model_stream_cut`, `model_bad_response`, `model_empty_answer`, `model_no_vision`.
+    Codes: `model_not_configured`, `model_address_refused`, `model_auth_failed`, `model_not_found`,
+    `model_rate_limited`, `context_too_long`, `content_refused`, `model_bad_request`, `model_unavailable`,
+    `model_timeout`, `model_stalled`, `model_stream_cut`, `model_bad_response`, `model_empty_answer`,
+    `model_no_vision`.
     """
 
     def __init__(self, code: str, message: str, *, retryable: bool = False, retry_after: float | None = None) -> None:

@@ -6,16 +6,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
-from urllib.parse import urlsplit
 
 from domain.errors import InvalidValue
 from domain.header_rules import header_name, header_value
 from domain.ids import McpServerId, UserId
 from domain.text import block, line
+from domain.web_addresses import http_address, origin_of
 
 NAME_MAX: Final = 64
 DESCRIPTION_MAX: Final = 2000
-URL_MAX: Final = 2048
 TEXT_MAX: Final = 4096
 HEADERS_MAX: Final = 20
 ARGS_MAX: Final = 64
@@ -54,6 +53,16 @@ class McpAddress:
     args: tuple[str, ...] = ()
     env: Pairs = field(default=(), repr=False)
 
+    @property
+    def awaited(self) -> tuple[str, ...]:
+        """Names of headers whose values are still to be sent: no other header has an empty one."""
+        return tuple(name for name, value in self.headers if not value)
+
+    def awaiting(self, names: Sequence[str]) -> "McpAddress":
+        """With these headers, whose values its owner must send before it can be used. Raises InvalidValue."""
+        checked = _headers(tuple((name, MASK) for name in names))
+        return replace(self, headers=tuple((name, "") for name, _ in checked))
+
     def cleaned(self) -> "McpAddress":
         """With every rule applied, and nothing that its transport does not use. Raises InvalidValue."""
         if self.transport is McpTransport.STDIO:
@@ -91,7 +100,7 @@ class McpDraft:
 
     def _refuse_elsewhere(self, stored: McpAddress, there: McpAddress) -> None:
         """Secrets were given for one server: for another one, or another program, they must be said again."""
-        if there.headers and _keeps(self.headers, stored.headers) and _origin(there.url) != _origin(stored.url):
+        if there.headers and _keeps(self.headers, stored.headers) and origin_of(there.url) != origin_of(stored.url):
             raise InvalidValue("headers", _AGAIN.format("url"), code="auth_needed_again")
         if there.env and _keeps(self.env, stored.env) and there.command != stored.command:
             raise InvalidValue("env", _AGAIN.format("command"), code="auth_needed_again")
@@ -151,28 +160,13 @@ def _keeps(said: Pairs | None, stored: Pairs) -> bool:
     return bool(stored) and (said is None or any(value == MASK for _, value in said))
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-
-
 def _legible(text: str, longest: int) -> str:
     """Another program wrote it: anything may be in it, also what no database stores."""
     return "".join(char if char.isprintable() else "\ufffd" for char in text[:longest])
 
 
 def _url(raw: str) -> str:
-    url = line("url", raw, minimum=1, maximum=URL_MAX)
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise InvalidValue("url", "must be an http(s) address such as https://mcp.example.org/mcp") from error
-    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0 or set(url) & set(' \\"<>^`{|}'):
-        raise InvalidValue("url", "must be an http(s) address such as https://mcp.example.org/mcp")
-    if "@" in parts.netloc:
-        raise InvalidValue("url", "must not hold a name or a password: send them in headers")
-    return url.split("#", 1)[0]
+    return http_address("url", raw, "https://mcp.example.org/mcp")
 
 
 def _headers(pairs: Pairs) -> Pairs:

@@ -1,9 +1,16 @@
-"""Models that agents may use. The key of a model never enters this package."""
+"""Models that agents may use. What stays of a model's key in this package is sealed, or a digest."""
 
+import hashlib
+import json
+import os
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from domain.ids import ModelId, UserId
+
+_SALT: Final = os.urandom(32)
+"""Of this process alone: what is made with it tells nobody else anything."""
 
 
 class Provider(StrEnum):
@@ -60,3 +67,9 @@ class ModelSpec:
     @property
     def available(self) -> bool:
         return self.unavailable_reason is None
+
+
+def key_id_of(provider: Provider, base_url: str | None, key: str, owner: UserId | None = None) -> str:
+    """Equal for all that asks one address with one key. Nobody's troubles or limits are another person's."""
+    told = json.dumps([owner, provider, (base_url or "").rstrip("/"), key])
+    return hashlib.blake2b(told.encode(), key=_SALT, digest_size=12).hexdigest()

@@ -1,6 +1,7 @@
 """Which adapter answers for which provider: the only place that knows them all."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from adapters.anthropic import AnthropicEndpoint
@@ -8,13 +9,25 @@ from adapters.offline import OfflineChatModel
 from adapters.openai import OpenAIEndpoint
 from adapters.web.chat import HttpChatModel
 from adapters.web.client import WebClient
-from application.ports.chat_model import ChatModel, Timeouts
+from application.ports.chat_model import ChatModel, ChatModels, Timeouts
 from domain.errors import ModelError
 from domain.ids import ModelId
 from domain.models import ModelSpec, Provider
 from entrypoints.settings import Settings
 
-Factory = Callable[[ModelSpec, Settings, WebClient], ChatModel]
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a model is reached with."""
+
+    http: WebClient
+    timeouts: Timeouts
+    key: str = field(default="", repr=False)
+    thinking_tokens: int | None = None
+    offline_delay_seconds: float = 0.0
+
+
+Factory = Callable[[ModelSpec, Access], ChatModel]
 
 
 def timeouts_of(settings: Settings) -> Timeouts:
@@ -25,30 +38,24 @@ def timeouts_of(settings: Settings) -> Timeouts:
     )
 
 
-def _openai(spec: ModelSpec, settings: Settings, http: WebClient) -> ChatModel:
+def _openai(spec: ModelSpec, access: Access) -> ChatModel:
     compatible = spec.provider is Provider.OPENAI_COMPATIBLE
-    endpoint = OpenAIEndpoint(api_key=_key(spec, settings), http=http, base_url=spec.base_url, compatible=compatible)
-    return HttpChatModel(endpoint, timeouts=timeouts_of(settings))
+    endpoint = OpenAIEndpoint(api_key=access.key, http=access.http, base_url=spec.base_url, compatible=compatible)
+    return HttpChatModel(endpoint, timeouts=access.timeouts)
 
 
-def _anthropic(spec: ModelSpec, settings: Settings, http: WebClient) -> ChatModel:
+def _anthropic(spec: ModelSpec, access: Access) -> ChatModel:
     endpoint = AnthropicEndpoint(
-        api_key=_key(spec, settings),
-        http=http,
+        api_key=access.key,
+        http=access.http,
         base_url=spec.base_url,
-        thinking_tokens=settings.models[spec.llm_id].thinking_tokens,
+        thinking_tokens=access.thinking_tokens,
     )
-    return HttpChatModel(endpoint, timeouts=timeouts_of(settings))
+    return HttpChatModel(endpoint, timeouts=access.timeouts)
 
 
-def _offline(spec: ModelSpec, settings: Settings, http: WebClient) -> ChatModel:
-    del spec, http
-    return OfflineChatModel(delay_seconds=settings.offline_delay_ms / 1000)
-
-
-def _key(spec: ModelSpec, settings: Settings) -> str:
-    key = settings.model_key(spec.llm_id)
-    return key.reveal() if key else ""
+def _offline(_spec: ModelSpec, access: Access) -> ChatModel:
+    return OfflineChatModel(delay_seconds=access.offline_delay_seconds)
 
 
 CHAT_MODELS: Final[Mapping[Provider, Factory]] = {
@@ -68,9 +75,34 @@ class ConfiguredModels:
         self._opened: dict[ModelId, ChatModel] = {}
 
     def open(self, spec: ModelSpec) -> ChatModel:
-        if spec.unavailable_reason is not None:
-            raise ModelError("model_not_configured", spec.unavailable_reason)
+        refuse_unavailable(spec)
         model = self._opened.get(spec.llm_id)
         if model is None:
-            model = self._opened[spec.llm_id] = CHAT_MODELS[spec.provider](spec, self._settings, self._http)
+            model = self._opened[spec.llm_id] = CHAT_MODELS[spec.provider](spec, self._access(spec))
         return model
+
+    def _access(self, spec: ModelSpec) -> Access:
+        settings, key = self._settings, self._settings.model_key(spec.llm_id)
+        return Access(
+            self._http,
+            timeouts_of(settings),
+            key.reveal() if key else "",
+            settings.models[spec.llm_id].thinking_tokens,
+            settings.offline_delay_ms / 1000,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EveryModel:
+    """The operator's models may be anywhere, those of users only where the guard lets them be."""
+
+    configured: ChatModels
+    own: ChatModels
+
+    def open(self, spec: ModelSpec) -> ChatModel:
+        return (self.configured if spec.owner is None else self.own).open(spec)
+
+
+def refuse_unavailable(spec: ModelSpec) -> None:
+    if spec.unavailable_reason is not None:
+        raise ModelError("model_not_configured", spec.unavailable_reason)

@@ -13,11 +13,11 @@ from adapters.database.signals import LocalSignals, PostgresSignals
 from adapters.database.transactions import DatabaseTransactions
 from adapters.security import Argon2Hasher, JwtIssuer, RandomTokens, SystemClock, read_or_make_secret_keys
 from adapters.web.client import WebClient
-from application import agents, api_keys, dialogs, health, models, passwords, sessions, users
+from application import agents, api_keys, dialogs, health, passwords, sessions, users
 from application.backlog import JobsHealth, LookAtBacklog
 from application.builtin_tools import builtin_tools
+from application.models import ModelCatalogue
 from application.password_check import CheckPassword
-from application.ports.chat_model import ChatModels
 from application.ports.clock import Clock, SharedClock
 from application.ports.document_parser import DocumentParser
 from application.ports.embedder import Embedders
@@ -30,9 +30,7 @@ from application.ports.security import OpaqueTokens, PasswordHasher, TokenIssuer
 from application.run_registry import RunRegistry
 from application.tools import BuiltInTools
 from application.web_tools import web_tools
-from domain.ids import ModelId
 from entrypoints.asides_provider import Asides
-from entrypoints.chat_models import ConfiguredModels
 from entrypoints.chat_provider import Chat, Tools
 from entrypoints.documents_provider import Documents
 from entrypoints.embedding_provider import Embedding, EmbeddingHealth
@@ -44,7 +42,8 @@ from entrypoints.jobs_provider import Jobs
 from entrypoints.knowledge_provider import Knowledge, VectorHealth
 from entrypoints.metrics_provider import Numbers
 from entrypoints.metrics_workers import WorkerPlace
-from entrypoints.settings import Settings, model_specs
+from entrypoints.models_provider import Models
+from entrypoints.settings import Settings
 from entrypoints.shared_agents_provider import SharedAgents
 from entrypoints.tools_provider import ToolsAndServers
 from entrypoints.web_provider import GuardedAccess, Searching
@@ -110,10 +109,6 @@ class Adapters(Provider):
         await client.aclose()
 
     @provide
-    def chat_models(self, settings: Settings, http: WebClient) -> ChatModels:
-        return ConfiguredModels(settings, http)
-
-    @provide
     def tools(
         self, clock: Clock, web: GuardedWeb, parser: DocumentParser, searching: Searching, settings: Settings
     ) -> Tools:
@@ -168,7 +163,7 @@ class Accounts(Provider):
 
 
 class AgentsAndDialogs(Provider):
-    """Agents, dialogs, history and models."""
+    """Agents, dialogs and history."""
 
     scope = Scope.APP
     use_cases = provide_all(
@@ -186,19 +181,10 @@ class AgentsAndDialogs(Provider):
         dialogs.ShowDialog,
         dialogs.ShowHistory,
         dialogs.ShowMessage,
-        models.FindModel,
-        models.ListModels,
-        models.ListOwnModels,
-        models.SearchModels,
-        models.ShowModel,
     )
 
     @provide
-    def catalogue(self, settings: Settings) -> models.ModelCatalogue:
-        return models.ModelCatalogue.of(model_specs(settings), ModelId(settings.default_model))
-
-    @provide
-    def links(self, catalogue: models.ModelCatalogue, built_in: BuiltInTools) -> agents.AgentLinks:
+    def links(self, catalogue: ModelCatalogue, built_in: BuiltInTools) -> agents.AgentLinks:
         return agents.AgentLinks(catalogue, built_in.tools.keys())
 
 
@@ -261,6 +247,7 @@ def make_container(
         Jobs(),
         Knowledge(),
         GuardedAccess(),
+        Models(),
         ToolsAndServers(secrets_of),
         SharedAgents(),
         Web(),

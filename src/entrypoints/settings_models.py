@@ -7,7 +7,7 @@ from typing import Final
 from msgspec import structs
 
 from domain.ids import ModelId
-from domain.models import ModelSpec, Prices, Provider
+from domain.models import ModelSpec, Prices, Provider, key_id_of
 from entrypoints.settings_schema import ModelSettings, PriceSettings, Settings
 from entrypoints.settings_secrets import Secret
 from entrypoints.settings_sources import Given, SettingPath, dotted
@@ -99,6 +99,7 @@ def model_specs(settings: Settings) -> tuple[ModelSpec, ...]:
 
 
 def model_spec(name: str, model: ModelSettings) -> ModelSpec:
+    key = model.api_key.reveal() if model.api_key else ""
     return ModelSpec(
         llm_id=ModelId(name),
         provider=Provider(model.provider),
@@ -112,6 +113,7 @@ def model_spec(name: str, model: ModelSettings) -> ModelSpec:
         fallbacks=tuple(map(ModelId, model.fallbacks)),
         unavailable_reason=missing(name, model),
         max_concurrent=model.max_concurrent,
+        key_id=key_id_of(Provider(model.provider), model.base_url, key),
     )
 
 

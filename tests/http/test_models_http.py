@@ -19,11 +19,12 @@ def test_every_model_says_whether_it_can_be_used_and_why_not(client: Client, ann
     for one in models.values():
         assert one["id"] == one["llm_id"]
         assert "api_key" not in one
+        assert one["user_id"] is None
         assert one["context_window"] > 0
         assert one["llm_type"] in {"LLM", "Embedding"}
 
 
-def test_the_visible_ones_are_all_and_nobody_has_own_ones_yet(client: Client, ann: Headers) -> None:
+def test_the_visible_ones_are_all_and_a_new_account_has_none_of_its_own(client: Client, ann: Headers) -> None:
     every = data_of(client.get("/api/v1/llm/all", headers=ann))
     assert data_of(client.post("/api/v1/llm/visible", headers=ann)) == every
     assert data_of(client.post("/api/v1/llm/personal", headers=ann)) == []
@@ -52,7 +53,8 @@ def test_the_schema_says_what_a_model_is_made_of(client: Client, ann: Headers) -
     jsonschema.Draft202012Validator.check_schema(schema["fields"])
     good = {"model": "gpt-4", "provider": "openai", "api_key": "sk-1"}
     jsonschema.validate(good, schema["fields"])
-    for bad in ({"model": "x"}, good | {"provider": "magic"}, good | {"api_key": ""}, good | {"provider": "offline"}):
+    jsonschema.validate(good | {"provider": "openai_compatible", "api_key": "", "prices": None}, schema["fields"])
+    for bad in ({"model": "x"}, good | {"provider": "magic"}, good | {"model": ""}, good | {"provider": "offline"}):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(bad, schema["fields"])
 
@@ -61,3 +63,16 @@ def test_a_deleted_account_sees_no_models(client: Client, ann: Headers) -> None:
     data_of(client.request("DELETE", "/api/v1/user/delete", json={"user_password": "test"}, headers=ann))
     for method, path in (("GET", "all"), ("POST", "visible"), ("POST", "personal"), ("GET", "gpt-4")):
         assert code_of(client.request(method, f"/api/v1/llm/{path}", headers=ann), 401) == "account_gone"
+
+
+def test_pages_of_models_miss_nothing(client: Client, ann: Headers) -> None:
+    every = [one["llm_id"] for one in data_of(client.get("/api/v1/llm/all", headers=ann))]
+    found, cursor = [], None
+    while True:
+        window = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        answer = client.get("/api/v1/llm/all", params=window, headers=ann)
+        found += [one["llm_id"] for one in data_of(answer)]
+        cursor = answer.json().get("next_cursor")
+        if cursor is None:
+            break
+    assert found == every

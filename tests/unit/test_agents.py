@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from application.agents import AgentLinks
 from application.models import ModelCatalogue
 from domain.agents import DEFAULT_AGENT, MAX_LINKS, NAME_MAX, PROMPT_MAX, Agent, AgentDraft
 from domain.errors import Conflict, Forbidden, InvalidValue, NotFound
@@ -44,9 +43,6 @@ def catalogue() -> ModelCatalogue:
         ModelSpec(ModelId("embed"), Provider.OPENAI, "e", kind=ModelKind.EMBEDDING),
     ]
     return ModelCatalogue.of(specs, ModelId("offline"))
-
-
-LINKS = AgentLinks(catalogue(), frozenset({ToolId("calculator")}))
 
 
 @given(DRAFTS, DRAFTS)
@@ -142,29 +138,18 @@ def test_names_are_compared_without_case() -> None:
 
 
 def test_an_agent_may_point_at_models_without_a_key() -> None:
-    LINKS.check(AgentDraft(llm_id=ModelId("gpt-4")))
-    LINKS.check(AgentDraft(llm_id=ModelId("")))
-
-
-@pytest.mark.parametrize(
-    ("draft", "code"),
-    [
-        (AgentDraft(llm_id=ModelId("gpt-9")), "llm_not_found"),
-        (AgentDraft(llm_id=ModelId("embed")), "llm_not_found"),
-    ],
-)
-def test_an_agent_points_at_nothing_that_is_not_there(draft: AgentDraft, code: str) -> None:
-    with pytest.raises(NotFound) as refused:
-        LINKS.check(draft)
-    assert refused.value.code == code
+    assert catalogue().answering(ModelId("gpt-4")).unavailable_reason == "Set OPENAI_API_KEY."
 
 
 def test_the_catalogue_knows_its_models() -> None:
     models = catalogue()
     assert models.default().llm_id == "offline"
-    assert [spec.llm_id for spec in models.search(" GPT ")] == ["gpt-4"]
-    assert [spec.llm_id for spec in models.search("%")] == []
-    assert len(models.search("")) == 3
+    assert models.has(ModelId("gpt-4"))
+    assert not models.has(ModelId("gpt-9"))
+    for nobody in ("gpt-9", "embed"):
+        with pytest.raises(NotFound) as refused:
+            models.answering(ModelId(nobody))
+        assert refused.value.code == "llm_not_found"
 
 
 def test_a_catalogue_needs_its_default_and_no_doubles() -> None:

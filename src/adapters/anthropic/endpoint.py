@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from adapters.anthropic.translate import body_of
+from application.ports.guarded_web import refusal_in
 from domain.conversation import ModelRequest
 from domain.model_failures import unreachable
 
@@ -65,7 +66,7 @@ class AnthropicEndpoint:
         except APIStatusError as error:
             raise errors.refused(error) from None
         except APIConnectionError as error:
-            raise unreachable(timed_out=isinstance(error, APITimeoutError)) from None
+            raise unreachable(timed_out=isinstance(error, APITimeoutError), refusal=refusal_in(error)) from None
 
     def reader(self) -> "AnthropicAnswer":
         from adapters.anthropic.answer import AnthropicAnswer

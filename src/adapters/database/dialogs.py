@@ -7,6 +7,8 @@ from sqlalchemy import ColumnElement, Text, and_, bindparam, delete, func, inser
 
 from adapters.database.agents import USABLE, to_agent
 from adapters.database.errors import account_gone
+from adapters.database.model_tables import models
+from adapters.database.models import to_model
 from adapters.database.owners import (
     OWNER,
     beside_owner,
@@ -58,7 +60,7 @@ def _open_runs(kind: ColumnElement[bool]) -> Any:
 
 
 _SCENE: Final = (
-    select(_open_runs(~_WAITS), _open_runs(_WAITS), *_COLUMNS, *agents.c)
+    select(_open_runs(~_WAITS), _open_runs(_WAITS), *_COLUMNS, *agents.c, *models.c)
     .select_from(
         users.outerjoin(dialogs, _THIS)
         .outerjoin(_live, _AGENT_OF_DIALOG)
@@ -72,9 +74,11 @@ _SCENE: Final = (
                 USABLE,
             ),
         )
+        .outerjoin(models, and_(models.c.llm_id == agents.c.llm_id, models.c.user_id == OWNER))
     )
     .where(users.c.user_id == OWNER)
 )
+_BEFORE_MODEL: Final = len(_COLUMNS) + len(agents.c)
 _SAVE: Final = (
     update(dialogs)
     .where(_THIS)
@@ -109,12 +113,14 @@ class DialogRows:
         if not rows:
             raise account_gone()
         open_runs, waiting, *row = rows[0]
-        dialog, agent = row[: len(_COLUMNS)], row[len(_COLUMNS) :]
+        dialog, agent = row[: len(_COLUMNS)], row[len(_COLUMNS) : _BEFORE_MODEL]
+        model = row[_BEFORE_MODEL:]
         return Scene(
             None if dialog[0] is None else Dialog(*dialog),
             None if agent[0] is None else to_agent(agent),
             open_runs,
             waiting,
+            None if model[0] is None else to_model(model),
         )
 
     async def save(self, dialog: Dialog) -> None:

@@ -28,10 +28,12 @@ from adapters.database.lexical_on_sqlite import SqliteLexicalIndex
 from adapters.database.login_failures import LoginFailureRows
 from adapters.database.mcp_servers import McpServerRows
 from adapters.database.messages import MessageRows
+from adapters.database.models import ModelRows
 from adapters.database.pauses import PauseRows
 from adapters.database.readings import ReadingRows
 from adapters.database.refresh_tokens import RefreshTokenRows
 from adapters.database.runs import RunRows
+from adapters.database.sealed_texts import SealedRows
 from adapters.database.session import Lane, OpenTransaction, Session, SingleStatements
 from adapters.database.summaries import SummaryRows
 from adapters.database.tools import ToolRows
@@ -40,6 +42,7 @@ from adapters.database.vector_place import VectorKind, table_of
 from application.ports.conversations import Conversations
 from application.ports.files import Files, Readings
 from application.ports.knowledge import Chunks, KnowledgeBases, KnowledgeFiles
+from application.ports.own_models import OwnModels, SealedTexts
 from application.ports.pauses import Pauses
 from application.ports.persistence import (
     Agents,
@@ -78,10 +81,12 @@ class Repositories:
         "login_failures",
         "mcp_servers",
         "messages",
+        "models",
         "pauses",
         "readings",
         "refresh_tokens",
         "runs",
+        "sealed",
         "summaries",
         "tools",
         "users",
@@ -107,6 +112,8 @@ class Repositories:
         self.chunks: Chunks = ChunkRows(session, dialect, vectors)
         self.tools: Tools = ToolRows(session)
         self.mcp_servers: McpServers = McpServerRows(session)
+        self.models: OwnModels = ModelRows(session)
+        self.sealed: SealedTexts = SealedRows(session)
 
 
 class DatabaseTransactions:

@@ -15,6 +15,7 @@ from domain.tokens import beginning
 
 MOST_TOKENS: Final = 8191
 _CHARACTERS_A_TOKEN: Final = 4
+_BYTES_A_FLOAT: Final = 4
 _NEVER: Final = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -71,6 +72,15 @@ def vectors_in(answer: bytes, *, count: int, dimensions: int) -> list[Vector]:
     return [found[place] for place in range(count)]
 
 
+def dimensions_in(answer: bytes) -> int:
+    """Of the one vector that was asked for. Raises ModelError `model_bad_response`."""
+    try:
+        (item,) = _decode(answer).data
+    except (*NOT_UNDERSTOOD, ValueError):
+        raise _bad("something that is not an embedding") from None
+    return len(vectors_in(answer, count=1, dimensions=len(_floats(item.embedding)))[0]) // _BYTES_A_FLOAT
+
+
 def _floats(written: str | list[float]) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
     if isinstance(written, list):
         return np.array(written, dtype=np.float64)
@@ -83,7 +93,7 @@ def _floats(written: str | list[float]) -> "np.ndarray[tuple[int], np.dtype[np.f
 def _normalised(floats: "np.ndarray[tuple[int], np.dtype[np.float64]]", dimensions: int) -> Vector:
     if len(floats) != dimensions:
         raise _bad(f"vectors of {len(floats)} dimensions instead of {dimensions}")
-    largest = float(np.abs(floats).max())
+    largest = float(np.abs(floats).max(initial=0.0))
     if not np.isfinite(largest) or largest == 0:
         raise _bad("a vector without a direction")
     # By the largest first: the squares of huge numbers have no end, those of tiny ones vanish.

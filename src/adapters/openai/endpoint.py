@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from adapters.openai.translate import body_of
+from application.ports.guarded_web import refusal_in
 from domain.conversation import ModelRequest
 from domain.errors import ModelError
 from domain.model_failures import unreachable
@@ -82,7 +83,7 @@ class OpenAIEndpoint:
         except APIStatusError as error:
             raise errors.refused(error) from None
         except APIConnectionError as error:
-            raise unreachable(timed_out=isinstance(error, APITimeoutError)) from None
+            raise unreachable(timed_out=isinstance(error, APITimeoutError), refusal=refusal_in(error)) from None
 
     def _made(self) -> "AsyncOpenAI":
         with self._making:

@@ -19,7 +19,9 @@ class FernetBox:
     def __init__(self, secrets: Sequence[str]) -> None:
         if not secrets or any(len(secret.encode()) < MIN_SECRET_BYTES for secret in secrets):
             raise ValueError(f"secret_keys: give at least one, each of {MIN_SECRET_BYTES} bytes or more")
-        self._fernet = MultiFernet([Fernet(_derived(secret)) for secret in secrets])
+        keys = [Fernet(_derived(secret)) for secret in secrets]
+        self._first = keys[0]
+        self._fernet = MultiFernet(keys)
 
     def seal(self, text: str) -> str:
         return self._fernet.encrypt(text.encode()).decode("ascii")
@@ -29,6 +31,13 @@ class FernetBox:
             return self._fernet.decrypt(sealed.encode()).decode()
         except (InvalidToken, UnicodeError) as error:
             raise SecretBroken from error
+
+    def renewed(self, sealed: str) -> str | None:
+        try:
+            self._first.decrypt(sealed.encode())
+        except InvalidToken:
+            return self.seal(self.open(sealed))
+        return None
 
 
 def _derived(secret: str) -> bytes:

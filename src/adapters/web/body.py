@@ -11,20 +11,30 @@ ERROR_BODY_LIMIT = 1 << 20
 
 
 class ResponseBody(httpx2.AsyncByteStream):
-    """One read gives everything that has arrived. Closing it early cuts the connection at once."""
+    """One read gives everything that has arrived. Closing it early cuts the connection at once.
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    `most` are the bytes of the whole body; what comes behind them counts as a cut.
+    """
+
+    def __init__(self, response: aiohttp.ClientResponse, most: int | None = None) -> None:
         self._response = response
+        self._left = most
         self._read = response.content.readany
 
     async def read(self) -> bytes:
         """The bytes that arrived, or none at the end. Raises httpx2.ReadError when the connection was cut."""
         try:
-            return await self._read()
+            data = await self._read()
         except BROKEN as error:
             if kept := self._kept():
                 return kept
             raise httpx2.ReadError("the connection was cut") from error
+        if self._left is not None:
+            self._left -= len(data)
+            if self._left < 0:
+                self.close()
+                raise httpx2.ReadError("the answer is longer than any may be")
+        return data
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """For readers of whole bodies, which are errors: what is longer than any error is left out."""

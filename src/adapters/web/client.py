@@ -1,6 +1,7 @@
-"""The HTTP client that the providers' SDKs share. Importing this imports no HTTP library."""
+"""The HTTP client that providers' SDKs share. Importing this imports no HTTP library."""
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -8,16 +9,17 @@ if TYPE_CHECKING:
 
 
 class WebClient:
-    """Gives the one client, made when first asked for (from any thread). Close it when the server stops."""
+    """Gives the one client, made when first asked for (from any thread). Close it when nobody needs it any more."""
 
-    def __init__(self) -> None:
+    def __init__(self, make: "Callable[[], httpx2.AsyncClient] | None" = None) -> None:
+        self._make = make or _client
         self._client: httpx2.AsyncClient | None = None
         self._making = threading.Lock()
 
     def __call__(self) -> "httpx2.AsyncClient":
         with self._making:
             if self._client is None:
-                self._client = _client()
+                self._client = self._make()
             return self._client
 
     async def aclose(self) -> None:

@@ -57,13 +57,19 @@ class GuardedTransport(AiohttpTransport):
             raise httpx2.ConnectError(str(refused), request=request) from refused
         body = response.extensions[BODY_EXTENSION]
         headers = [(name, value) for name, value in response.headers.raw if name.lower() != b"content-length"]
-        return httpx2.Response(
+        guarded = httpx2.Response(
             response.status_code,
             headers=headers,
             stream=GuardedBody(body, self._max_bytes),
             request=request,
             extensions=response.extensions,
         )
+        # A charset may have any name, also that of a codec that makes no text.
+        guarded.encoding = "utf-8"
+        return guarded
+
+    def _body(self, response: aiohttp.ClientResponse) -> ResponseBody:
+        return ResponseBody(response, self._max_bytes)
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:

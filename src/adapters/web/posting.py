@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from adapters.web.client import WebClient
+from application.ports.guarded_web import refusal_in
 from domain.errors import ModelError
 from domain.model_failures import pause_asked, unreachable
 
@@ -82,8 +83,9 @@ class Posting:
 
         try:
             response = await self._sent(body)
-        except httpx2.TransportError as error:
-            raise unreachable(timed_out=isinstance(error, httpx2.ConnectTimeout)) from None
+        except httpx2.RequestError as error:
+            timed_out = isinstance(error, httpx2.ConnectTimeout)
+            raise unreachable(timed_out=timed_out, refusal=refusal_in(error)) from None
         except (httpx2.InvalidURL, UnicodeError, ValueError):
             raise ModelError(
                 "model_not_configured", "The model's server can't be asked: see base_url and key."

@@ -55,9 +55,12 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
                 timeout=aiohttp.ClientTimeout(sock_connect=timeout.get("connect"), sock_read=timeout.get("read")),
             )
         headers = [(name, value) for name, value in response.raw_headers if name.lower() != b"content-encoding"]
-        body = ResponseBody(response)
+        body = self._body(response)
         extensions = {BODY_EXTENSION: body}
         return httpx2.Response(response.status, headers=headers, stream=body, request=request, extensions=extensions)
+
+    def _body(self, response: aiohttp.ClientResponse) -> ResponseBody:
+        return ResponseBody(response)
 
     def _opened(self) -> aiohttp.ClientSession:
         # aiohttp's session belongs to the running loop, and the transport may be made in a thread.

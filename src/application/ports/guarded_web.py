@@ -14,6 +14,13 @@ class WebRefused(Exception):
     """
 
 
+def refusal_in(error: BaseException | None) -> WebRefused | None:
+    """What the guard said, where clients of SDKs raised errors of their own because of it."""
+    while error is not None and not isinstance(error, WebRefused):
+        error = error.__cause__ or error.__context__
+    return error
+
+
 class WebFailed(Exception):
     """It was asked, and gave no answer that can be used: unreachable, too slow, too many redirects, not HTTP."""
 

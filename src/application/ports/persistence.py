@@ -15,6 +15,7 @@ from application.paging import Window
 from application.ports.conversations import Conversations
 from application.ports.files import Files, Readings
 from application.ports.knowledge import Chunks, KnowledgeBases, KnowledgeFiles
+from application.ports.own_models import OwnModels, SealedTexts
 from application.ports.pauses import Pauses
 from application.ports.runs import Runs
 from application.ports.summaries import Summaries
@@ -24,6 +25,7 @@ from domain.dialogs import Dialog
 from domain.ids import AgentId, ApiKeyId, DialogId, FamilyId, KnowledgeId, MessageId, UserId
 from domain.messages import Feedback, Message
 from domain.past import Past
+from domain.own_models import OwnModel
 from domain.users import ApiKey, FailedLogins, RefreshToken, User, UserName
 
 
@@ -157,13 +159,14 @@ class Scene:
 
     `agent` is the one asked for, else the dialog's, else the default one; None when it was asked for and is not to
     be found, or when the dialog's agent was deleted. `open_runs` counts the caller's, at all processes, but
-    for `waiting_runs`, which wait for a person.
+    for `waiting_runs`, which wait for a person. `model` is the agent's, if it is one of the caller's own.
     """
 
     dialog: Dialog | None
     agent: Agent | None
     open_runs: int = 0
     waiting_runs: int = 0
+    model: OwnModel | None = None
 
 
 class Dialogs(Protocol):
@@ -178,7 +181,7 @@ class Dialogs(Protocol):
         ...
 
     async def scene(self, dialog_id: DialogId, agent_id: AgentId | None, *, owner: UserId) -> Scene:
-        """Account, dialog, agent and the number of open runs in one statement."""
+        """Account, dialog, agent, its model and the number of open runs in one statement."""
         ...
 
     async def save(self, dialog: Dialog) -> None: ...
@@ -228,6 +231,8 @@ class Transaction(Protocol):
     chunks: Chunks
     tools: Tools
     mcp_servers: McpServers
+    models: OwnModels
+    sealed: SealedTexts
 
 
 class Transactions(Protocol):

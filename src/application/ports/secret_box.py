@@ -17,3 +17,7 @@ class SecretBox(Protocol):
     def open(self, sealed: str) -> str:
         """Raises SecretBroken."""
         ...
+
+    def renewed(self, sealed: str) -> str | None:
+        """The same text, sealed under the first key; None where it is already. Raises SecretBroken."""
+        ...

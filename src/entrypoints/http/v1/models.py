@@ -1,123 +1,139 @@
-"""Models over HTTP. A model's key never comes near this module."""
+"""Models over HTTP. A model's key leaves this server for its provider alone."""
 
-from typing import Annotated, Any, Literal
+from typing import Final
 
-import msgspec
 from dishka.integrations.litestar import FromDishka, inject
-from litestar import get, post
+from litestar import delete, get, post, put
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath, JSONBody
-from msgspec import Meta, Struct
+from litestar.params import FromPath, FromQuery, JSONBody
+from msgspec import Struct
 
+from application.model_trials import TryModel
 from application.models import ListModels, ListOwnModels, SearchModels, ShowModel
+from application.own_models import ChangeOwnModel, CreateOwnModel, DeleteOwnModel
+from application.paging import Window
 from domain.ids import ModelId
-from domain.models import ModelKind, ModelSpec, Provider
 from entrypoints.http.auth import Caller
-from entrypoints.http.envelope import Envelope, PageEnvelope, ok, page
-from entrypoints.http.identifiers import from_path
+from entrypoints.http.envelope import Envelope, PageEnvelope, ok, page_of
+from entrypoints.http.identifiers import Cursor, Identifier, Limit, from_path, of_delete
+from entrypoints.http.v1.model_views import (
+    MODEL_SCHEMA,
+    ModelChanges,
+    ModelSchemaView,
+    ModelView,
+    OwnModel,
+    TrialView,
+)
 
-
-class ModelView(Struct):
-    """`reason` says what to set when the model is not `available`. `user_id` is null for the system's models."""
-
-    llm_id: str
-    id: str
-    model: str
-    provider: str
-    llm_type: str
-    base_url: str | None
-    available: bool
-    reason: str | None
-    context_window: int
-    max_output_tokens: int | None
-    vision: bool
-    tools: bool
-    fallbacks: tuple[ModelId, ...]
-    user_id: str | None
-
-    @classmethod
-    def of(cls, spec: ModelSpec) -> "ModelView":
-        return cls(
-            spec.llm_id,
-            spec.llm_id,
-            spec.model,
-            spec.provider,
-            spec.kind,
-            spec.base_url,
-            spec.available,
-            spec.unavailable_reason,
-            spec.context_window,
-            spec.max_output_tokens,
-            spec.vision,
-            spec.tools,
-            spec.fallbacks,
-            None,
-        )
-
-
-class OwnModel(Struct, kw_only=True):
-    """A model of the user's own."""
-
-    model: Annotated[str, Meta(description="The model's name at the provider", min_length=1, max_length=128)]
-    provider: Annotated[
-        Literal["openai", "anthropic", "openai_compatible"], Meta(description="Whose protocol the model speaks")
-    ]
-    base_url: Annotated[str | None, Meta(description="Needed for openai_compatible; else the vendor's own")] = None
-    api_key: Annotated[str, Meta(description="Kept encrypted, and never shown again", min_length=1, max_length=1024)]
-    llm_type: ModelKind = ModelKind.LLM
-
-
-class ModelSchemaView(Struct):
-    """`fields` is the JSON Schema of what POST /llm/create takes."""
-
-    providers: list[str]
-    llm_types: list[str]
-    fields: dict[str, Any]
+TAGS: Final = ["models"]
 
 
 class SearchModelsBody(Struct):
     llm_name: str
 
 
-_SCHEMA = ModelSchemaView(
-    [one for one in Provider if one is not Provider.OFFLINE],
-    list(ModelKind),
-    msgspec.json.schema(OwnModel),
-)
+class ChangeModelBody(ModelChanges, kw_only=True):
+    """Changes only the fields that are present."""
+
+    llm_id: Identifier
 
 
-@get("/llm/all", summary="Every model", tags=["models"])
+class TryModelBody(ModelChanges, kw_only=True):
+    """A model by its `llm_id`, as the other fields would change it; or the fields of a model that is not stored."""
+
+    llm_id: Identifier | None = None
+
+
+class ModelIdBody(Struct):
+    llm_id: Identifier | None = None
+
+
+class ModelIdView(Struct):
+    llm_id: str
+
+
+@post("/llm/create", status_code=200, summary="Bring a model of one's own", tags=TAGS)
 @inject
-async def list_models(caller: FromDishka[Caller], listed: FromDishka[ListModels]) -> PageEnvelope[ModelView]:
-    return page(map(ModelView.of, await listed(caller.user_id)))
+async def create_model(
+    data: JSONBody[OwnModel], caller: FromDishka[Caller], create: FromDishka[CreateOwnModel]
+) -> Envelope[ModelIdView]:
+    return ok(ModelIdView((await create(caller.user_id, data.draft())).llm_id))
 
 
-@post("/llm/visible", status_code=200, summary="The models that the caller may use", tags=["models"])
+@put("/llm/update", summary="Change the fields of a model that are present", tags=TAGS)
 @inject
-async def list_visible_models(caller: FromDishka[Caller], listed: FromDishka[ListModels]) -> PageEnvelope[ModelView]:
-    return page(map(ModelView.of, await listed(caller.user_id)))
+async def change_model(
+    data: JSONBody[ChangeModelBody],
+    caller: FromDishka[Caller],
+    change: FromDishka[ChangeOwnModel],
+    show: FromDishka[ShowModel],
+) -> Envelope[ModelView]:
+    return ok(ModelView.of(show.own(await change(caller.user_id, ModelId(data.llm_id), data.draft()))))
 
 
-@post("/llm/personal", status_code=200, summary="The caller's own models", tags=["models"])
+@delete("/llm/delete", status_code=200, summary="Remove a model; agents that had it take the default one", tags=TAGS)
 @inject
-async def list_own_models(caller: FromDishka[Caller], listed: FromDishka[ListOwnModels]) -> PageEnvelope[ModelView]:
-    return page(map(ModelView.of, await listed(caller.user_id)))
+async def delete_model(
+    caller: FromDishka[Caller],
+    remove: FromDishka[DeleteOwnModel],
+    data: JSONBody[ModelIdBody | None] = None,
+    llm_id: FromQuery[str | None] = None,
+) -> Envelope[None]:
+    await remove(caller.user_id, ModelId(of_delete("llm", data.llm_id if data else None, llm_id)))
+    return ok(None)
 
 
-@post("/llm/search", status_code=200, summary="Models whose name holds the words, whatever their case", tags=["models"])
+@post("/llm/test", status_code=200, summary="Try a model, and say what is wrong with it", tags=TAGS)
+@inject
+async def try_model(
+    data: JSONBody[TryModelBody], caller: FromDishka[Caller], attempt: FromDishka[TryModel]
+) -> Envelope[TrialView]:
+    wanted = None if data.llm_id is None else ModelId(data.llm_id)
+    return ok(TrialView.of(await attempt(caller.user_id, wanted, data.draft())))
+
+
+@get("/llm/all", summary="Every model: the caller's own, newest first, then the system's", tags=TAGS)
+@inject
+async def list_models(
+    caller: FromDishka[Caller], listed: FromDishka[ListModels], limit: Limit = None, cursor: Cursor = None
+) -> PageEnvelope[ModelView]:
+    return page_of(await listed(caller.user_id, Window.parse(limit, cursor)), ModelView.of)
+
+
+@post("/llm/visible", status_code=200, summary="The models that the caller may use", tags=TAGS)
+@inject
+async def list_visible_models(
+    caller: FromDishka[Caller], listed: FromDishka[ListModels], limit: Limit = None, cursor: Cursor = None
+) -> PageEnvelope[ModelView]:
+    return page_of(await listed(caller.user_id, Window.parse(limit, cursor)), ModelView.of)
+
+
+@post("/llm/personal", status_code=200, summary="The caller's own models, newest first", tags=TAGS)
+@inject
+async def list_own_models(
+    caller: FromDishka[Caller], listed: FromDishka[ListOwnModels], limit: Limit = None, cursor: Cursor = None
+) -> PageEnvelope[ModelView]:
+    return page_of(await listed(caller.user_id, Window.parse(limit, cursor)), ModelView.of)
+
+
+@post("/llm/search", status_code=200, summary="Models whose name holds the words, whatever their case", tags=TAGS)
 @inject
 async def search_models(
-    data: JSONBody[SearchModelsBody], caller: FromDishka[Caller], search: FromDishka[SearchModels]
+    data: JSONBody[SearchModelsBody],
+    caller: FromDishka[Caller],
+    search: FromDishka[SearchModels],
+    limit: Limit = None,
+    cursor: Cursor = None,
 ) -> PageEnvelope[ModelView]:
-    return page(map(ModelView.of, await search(caller.user_id, data.llm_name)))
+    return page_of(await search(caller.user_id, data.llm_name, Window.parse(limit, cursor)), ModelView.of)
 
 
-@get("/llm/schema", summary="What a model of one's own is made of", tags=["models"], sync_to_thread=False)
+@get("/llm/schema", summary="What a model of one's own is made of", tags=TAGS, sync_to_thread=False)
 def model_schema() -> Envelope[ModelSchemaView]:
-    return ok(_SCHEMA)
+    return ok(MODEL_SCHEMA)
 
 
-@get("/llm/{llm_id:str}", summary="One model", tags=["models"])
+@get("/llm/{llm_id:str}", summary="One model", tags=TAGS)
 @inject
 async def show_model(
     llm_id: FromPath[str], caller: FromDishka[Caller], show: FromDishka[ShowModel]
@@ -126,6 +142,10 @@ async def show_model(
 
 
 model_handlers: list[HTTPRouteHandler] = [
+    create_model,
+    change_model,
+    delete_model,
+    try_model,
     list_models,
     list_visible_models,
     list_own_models,
