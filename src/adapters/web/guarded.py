@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import aiohttp
     import httpx2
 
-    from adapters.web.guarded_connections import Resolve, SystemResolve
+    from adapters.web.guarded_connections import Resolve
+    from adapters.web.lookups import SystemResolve
 
 STREAM_BYTES: Final = 64 << 20
 
@@ -58,7 +59,7 @@ class GuardedHttp:
         import httpx2
 
         from adapters.web import guarded_exchange as _  # noqa: F401 - imported here, where it may take its time
-        from adapters.web.guarded_connections import SystemResolve
+        from adapters.web.lookups import SystemResolve
 
         with self._making:
             if self._tls is None:

@@ -4,7 +4,6 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import aiohttp
@@ -17,29 +16,11 @@ from domain.addresses import Reach
 
 KEEPALIVE_SECONDS: Final = 30.0
 LOOKUP_SECONDS: Final = 10.0
-LOOKUPS: Final = 32
 MOST_ADDRESSES: Final = 8
 """Of one name: each that doesn't answer costs time."""
 
 Resolve = Callable[[str], Awaitable[Sequence[str]]]
 """The addresses of a name. Raises OSError."""
-
-
-class SystemResolve:
-    """Asks as the system does, in threads of its own: a name whose server is silent holds up nothing else."""
-
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(LOOKUPS, "guarded-lookup")
-
-    async def __call__(self, host: str) -> Sequence[str]:
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(
-            self._threads, lambda: socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        )
-        return list(dict.fromkeys(str(info[4][0]) for info in found))
-
-    def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 class GuardedResolver(AbstractResolver):

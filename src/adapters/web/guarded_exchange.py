@@ -20,6 +20,7 @@ from adapters.web.guarded_headers import (
     method_after,
 )
 from adapters.web.guarded_url import checked, origin, redirected, shown, with_query, without_query
+from adapters.web.lookups import TooManyLookups
 from application.ports.guarded_web import WebAnswer, WebFailed, WebRefused, WebRequest
 from domain.credentials import Credentials
 
@@ -111,6 +112,8 @@ def failures_of(url: yarl.URL) -> Iterator[None]:
     except (WebRefused, WebFailed):
         raise
     except aiohttp.ClientConnectorDNSError as error:
+        if isinstance(error.os_error, TooManyLookups):
+            raise WebFailed(f"{host} is not looked up: too many names are at this moment. Try again.") from error
         raise WebFailed(f"There is no host {host}, or nobody knows it now.") from error
     except aiohttp.ClientSSLError as error:
         raise WebFailed(f"{host} has no certificate that can be trusted.") from error

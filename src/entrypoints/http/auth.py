@@ -23,6 +23,7 @@ from litestar import Request
 from litestar.types import ASGIApp, Receive, Send
 from litestar.types import Scope as ASGIScope
 
+from application.acting_for import acting_for
 from application.sessions import Authenticate, Caller
 from domain.errors import Unauthenticated
 
@@ -34,7 +35,10 @@ _CALLER_KEY: Final = "agentchat_caller"
 
 
 class RequireCaller:
-    """Puts the Caller, and `user_id` for the access log, into the scope, or raises Unauthenticated."""
+    """Puts the Caller, and `user_id` for the access log, into the scope, or raises Unauthenticated.
+
+    What is begun from here is done for the caller: `acting_for`.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -49,6 +53,7 @@ class RequireCaller:
             state = cast("dict[str, object]", scope)
             state[_CALLER_KEY] = caller
             state["user_id"] = caller.user_id
+            acting_for.set(caller.user_id)
         await self.app(scope, receive, send)
 
 
