@@ -29,6 +29,7 @@ from application.ports.guarded_web import GuardedWeb
 from application.ports.mcp_connections import McpConnections
 from application.ports.run_signals import RunSignals
 from application.ports.tool_runner import ToolRunner
+from application.quotas import Quotas
 from application.retrieval import RetrieveKnowledge
 from application.run_closing import CloseAbandoned, KeepAnswer
 from application.run_control import FollowRun, ShowRun, StopRun
@@ -43,6 +44,7 @@ from domain.chat_events import AnswerDelta, Recorded
 from domain.ids import DialogId, ModelId, RunId, ToolId, UserId
 from domain.messages import Message
 from domain.models import ModelSpec, Provider
+from domain.quotas import Quota
 from domain.tools import ToolCall
 from file_desk import MemoryFiles, PlainParser
 from stored import user
@@ -84,6 +86,7 @@ class ChatDesk:
     web: GuardedWeb | None = None
     check: ArgumentCheck = field(default_factory=RequiredArguments)
     followers: list[Follower] = field(default_factory=list)
+    quota: Quota = Quota()
 
     def __post_init__(self) -> None:
         transactions, clock, registry = self.transactions, self.clock, self.registry
@@ -109,6 +112,7 @@ class ChatDesk:
             self.places,
             self.knowledge,
         )
+        quotas = Quotas(transactions, clock, self.quota)
         self.start = StartChat(
             transactions,
             clock,
@@ -121,9 +125,10 @@ class ChatDesk:
             self.leases,
             self.make,
             ChatLimits(100, self.grace),
+            quotas,
         )
         self.approve = ApproveCall(
-            transactions, find, answering, self.check, registry, self.places, self.leases, self.make
+            transactions, find, answering, self.check, registry, self.places, self.leases, self.make, quotas
         )
         self.once = AskOnce(transactions, clock, registry, self.stored, self.start)
         self.follow = FollowRun(registry, self.stored)

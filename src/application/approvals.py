@@ -14,6 +14,7 @@ from application.model_places import ModelPlaces
 from application.models import FindModel
 from application.ports.argument_check import ArgumentCheck
 from application.ports.persistence import Transaction, Transactions
+from application.quotas import Quotas
 from application.run_closing import replay, stored_log
 from application.run_log import RunLog
 from application.run_making import Begun, MakeRuns
@@ -42,6 +43,7 @@ class ApproveCall:
     places: ModelPlaces
     leases: Leases
     make: MakeRuns
+    quotas: Quotas
 
     async def __call__(self, actor: UserId, run_id: RunId, approval: Approval) -> Run:
         """The run as it is then. When it can't go on now nothing is decided: say it again.
@@ -55,6 +57,7 @@ class ApproveCall:
                 run, pause = await tx.pauses.find(run_id, owner=actor)
                 await self._refuse_wrong(pause, approval)
                 paused = await _paused(tx, run, pause)
+            await self.quotas.refuse_exhausted(actor)
             spec = await self.find_model(actor, pause.llm_id)
             async with self.transactions.begin() as tx:
                 run, pause = await tx.pauses.held(run_id, owner=actor)

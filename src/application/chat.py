@@ -15,6 +15,7 @@ from application.models import FindModel
 from application.ports.clock import Clock
 from application.ports.persistence import Scene, Transactions
 from application.prompts import refuse_too_much
+from application.quotas import Quotas
 from application.run_closing import KeepAnswer
 from application.run_log import RunLog
 from application.run_making import Begun, MakeRuns
@@ -70,6 +71,7 @@ class StartChat:
     leases: Leases
     make: MakeRuns
     limits: ChatLimits
+    quotas: Quotas
 
     async def __call__(self, actor: UserId, asked: ChatRequest, idempotency: Idempotency | None = None) -> LiveRun:
         """Raises Conflict `idempotency_key_taken` for a key that started a run before."""
@@ -109,8 +111,14 @@ class StartChat:
         dialog = None if scene.dialog else _new_dialog(actor, question, agent)
         answer = _open_answer(question, spec, agent)
         run = _queued(actor, answer, self.leases.until(), idempotency)
-        taken = _Taken(run, question, answer, agent, spec, self.places.admit(spec, actor))
-        with self.runs.starting(run.run_id):
+        async with self.quotas.admitted(actor, spec):
+            taken = _Taken(run, question, answer, agent, spec, self.places.admit(spec, actor))
+            return await self._start_or_give_up(asked, attached, taken, dialog)
+
+    async def _start_or_give_up(
+        self, asked: ChatRequest, attached: Attached, taken: "_Taken", dialog: Dialog | None
+    ) -> LiveRun:
+        with self.runs.starting(taken.run.run_id):
             try:
                 return await self._start(asked, attached, taken, dialog)
             except (Conflict, NotFound):

@@ -17,6 +17,7 @@ MOST_DAYS: Final = 1_100
 USUAL_DAYS: Final = 30
 
 _EPOCH: Final = date(1970, 1, 1)
+_LAST: Final = ((date.max - _EPOCH).days + 1) * DAY_MS
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MOMENT: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})"
@@ -47,7 +48,7 @@ class Period:
         Without an end it is that of today, without a beginning 30 days are taken.
         """
         end = (day_of(now) + 1) * DAY_MS if until is None else _edge("to", until, DAY_MS)
-        begin = (end - 1) // DAY_MS * DAY_MS - (USUAL_DAYS - 1) * DAY_MS if since is None else _edge("from", since, 0)
+        begin = _usual_beginning(end) if since is None else _edge("from", since, 0)
         if begin >= end:
             field, order = ("from", "before the end of today") if until is None else ("to", "after from")
             raise InvalidValue(field, f"must be {order}")
@@ -56,13 +57,18 @@ class Period:
         return cls(begin, end)
 
 
+def _usual_beginning(end: int) -> int:
+    return max(0, (end - 1) // DAY_MS - (USUAL_DAYS - 1)) * DAY_MS
+
+
 def _edge(field: str, raw: str, whole_day: int) -> int:
+    """Nothing was used before 1970: what lies before it is taken as its beginning."""
     try:
         if _DATE.fullmatch(raw):
-            return (date.fromisoformat(raw) - _EPOCH).days * DAY_MS + whole_day
+            return max(0, (date.fromisoformat(raw) - _EPOCH).days * DAY_MS + whole_day)
         if _MOMENT.fullmatch(raw):
-            return milliseconds(datetime.fromisoformat(raw))
-    except (ValueError, OverflowError):
+            return min(max(0, milliseconds(datetime.fromisoformat(raw))), _LAST)
+    except ValueError:
         pass
     raise InvalidValue(field, _WANTED)
 

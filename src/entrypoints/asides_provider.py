@@ -1,7 +1,7 @@
 """The part of the object graph that goes on after an answer: who is told of it, and who does the jobs it leads to."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NewType
 
 from dishka import Provider, Scope, provide
@@ -15,8 +15,7 @@ from application.ports.clock import Clock
 from application.ports.job_queue import Handler, JobKind
 from application.ports.ledger import Ledger
 from application.run_registry import RunRegistry
-from domain.attempts import Attempt
-from domain.ids import AgentId, RunId, UserId
+from domain.ids import RunId
 from entrypoints.told_troubles import tell
 from entrypoints.worker import JobHandler
 
@@ -25,22 +24,10 @@ log = logging.getLogger("agentchat.asides")
 KnowledgeJobs = NewType("KnowledgeJobs", Mapping[JobKind, Handler])
 
 
-class _NoLedger:
-    """Until there is one."""
-
-    async def add(
-        self, owner: UserId, agent_id: AgentId | None, run_id: RunId | None, attempts: Sequence[Attempt]
-    ) -> None: ...
-
-
 class Asides(Provider):
     """Whoever follows answers, or does a kind of jobs, is one line more."""
 
     scope = Scope.APP
-
-    @provide
-    def ledger(self) -> Ledger:
-        return _NoLedger()
 
     @provide
     def aside(self, providers: ChatModels, places: ModelPlaces, ledger: Ledger, clock: Clock) -> AskAside:

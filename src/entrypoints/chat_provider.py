@@ -28,6 +28,7 @@ from application.ports.mcp_connections import McpConnections
 from application.ports.persistence import Transactions
 from application.ports.run_signals import RunSignals
 from application.ports.tool_runner import ToolRunner
+from application.quotas import Quotas
 from application.retrieval import RetrieveKnowledge
 from application.run_closing import CloseAbandoned, KeepAnswer
 from application.run_making import MakeRuns
@@ -171,8 +172,9 @@ class Chat(Provider):
         places: ModelPlaces,
         leases: Leases,
         make: MakeRuns,
+        quotas: Quotas,
     ) -> ApproveCall:
-        return ApproveCall(transactions, find_model, answering, check, registry, places, leases, make)
+        return ApproveCall(transactions, find_model, answering, check, registry, places, leases, make, quotas)
 
     @provide
     def start(
@@ -187,6 +189,7 @@ class Chat(Provider):
         places: ModelPlaces,
         leases: Leases,
         make: MakeRuns,
+        quotas: Quotas,
         settings: Settings,
     ) -> StartChat:
         return StartChat(
@@ -201,6 +204,7 @@ class Chat(Provider):
             leases,
             make,
             ChatLimits(settings.max_input_chars, settings.disconnect_grace_seconds),
+            quotas,
         )
 
 

@@ -46,6 +46,7 @@ from entrypoints.models_provider import Models
 from entrypoints.settings import Settings
 from entrypoints.shared_agents_provider import SharedAgents
 from entrypoints.tools_provider import ToolsAndServers
+from entrypoints.usage_provider import Usage
 from entrypoints.web_provider import GuardedAccess, Searching
 
 SMALLEST_BODY_LIMIT: Final = 2_000_000
@@ -250,6 +251,7 @@ def make_container(
         Models(),
         ToolsAndServers(secrets_of),
         SharedAgents(),
+        Usage(),
         Web(),
         Numbers(),
         CallerProvider(),

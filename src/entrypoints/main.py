@@ -21,6 +21,7 @@ from application.run_registry import RunRegistry
 from application.run_upkeep import KeepRunsAlive, SweepRuns
 from application.sessions import Authenticate, LogIn
 from application.uploads import UploadFile
+from application.usage import ForgetUsage
 from domain.errors import Unavailable
 from entrypoints.container import http_config, make_container, secrets_of
 from entrypoints.http.app import create_app as create_http_app
@@ -94,11 +95,11 @@ async def _upkeep(container: AsyncContainer) -> tuple[Coroutine[Any, Any, None],
     """What goes on for as long as the process serves."""
     alive, sweep = await container.get(KeepRunsAlive), await container.get(SweepRuns)
     writer, signals = await container.get(LogWriter), await container.get(RunSignals)
-    files = await container.get(SweepFiles)
+    files, usage = await container.get(SweepFiles), await container.get(ForgetUsage)
     # Without the database there are no leases yet, and 503 for whoever asks; it is looked at again and again.
     with suppress(Unavailable):
         await alive.once()
-    return alive.forever(), sweep.forever(), writer.forever(), signals.listen(), files.forever()
+    return alive.forever(), sweep.forever(), writer.forever(), signals.listen(), files.forever(), usage.forever()
 
 
 async def _jobs(

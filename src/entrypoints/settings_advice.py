@@ -9,8 +9,8 @@ from entrypoints.settings_schema import Settings
 from entrypoints.settings_sources import dotted
 
 GOOD_PASSWORD: Final = 12
-NOT_USED_YET: Final = ("quota.tokens_per_day",)
-OF_MODELS_NOT_USED_YET: Final = ("fallbacks", "prices")
+NOT_USED_YET: Final[tuple[str, ...]] = ()
+OF_MODELS_NOT_USED_YET: Final = ("fallbacks",)
 
 
 def advice(settings: Settings) -> Iterator[str]:

@@ -141,7 +141,9 @@ class QuotaSettings(Struct, frozen=True, kw_only=True):
 
     upload_bytes: Bytes | None = None
     uploads_per_hour: Count | None = None
-    tokens_per_day: Tokens | None = None
+    tokens_per_day: Annotated[int, Meta(ge=1, le=1_000_000_000_000)] | None = None
+    runs_per_day: Count | None = None
+    cost_per_day: Annotated[float, Meta(gt=0, le=1_000_000)] | None = None
 
 
 class VectorSettings(Struct, frozen=True, kw_only=True):
@@ -191,6 +193,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     shutdown_grace_seconds: Grace = 20
     lease_seconds: Annotated[float, Meta(ge=1, le=3600)] = 15
     run_log_retention_hours: Annotated[float, Meta(gt=0, le=8760)] = 24
+    usage_retention_days: Annotated[int, Meta(ge=2, le=36_500)] = 1_095
     offline_delay_ms: Annotated[int, Meta(ge=0, le=10_000)] = 20
 
     models: dict[str, ModelSettings] = field(default_factory=dict)

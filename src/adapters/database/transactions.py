@@ -37,6 +37,7 @@ from adapters.database.sealed_texts import SealedRows
 from adapters.database.session import Lane, OpenTransaction, Session, SingleStatements
 from adapters.database.summaries import SummaryRows
 from adapters.database.tools import ToolRows
+from adapters.database.usage import LedgerRows
 from adapters.database.users import UserRows
 from adapters.database.vector_place import VectorKind, table_of
 from application.ports.conversations import Conversations
@@ -58,6 +59,7 @@ from application.ports.persistence import (
 from application.ports.runs import Runs
 from application.ports.summaries import Summaries
 from application.ports.tools import McpServers, Tools
+from application.ports.usage import UsageLedger
 
 _PING: Final = select(literal_column("1", Integer))
 _NOW: Final = select(func.clock_timestamp(type_=Moment))
@@ -78,6 +80,7 @@ class Repositories:
         "files",
         "knowledge",
         "knowledge_files",
+        "ledger",
         "login_failures",
         "mcp_servers",
         "messages",
@@ -112,6 +115,7 @@ class Repositories:
         self.chunks: Chunks = ChunkRows(session, dialect, vectors)
         self.tools: Tools = ToolRows(session)
         self.mcp_servers: McpServers = McpServerRows(session)
+        self.ledger: UsageLedger = LedgerRows(session, dialect)
         self.models: OwnModels = ModelRows(session)
         self.sealed: SealedTexts = SealedRows(session)
 

@@ -20,6 +20,7 @@ from application.ports.pauses import Pauses
 from application.ports.runs import Runs
 from application.ports.summaries import Summaries
 from application.ports.tools import McpServers, Tools
+from application.ports.usage import UsageLedger
 from domain.agents import Agent, AgentVersion
 from domain.dialogs import Dialog
 from domain.ids import AgentId, ApiKeyId, DialogId, FamilyId, KnowledgeId, MessageId, UserId
@@ -231,6 +232,7 @@ class Transaction(Protocol):
     chunks: Chunks
     tools: Tools
     mcp_servers: McpServers
+    ledger: UsageLedger
     models: OwnModels
     sealed: SealedTexts
 

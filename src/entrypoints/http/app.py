@@ -34,6 +34,7 @@ from entrypoints.http.v1.knowledge_files import knowledge_file_handlers
 from entrypoints.http.v1.mcp_servers import mcp_server_handlers
 from entrypoints.http.v1.models import model_handlers
 from entrypoints.http.v1.tools import tool_handlers
+from entrypoints.http.v1.usage import usage_handlers
 from entrypoints.http.v1.users import user_handlers
 
 __all__ = ["Drain", "HttpConfig", "create_app"]
@@ -53,6 +54,7 @@ V1: Sequence[HTTPRouteHandler] = [
     *knowledge_evaluation_handlers,
     *tool_handlers,
     *mcp_server_handlers,
+    *usage_handlers,
 ]
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
