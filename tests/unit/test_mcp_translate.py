@@ -151,6 +151,14 @@ def test_no_secret_is_left_in_what_is_shown(before: str, secret: str, after: str
     assert shown == "" or shown.isprintable()
 
 
+@given(st.integers(4, 300), st.integers(1, 3_000), st.integers(0, 30))
+def test_where_the_looking_ends_no_part_of_a_secret_is_left(length: int, times: int, shift: int) -> None:
+    address = McpAddress(McpTransport.SSE, headers=(("x-key", "k" * length),))
+    flood = " " * shift + "k" * (length * times)
+    assert "k" not in Masked(address).line(flood)
+    assert "k" not in Mask(address).beginning(flood, 10)
+
+
 KEY = "opensesame/4711 ü"
 KEYED = Mask(McpAddress(McpTransport.SSE, headers=(("authorization", f"Bearer {KEY}"),), env=(("DEBUG", "true"),)))
 

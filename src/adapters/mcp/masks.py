@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import quote, quote_plus
 
-from adapters.mcp.words import DOTS
+from adapters.mcp.words import DOTS, cut
 from domain.mcp_servers import McpAddress
 
 _SHORTEST: Final = 4
@@ -37,8 +37,7 @@ class Mask:
         """Of what is masked, at least so many characters, where there are: little more is looked at than is shown."""
         if len(text) <= _SPARE + most:
             return self(text)
-        # A secret that the end of the looking cuts in two is none to the pattern: so that end is left out.
-        return self(text[: _SPARE + most + self._longest])[: _SPARE + most - self._longest]
+        return cut(self(text[: _SPARE + most + self._longest]), self._longest)
 
 
 def _secrets(address: McpAddress) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Final
 from domain.mcp_servers import McpAddress
 
 SAID_CHARS: Final = 300
+LOOKED_AT: Final = 20 * SAID_CHARS
 DOTS: Final = "••••"
 _SHORTEST_SECRET: Final = 4
 _SHORTEST_GUESS: Final = 12
@@ -46,6 +47,7 @@ class Masked:
         # Keys stand in addresses and arguments too, among words that are none.
         perhaps = _secrets((*re.split(r"[/?&=]", address.url), *address.args), _SHORTEST_GUESS)
         self._secrets = sorted(told | perhaps, key=len, reverse=True)
+        self._longest = max(map(len, self._secrets), default=0)
 
     def __call__(self, text: str) -> str:
         for secret in self._secrets:
@@ -55,8 +57,15 @@ class Masked:
     def line(self, text: str) -> str:
         """On one line, and not long."""
         # Masked before it is cut: half a secret at the end would be left.
-        plain = " ".join("".join(c if c.isprintable() else " " for c in self(text[: SAID_CHARS * 20])).split())
+        looked_at = self(text[:LOOKED_AT])
+        masked = cut(looked_at, self._longest) if len(text) > LOOKED_AT else looked_at
+        plain = " ".join("".join(c if c.isprintable() else " " for c in masked).split())
         return plain if len(plain) <= SAID_CHARS else f"{plain[:SAID_CHARS]}…"
+
+
+def cut(masked: str, longest: int) -> str:
+    """Without what may be the beginning of a secret: where the looking ended there was none to find."""
+    return masked[: max(0, len(masked) - longest)]
 
 
 def _secrets(values: Iterable[str], shortest: int) -> set[str]:
