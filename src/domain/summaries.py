@@ -13,6 +13,8 @@ from domain.tokens import beginning, estimate
 MOST_FAILURES: Final = 5
 """So often in a row a model may fail to sum up; then it is left in peace for a while."""
 REST_EXCHANGES: Final = 10
+MOST_AT_ONCE: Final = 24_000
+"""Tokens that are summed up at once, however much the model reads: it is to be done before the next question."""
 LEAST_SUMMARY: Final = 32
 """Tokens; less than that says nothing."""
 FULL: Final = 45
@@ -56,32 +58,31 @@ def summary_before_question(summary: Summary, left_out: int, budget: int) -> str
     return f"{opening}{beginning(fenced(summary.text), room)}{_CLOSING}"
 
 
-def summary_request(model: str, so_far: str, exchanges: Sequence[Exchange], most: int, room: int) -> ModelRequest:
-    """Of at most `room` tokens; `exchanges` are those that `summable` says."""
+def summary_request(
+    model: str, so_far: str, exchanges: Sequence[Exchange], most: int, room: int
+) -> tuple[ModelRequest, int]:
+    """A request of about `room` tokens, and of how many exchanges: of the first ones, as many as fit, one at least.
+
+    `most` tokens are what the summary may be. Long texts are cut, so that one exchange takes three quarters at most.
+    """
     system = f"{INSTRUCTION} {_DETAILS.format(words=most * 3 // 4)}"
     before = _SO_FAR.format(text=beginning(fenced(so_far), most)) if so_far else ""
-    said = "".join(_rendered(exchange, _share(most, room)) for exchange in exchanges)
-    return ModelRequest(model, system, (UserTurn(f"{before}{said}"),), max_output_tokens=2 * most)
+    left = max(0, room - estimate(system) - estimate(before) - tokens_of(UserTurn("")))
+    shown: list[str] = []
+    share = max(left // 4, LEAST_SUMMARY)
+    for exchange in exchanges:
+        text = _rendered(exchange, share)
+        left -= estimate(text)
+        if shown and left < 0:
+            break
+        shown.append(text)
+    turn = UserTurn(f"{before}{''.join(shown)}")
+    return ModelRequest(model, system, (turn,), max_output_tokens=2 * most), len(shown)
 
 
-def summable(exchanges: Sequence[Exchange], most: int, room: int) -> int:
-    """How many of the first exchanges a request of `room` tokens holds: one at least, cut as much as needed."""
-    left = _for_exchanges(most, room)
-    for number, exchange in enumerate(exchanges):
-        left -= estimate(_rendered(exchange, _share(most, room)))
-        if left < 0:
-            return max(number, 1)
-    return len(exchanges)
-
-
-def _for_exchanges(most: int, room: int) -> int:
-    frame = INSTRUCTION + _DETAILS + _SO_FAR
-    return room - estimate(frame) - most - 2 * tokens_of(UserTurn(""))
-
-
-def _share(most: int, room: int) -> int:
-    """Of what there is for exchanges, that much for a question, for the results of its tools, and for its answer."""
-    return max(_for_exchanges(most, room) // 4, LEAST_SUMMARY)
+def kept_summary(text: str, most: int) -> str:
+    """What is kept of a model's answer: at most so many tokens, and nothing that no database stores."""
+    return beginning(text.strip()[: CHARACTERS_A_TOKEN * most], most).replace("\x00", "\ufffd").strip()
 
 
 def _rendered(exchange: Exchange, share: int) -> str:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from typing import NewType
 
-from dishka import Provider, Scope, provide
+from dishka import Provider, Scope, provide, provide_all
 
 from application.after_answers import AfterAnswers
 from application.asides import AskAside
@@ -15,6 +15,7 @@ from application.ports.clock import Clock
 from application.ports.job_queue import Handler, JobKind
 from application.ports.ledger import Ledger
 from application.run_registry import RunRegistry
+from application.summaries import Summarise, WantSummary
 from domain.ids import RunId
 from entrypoints.told_troubles import tell
 from entrypoints.worker import JobHandler
@@ -28,18 +29,19 @@ class Asides(Provider):
     """Whoever follows answers, or does a kind of jobs, is one line more."""
 
     scope = Scope.APP
+    use_cases = provide_all(Summarise, WantSummary)
 
     @provide
     def aside(self, providers: ChatModels, places: ModelPlaces, ledger: Ledger, clock: Clock) -> AskAside:
         return AskAside(providers, places, ledger, clock)
 
     @provide
-    def after(self, registry: RunRegistry) -> AfterAnswers:
-        return AfterAnswers((), registry.beside, _not_followed)
+    def after(self, registry: RunRegistry, want_summary: WantSummary) -> AfterAnswers:
+        return AfterAnswers((want_summary,), registry.beside, _not_followed)
 
     @provide
-    def jobs(self, knowledge: KnowledgeJobs) -> JobHandler:
-        return DoJob({**knowledge})
+    def jobs(self, knowledge: KnowledgeJobs, summarise: Summarise) -> JobHandler:
+        return DoJob({**knowledge, JobKind.SUMMARISE: summarise})
 
 
 def _not_followed(run_id: RunId, trouble: Exception) -> None:

@@ -9,6 +9,7 @@ from adapters.offline.drills import drill_in
 from adapters.offline.extract import best_sentences, first_sentences
 from adapters.offline.passages import cited_sentences, numbered_in, parted, was_searched
 from adapters.offline.rules import asks_for_search, calls_for
+from adapters.offline.summing_up import summed_up, told_before
 from adapters.offline.words import Wording, wording_for
 from domain.conversation import (
     AssistantTurn,
@@ -63,6 +64,8 @@ class OfflineChatModel:
 
 def _turn(request: ModelRequest) -> AssistantTurn:
     """Either calls or text."""
+    if (summary := summed_up(request)) is not None:
+        return AssistantTurn(summary)
     last = request.turns[-1]
     offered = _useful(request.tools, last) if isinstance(last, UserTurn) else ()
     asked = calls_for(_question(last), offered, turn=len(request.turns)) if isinstance(last, UserTurn) else []
@@ -110,7 +113,8 @@ def _answer(request: ModelRequest) -> str:
 
 def _question(turn: UserTurn) -> str:
     """Attachments and passages may stand around it: it is the last line that asks, else the last line."""
-    lines = [line.strip() for line in parted(turn.text)[1].splitlines() if line.strip()]
+    _, asked = told_before(parted(turn.text)[1])
+    lines = [line.strip() for line in asked.splitlines() if line.strip()]
     asking = [line for line in lines if line.endswith(("?", "\uff1f"))]
     return (asking or lines or [""])[-1]
 
@@ -123,7 +127,8 @@ def _attached(turn: UserTurn) -> str:
 
 
 def _sources(request: ModelRequest, asked: UserTurn, question: str) -> Iterator[str]:
-    yield parted(asked.text)[1].replace(question, "\n")
+    summary, now = told_before(parted(asked.text)[1])
+    yield now.replace(question, "\n")
     yield request.system
     for turn in reversed(request.turns[:-1]):
         match turn:
@@ -133,6 +138,7 @@ def _sources(request: ModelRequest, asked: UserTurn, question: str) -> Iterator[
                 yield from (result.content for result in turn.results if not result.is_error)
             case AssistantTurn():
                 pass
+    yield summary
 
 
 def _calls_before(request: ModelRequest) -> dict[str, ToolCall]:

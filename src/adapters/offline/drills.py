@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from adapters.offline.summing_up import told_before
 from adapters.offline.words import wording_for
 from domain.conversation import Turn, UserTurn
 
@@ -26,7 +27,7 @@ def drill_in(turn: Turn) -> Drill | None:
     """Only where the question is nothing else: no document or tool sets one off."""
     if not isinstance(turn, UserTurn):
         return None
-    question = turn.text.strip()
+    question = told_before(turn.text)[1].strip()
     if wait := _WAIT.fullmatch(question):
         seconds = float(wait[2])
         waited = wording_for(question).waited.format(seconds=f"{seconds:.10g}")
