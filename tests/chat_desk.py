@@ -47,6 +47,7 @@ from domain.models import ModelSpec, Provider
 from domain.quotas import Quota
 from domain.tools import ToolCall
 from file_desk import MemoryFiles, PlainParser
+from model_asking import asked_models
 from stored import user
 from tool_desk import SECRETS
 from toolboxes import toolbox
@@ -105,11 +106,10 @@ class ChatDesk:
         )
         find = FindModel(transactions, ModelCatalogue.of([self.spec], self.spec.llm_id), SEALS)
         answering = Answering(
-            ScriptedChatModels(self.model),
+            asked_models(ScriptedChatModels(self.model), self.places, find),
             toolbox(transactions, self.tools or _built_in(clock), self.connections, self.web),
             self.attachments,
             AgentLoop(4, CallTools(5, self.check, self.tool_crashed)),
-            self.places,
             self.knowledge,
         )
         quotas = Quotas(transactions, clock, self.quota)

@@ -7,41 +7,19 @@ from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Seque
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from application.output_limit import LimitedOutput
-from application.ports.chat_model import ChatModel
+from application.model_chain import ModelChain
 from application.ports.tool_runner import ToolRunner
 from application.tool_calls import CallTools, ended, handed, started
 from domain.assembly import AnswerAssembler
 from domain.call_limits import CallBook, fitted
-from domain.chat_events import (
-    AnswerDelta,
-    LoopEvent,
-    ReasoningText,
-    RoundFinished,
-    ToolProgress,
-    TurnFinished,
-)
-from domain.conversation import (
-    AssistantTurn,
-    ModelFinished,
-    ModelRequest,
-    ReasoningDelta,
-    TextDelta,
-    ToolCallDelta,
-    ToolTurn,
-    Usage,
-    request_tokens,
-    tokens_of,
-)
+from domain.chat_events import LoopEvent, RoundFinished, ToolProgress
+from domain.conversation import AssistantTurn, ModelRequest, ToolTurn, request_tokens, tokens_of
 from domain.errors import ModelError
 from domain.history import prompt_budget, relieved
 from domain.messages import StepStatus
 from domain.pauses import DECLINED, HELD_BACK, LoopPause, PauseAsked
 from domain.tokens import estimate
 from domain.tools import ToolCall, ToolResult, ToolRound
-
-MAX_CALLS_PER_TURN = 32
-MAX_ARGUMENT_CHARS = 1_000_000
 
 Happening = LoopEvent | PauseAsked
 
@@ -66,22 +44,10 @@ class Equipment:
 class _Course:
     """One run's way through the loop."""
 
-    model: ChatModel
+    models: ModelChain
     request: ModelRequest
-    context_window: int | None
     turns_left: int
     book: CallBook
-    limited: LimitedOutput | None = None
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether the model may write nothing more."""
-        return self.limited is not None and self.limited.left <= 0
-
-    def limit(self, tokens: int | None) -> "_Course":
-        if tokens is not None:
-            self.model = self.limited = LimitedOutput(self.model, tokens, self.context_window)
-        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,37 +57,23 @@ class AgentLoop:
     max_turns: int
     calls: CallTools
 
-    async def run(
-        self,
-        model: ChatModel,
-        request: ModelRequest,
-        equipment: Equipment,
-        *,
-        max_output_tokens: int | None = None,
-        context_window: int | None = None,
-    ) -> AsyncGenerator[Happening, None]:
+    def run(self, models: ModelChain, request: ModelRequest, equipment: Equipment) -> AsyncGenerator[Happening, None]:
         """Yield what happens, in order. Raises ModelError; closing it closes the model's stream and stops the tools.
 
-        `max_output_tokens`, 1 or more, is for all turns together. A run that has used it up ends with LENGTH, and the
-        calls of its last turn are not made. No provider is asked for more than its `context_window` has room for.
+        A run that has used up what it may write ends with LENGTH, and the calls of its last turn are not made.
         """
-        course = _Course(model, request, context_window, self.max_turns, CallBook()).limit(max_output_tokens)
-        async with aclosing(self._turns(course, equipment)) as events:
-            async for event in events:
-                yield event
+        return self._turns(_Course(models, request, self.max_turns, CallBook()), equipment)
 
     async def resume(
         self,
-        model: ChatModel,
+        models: ModelChain,
         pause: LoopPause,
         decided: Sequence[tuple[ToolCall, bool]],
         equipment: Equipment,
-        *,
-        context_window: int | None = None,
     ) -> AsyncGenerator[Happening, None]:
         """Go on where it waited: `decided` are its pending calls, and whether each may be made."""
         book = CallBook(pause.calls_made, pause.failures, pause.refused_turns)
-        course = _Course(model, pause.request, context_window, pause.turns_left, book).limit(pause.output_left)
+        course = _Course(models, pause.request, pause.turns_left, book)
         results = {result.call_id: result for result in pause.results}
         for call in [call for call, approved in decided if not approved]:
             results[call.call_id], step = ended(call, equipment.tools.get(call.name), DECLINED, failed=True)
@@ -144,11 +96,12 @@ class AgentLoop:
         while course.turns_left > 0:
             course.turns_left -= 1
             assembler = AnswerAssembler()
-            async with aclosing(_asked(course, assembler)) as said:
+            async with aclosing(course.models.ask(course.request, assembler)) as said:
                 async for event in said:
                     yield event
+            course.request = course.models.request
             turn = assembler.turn()
-            if not turn.tool_calls or course.exhausted:
+            if not turn.tool_calls or course.models.exhausted:
                 return
             guarded = [call for call in turn.tool_calls if call.name in equipment.guarded]
             # A person is not asked about a call that can't be made anyway.
@@ -176,22 +129,6 @@ class AgentLoop:
         raise ModelError("too_many_turns", f"The model did not come to an answer within {self.max_turns} turns.")
 
 
-async def _asked(course: _Course, assembler: AnswerAssembler) -> AsyncGenerator[LoopEvent, None]:
-    """One answer of the model."""
-    async with aclosing(course.model.stream(course.request)) as deltas:
-        async for delta in deltas:
-            assembler.add(delta)
-            match delta:
-                case TextDelta(text):
-                    yield AnswerDelta(text)
-                case ReasoningDelta(text):
-                    yield ReasoningText(text)
-                case ModelFinished():
-                    yield _turn_finished(delta, assembler, course.request)
-                case ToolCallDelta():
-                    _refuse_endless(assembler)
-
-
 def _handed(
     course: _Course, turn: AssistantTurn, results: Mapping[str, ToolResult], equipment: Equipment
 ) -> Iterator[Happening]:
@@ -212,7 +149,7 @@ def _pause(
         tuple(results.values()),
         tuple(waiting),
         course.turns_left,
-        None if course.limited is None else course.limited.left,
+        course.models.output_left,
         course.book.made,
         course.book.failures,
         course.book.refused_turns,
@@ -221,9 +158,8 @@ def _pause(
 
 def _round(course: _Course, turn: AssistantTurn, results: Mapping[str, ToolResult]) -> RoundFinished:
     """The turn with its results in call order, which becomes part of what the model is asked next."""
-    ordered = tuple(results[call.call_id] for call in turn.tool_calls)
-    if course.context_window is not None:
-        ordered = _within(course, course.context_window, turn, ordered)
+    results_in_order = tuple(results[call.call_id] for call in turn.tool_calls)
+    ordered = _within(course, course.models.spec.context_window, turn, results_in_order)
     course.request = replace(course.request, turns=(*course.request.turns, turn, ToolTurn(ordered)))
     return RoundFinished(ToolRound(turn.text, turn.tool_calls, ordered))
 
@@ -248,17 +184,3 @@ def _room(request: ModelRequest, window: int, turn: AssistantTurn) -> int:
 def _refuse_circles(course: _Course, calls: int) -> None:
     if not course.book.gets_on(calls):
         raise ModelError("tool_calls_repeated", "The model kept on making calls that had failed or were refused.")
-
-
-def _refuse_endless(assembler: AnswerAssembler) -> None:
-    if assembler.calls > MAX_CALLS_PER_TURN:
-        raise ModelError("too_many_tool_calls", f"The model made more than {MAX_CALLS_PER_TURN} calls at once.")
-    if assembler.argument_chars > MAX_ARGUMENT_CHARS:
-        raise ModelError("answer_too_long", "The model did not stop: its tool call was cut off.")
-
-
-def _turn_finished(finished: ModelFinished, assembler: AnswerAssembler, request: ModelRequest) -> TurnFinished:
-    usage = finished.usage
-    if usage is None:
-        usage = Usage(request_tokens(request), tokens_of(assembler.turn()), estimated=True)
-    return TurnFinished(finished.reason, usage)

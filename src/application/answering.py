@@ -12,17 +12,16 @@ from application.attachment_search import NAME as SEARCH_ATTACHMENT
 from application.attachment_search import SearchAttachment
 from application.attachments import Attached, OpenAttachments
 from application.knowledge_search import Consulted, SearchKnowledge, ShownPassages, consult
-from application.model_places import ModelPlaces
-from application.ports.chat_model import ChatModel, ChatModels
+from application.model_chain import AskModels, ModelChain
 from application.ports.tool_runner import ToolRunner
 from application.prompts import Prompt, compose
 from application.retrieval import RetrieveKnowledge
 from application.toolbox import Toolbox
 from domain.agents import Agent
 from domain.chat_events import LoopEvent, ToolProgress
-from domain.conversation import request_tokens
 from domain.files import Attachment
 from domain.ids import UserId
+from domain.model_routes import ModelRoute
 from domain.models import ModelSpec
 from domain.past import Past
 from domain.pauses import PauseAsked, RunPause
@@ -36,15 +35,11 @@ RunEvent = LoopEvent | RunPause
 class Answering:
     """What answers are made with. Without `knowledge`, that of agents is not searched."""
 
-    providers: ChatModels
+    models: AskModels
     toolbox: Toolbox
     attachments: OpenAttachments
     loop: AgentLoop
-    places: ModelPlaces
     knowledge: RetrieveKnowledge | None = None
-
-    def model(self, spec: ModelSpec) -> ChatModel:
-        return self.places.limited(spec, self.providers.open(spec))
 
     def search(
         self, actor: UserId, agent: Agent, names: Sequence[str], shown: ShownPassages, spec: ModelSpec
@@ -76,10 +71,6 @@ class Making:
     """Without what is attached, once the prompt is made."""
     _prompt: Prompt | None = None
 
-    def prompt_tokens(self) -> int:
-        """An estimate for what the model was given; 0 before it was given anything."""
-        return 0 if self._prompt is None else request_tokens(self._prompt.request)
-
     def load(self) -> Load | None:
         """How full the dialog's window was; None before that is known."""
         return None if self._prompt is None else self._prompt.load
@@ -94,16 +85,11 @@ class Making:
         self._prompt = prompt = await self._composed(consulted, shown, at_hand.runners if at_hand else ())
         if consulted is not None:
             yield consulted.told(shown.keep(prompt.passages))
-        answer = self.means.loop.run(
-            self.means.model(spec),
-            prompt.request,
-            equipment(agent, prompt.tools.values()),
-            max_output_tokens=max_output_tokens,
-            context_window=spec.context_window,
-        )
+        models = self.means.models.chain(ModelRoute.of(spec), self.told.user_id, output_left=max_output_tokens)
+        answer = self.means.loop.run(models, prompt.request, equipment(agent, prompt.tools.values()))
         async with aclosing(answer) as events:
             async for event in events:
-                yield paused(event, spec, agent, attached, shown) if isinstance(event, PauseAsked) else event
+                yield paused(event, models, agent, attached, shown) if isinstance(event, PauseAsked) else event
 
     async def _consulted(self) -> Consulted | None:
         """An agent without knowledge waits for nothing."""
@@ -138,22 +124,15 @@ class Continuing:
     pause: RunPause
     attached: Sequence[Attachment]
 
-    def prompt_tokens(self) -> int:
-        return request_tokens(self.pause.loop.request)
-
     async def events(self) -> AsyncGenerator[RunEvent, None]:
         pause, agent, shown = self.pause, self.pause.agent, ShownPassages(self.pause.shown)
-        answer = self.means.loop.resume(
-            self.means.model(self.spec),
-            pause.loop,
-            pause.calls(),
-            equipment(agent, await self._runners(shown)),
-            context_window=self.spec.context_window,
-        )
+        route = ModelRoute(self.spec, pause.models_waiting, pause.models_tried)
+        models = self.means.models.chain(route, self.user_id, output_left=pause.loop.output_left)
+        answer = self.means.loop.resume(models, pause.loop, pause.calls(), equipment(agent, await self._runners(shown)))
         async with aclosing(answer) as events:
             async for event in events:
                 if isinstance(event, PauseAsked):
-                    again = paused(event, self.spec, agent, pause.attached, shown)
+                    again = paused(event, models, agent, pause.attached, shown)
                     yield replace(again, number=pause.number + 1)
                 else:
                     yield event
@@ -182,6 +161,16 @@ def equipment(agent: Agent, runners: Iterable[ToolRunner]) -> Equipment:
 
 
 def paused(
-    asked: PauseAsked, spec: ModelSpec, agent: Agent, attached: tuple[Attachment, ...], shown: ShownPassages
+    asked: PauseAsked, models: ModelChain, agent: Agent, attached: tuple[Attachment, ...], shown: ShownPassages
 ) -> RunPause:
-    return RunPause(asked.pause, spec.llm_id, agent, attached, shown.places, depth=asking_depth.get())
+    route = models.route
+    return RunPause(
+        asked.pause,
+        route.spec.llm_id,
+        agent,
+        attached,
+        shown.places,
+        depth=asking_depth.get(),
+        models_waiting=route.waiting,
+        models_tried=route.tried,
+    )

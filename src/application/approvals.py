@@ -97,7 +97,7 @@ class ApproveCall:
     def _live(self, paused: "_Paused", spec: ModelSpec, leave: Callable[[], None]) -> LiveRun:
         run, pause = paused.run.resume(self.leases.until()), paused.pause
         continuing = Continuing(self.answering, run.user_id, spec, pause, paused.attached)
-        begun = Begun(run, paused.answer, pause.agent, spec, continuing.prompt_tokens, leave)
+        begun = Begun(run, paused.answer, pause.agent, spec, leave)
         log = RunLog(run.run_id, paused.recorded)
         return self.make(begun, continuing.events(), None, log, paused.transcript)
 

@@ -140,7 +140,7 @@ class StartChat:
                 past = await tx.messages.past(taken.run.dialog_id, MOST_EXCHANGES, MOST_BYTES, owner=owner)
         told = Told(owner, taken.agent, taken.spec, past, asked.user_input, attached)
         making = Making(self.answering, told)
-        begun = Begun(taken.run, taken.answer, taken.agent, taken.spec, making.prompt_tokens, taken.leave, making.load)
+        begun = Begun(taken.run, taken.answer, taken.agent, taken.spec, taken.leave, making.load)
         grace = None if asked.background else self.limits.disconnect_grace_seconds
         live = self.make(begun, making.events(asked.max_output_tokens), grace)
         self.runs.start(live)

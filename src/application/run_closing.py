@@ -153,10 +153,11 @@ class CloseAbandoned:
         opened = await tx.messages.get(run.message_id, owner=run.user_id)
         if not isinstance(opened, Answer):
             raise TypeError(f"message {run.message_id} is no answer")
-        transcript, last_seq = await _so_far(tx, run)
-        answer = transcript.close(opened, run.status_if_abandoned, opened.model, lambda: 0, self.clock.now())
-        at = int(self.clock.now().timestamp() * 1000)
-        done = Recorded(seq_after_crash(last_seq), at, finished(answer))
+        now = self.clock.now()
+        transcript, last = await _so_far(tx, run)
+        answer = transcript.close(opened, run.status_if_abandoned, now, last.at if last else None)
+        last_seq = last.seq if last else 0
+        done = Recorded(seq_after_crash(last_seq), int(now.timestamp() * 1000), finished(answer))
         return await tx.runs.close(answer, [LogPiece(run.run_id, (done,))], owner=run.user_id)
 
     async def _attempt(self, run: Run, now: datetime) -> bool:
@@ -176,13 +177,13 @@ class CloseAbandoned:
         self.on_trouble(run.run_id, trouble)
 
 
-async def _so_far(tx: Transaction, run: Run) -> tuple[Transcript, int]:
-    """What the stored log says, and its last number."""
-    transcript, last_seq = Transcript(), 0
+async def _so_far(tx: Transaction, run: Run) -> tuple[Transcript, Recorded | None]:
+    """What the stored log says, and its last event."""
+    transcript, last = Transcript(), None
     async for recorded in stored_log(tx, run):
         replay(transcript, recorded)
-        last_seq = recorded[-1].seq
-    return transcript, last_seq
+        last = recorded[-1]
+    return transcript, last
 
 
 async def stored_log(tx: Transaction, run: Run) -> AsyncGenerator[Sequence[Recorded], None]:

@@ -42,7 +42,6 @@ class Begun:
     answer: Answer
     agent: Agent
     spec: ModelSpec
-    prompt_tokens: Callable[[], int]
     leave: Callable[[], None]
     load: Callable[[], Load | None] = _unknown
 
@@ -71,7 +70,7 @@ class MakeRuns:
 
         async def store(said: Transcript, status: AnswerStatus, log: RunLog) -> Sequence[Recorded]:
             begun.leave()
-            answer = said.close(begun.answer, status, begun.spec.llm_id, begun.prompt_tokens, self.clock.now())
+            answer = said.close(begun.answer, status, self.clock.now())
             last = await self.keep(answer, log, owner=begun.run.user_id)
             self.stored.signals.stored([begun.run.run_id])
             # Not for an answer that could not be stored, or that another process closed in its own way.

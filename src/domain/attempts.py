@@ -1,6 +1,6 @@
 """Attempts: each call of a model's provider, however it went. The ledger of usage is made of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -10,7 +10,8 @@ from domain.models import Prices, Provider
 
 ANSWERED: Final = "answered"
 INTERRUPTED: Final = "interrupted"
-"""Outcomes beside the codes of ModelError: it came to its end, or was stopped by our side."""
+DEFECT: Final = "internal_error"
+"""Outcomes beside the codes of ModelError: it came to its end, was stopped by our side, or by a defect."""
 
 NANOS: Final = 1_000
 """A price is for a million tokens: so many billionths of the currency's unit for each token and unit of the price."""
@@ -43,6 +44,13 @@ class Attempt:
     cost_nanos: int | None = None
     currency: str = ""
     purpose: Purpose = Purpose.ANSWER
+
+
+def broken_off(began: Attempt, prices: Prices | None, written: int, ended: int) -> Attempt:
+    """What an attempt was whose end nobody was told: it wrote `written` tokens or so, until `ended`."""
+    usage = began.usage + Usage(0, written, estimated=True)
+    cost = cost_of(usage, prices)
+    return replace(began, usage=usage, duration_ms=max(0, ended - began.at), cost_nanos=cost)
 
 
 def cost_of(usage: Usage, prices: Prices | None) -> int | None:

@@ -6,6 +6,7 @@ from domain.attempts import Attempt
 from domain.conversation import FinishReason, Usage
 from domain.ids import DialogId, MessageId, RunId
 from domain.messages import AnswerStatus, Citation, ToolStep
+from domain.models import Prices
 from domain.tools import ToolRound
 
 
@@ -43,10 +44,9 @@ class RunFailed:
 
 @dataclass(frozen=True, slots=True)
 class TurnFinished:
-    """The model ended one turn of the loop. Kept, not shown."""
+    """The model ended one turn of the loop. Kept, not shown. What it used is told with the attempt."""
 
     reason: FinishReason
-    usage: Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,19 @@ class RoundFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptBegan:
+    """A model's provider is asked. Told again with the first word, then with `first_token_ms`. Kept, not shown.
+
+    `attempt` is what it was if nothing more is heard of it: interrupted, its request read, nothing written.
+    """
+
+    attempt: Attempt
+    prices: Prices | None
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """A model's provider was asked, and answered or did not. Kept, not shown."""
+    """A model's provider answered or failed. Not told when it was stopped in the middle. Kept, not shown."""
 
     attempt: Attempt
 
@@ -76,13 +87,15 @@ class RunFinished:
     finish_reason: FinishReason | None
 
 
-LoopEvent = AnswerDelta | ReasoningText | ToolProgress | Retrieved | TurnFinished | RoundFinished | AttemptEnded
+LoopEvent = (
+    AnswerDelta | ReasoningText | ToolProgress | Retrieved | TurnFinished | RoundFinished | AttemptBegan | AttemptEnded
+)
 """What the agent loop yields."""
 
 ChatEvent = AnswerDelta | ReasoningText | ToolProgress | Retrieved | RunFailed | RunFinished
 """What readers are shown."""
 
-KeptEvent = TurnFinished | RoundFinished | AttemptEnded
+KeptEvent = TurnFinished | RoundFinished | AttemptBegan | AttemptEnded
 """What readers are not shown, but the answer is put together from."""
 
 

@@ -69,6 +69,9 @@ class RunPause:
     """How often the run had waited and gone on before."""
     depth: int = 0
     """How deep it stands in a chain of agents that ask agents."""
+    models_waiting: tuple[ModelId, ...] = ()
+    models_tried: tuple[ModelId, ...] = ()
+    """Of the route on which `llm_id` answers."""
 
     @property
     def decided(self) -> bool:

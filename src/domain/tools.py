@@ -16,6 +16,8 @@ class ToolType(StrEnum):
     TOOL = "tool"
     MCP = "mcp"
     KNOWLEDGE = "knowledge"
+    MODEL = "model"
+    """No tool: a model that failed, and another goes on."""
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
 """What a run has produced so far: at any moment it can be kept as an answer, however the run ends."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from domain.attempts import Attempt
+from domain.attempts import Attempt, broken_off
 from domain.chat_events import (
     AnswerDelta,
+    AttemptBegan,
     AttemptEnded,
     LoopEvent,
     ReasoningText,
@@ -28,25 +28,30 @@ class Transcript:
 
     __slots__ = (
         "_attempts",
+        "_began",
         "_citations",
         "_failure",
         "_finish_reason",
+        "_model",
         "_rounds",
         "_steps",
         "_text",
-        "_turn_began",
-        "_usage",
+        "_text_before",
+        "_thoughts",
         "size",
     )
 
     def __init__(self) -> None:
         self._text: list[str] = []
-        self._turn_began = 0
         self._rounds: list[ToolRound] = []
         self._steps: list[ToolStep] = []
         self._attempts: list[Attempt] = []
+        self._began: AttemptBegan | None = None
+        self._text_before = 0
+        self._thoughts: list[str] = []
+        """Since the attempt began that has not ended; `_text_before` are the texts before it."""
+        self._model: str | None = None
         self._citations: list[Citation] = []
-        self._usage = Usage()
         self._finish_reason: FinishReason | None = None
         self._failure: str | None = None
         self.size = 0
@@ -58,22 +63,32 @@ class Transcript:
                 self._text.append(text)
                 self.size += len(text)
             case ReasoningText(text):
+                self._thoughts.append(text)
                 self.size += len(text)
             case ToolProgress(step):
                 self._take(step)
             case RoundFinished(finished):
                 self._rounds.append(finished)
                 self._finish_reason = None
-            case TurnFinished(reason, usage):
-                self._usage += usage
+            case TurnFinished(reason):
                 self._finish_reason = reason
-                self._turn_began = len(self._text)
             case Retrieved(_, citations):
                 self._citations.extend(citations)
-            case AttemptEnded(attempt):
-                self._attempts.append(attempt)
+            case AttemptBegan() | AttemptEnded():
+                self._account(event)
             case RunFailed(code):
                 self._failure = code
+
+    def _account(self, event: AttemptBegan | AttemptEnded) -> None:
+        if isinstance(event, AttemptEnded):
+            self._began = None
+            self._attempts.append(event.attempt)
+        else:
+            self._began = event
+        if event.attempt.first_token_ms is not None:
+            self._model = event.attempt.llm_id
+        self._text_before = len(self._text)
+        self._thoughts.clear()
 
     def _take(self, step: ToolStep) -> None:
         self._steps.append(step)
@@ -84,30 +99,35 @@ class Transcript:
     def content(self) -> str:
         return "".join(self._text)
 
-    def close(
-        self, opened: Answer, status: AnswerStatus, model: str, prompt_tokens: Callable[[], int], now: datetime
-    ) -> Answer:
-        """The answer as it is kept, with the citations that it names.
+    def attempts(self, ended: int) -> tuple[Attempt, ...]:
+        """Every call of a provider. One that did not come to its end was interrupted, at `ended` in milliseconds.
 
-        What a turn that was cut off used is estimated: its provider never told.
+        What it used is estimated: its provider never told.
+        """
+        if self._began is None:
+            return tuple(self._attempts)
+        written = estimate("".join((*self._thoughts, *self._text[self._text_before :])))
+        return *self._attempts, broken_off(self._began.attempt, self._began.prices, written, ended)
+
+    def close(self, opened: Answer, status: AnswerStatus, now: datetime, broke_off: int | None = None) -> Answer:
+        """The answer as it is kept, with the citations that it names, and who spoke last.
+
+        `broke_off` is when it was heard of last, in milliseconds, if that was long before `now`.
 
         A round that was cut off left no results, so its calls are shown as steps and never repeated to a model.
         """
-        usage = self._usage
-        if cut_off := "".join(self._text[self._turn_began :]):
-            results = sum(estimate(result.content) for one in self._rounds for result in one.results)
-            usage += Usage(prompt_tokens() + results, estimate(cut_off), estimated=True)
+        attempts = self.attempts(int(now.timestamp() * 1000) if broke_off is None else broke_off)
         return replace(
             opened,
             status=status,
             content=self.content,
-            model=model,
-            usage=usage,
+            model=self._model or opened.model,
+            usage=sum((attempt.usage for attempt in attempts), Usage()),
             steps=tuple(self._steps),
             rounds=tuple(self._rounds),
             citations=cited(self.content, self._citations),
             finish_reason=self._finish_reason,
             failure=self._failure if status is AnswerStatus.FAILED else None,
             closed_at=now,
-            attempts=tuple(self._attempts),
+            attempts=attempts,
         )

@@ -9,8 +9,7 @@ from dishka import Provider, Scope, provide, provide_all
 from application.after_answers import AfterAnswers
 from application.asides import AskAside
 from application.jobs_by_kind import DoJob
-from application.model_places import ModelPlaces
-from application.ports.chat_model import ChatModels
+from application.model_chain import AskModels
 from application.ports.clock import Clock
 from application.ports.job_queue import Handler, JobKind
 from application.ports.ledger import Ledger
@@ -32,8 +31,8 @@ class Asides(Provider):
     use_cases = provide_all(Summarise, WantSummary)
 
     @provide
-    def aside(self, providers: ChatModels, places: ModelPlaces, ledger: Ledger, clock: Clock) -> AskAside:
-        return AskAside(providers, places, ledger, clock)
+    def aside(self, models: AskModels, ledger: Ledger, clock: Clock) -> AskAside:
+        return AskAside(models, ledger, clock)
 
     @provide
     def after(self, registry: RunRegistry, want_summary: WantSummary) -> AfterAnswers:

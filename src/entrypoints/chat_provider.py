@@ -18,11 +18,11 @@ from application.lasting_trouble import LastingTrouble
 from application.leases import Leases
 from application.log_writer import LogWriter
 from application.mcp_servers import LoadMcpServers
+from application.model_chain import AskModels
 from application.model_places import ModelPlaces
 from application.models import FindModel
 from application.ports.api_documents import ApiDocuments
 from application.ports.argument_check import ArgumentCheck
-from application.ports.chat_model import ChatModels
 from application.ports.clock import Clock, SharedClock
 from application.ports.mcp_connections import McpConnections
 from application.ports.persistence import Transactions
@@ -63,10 +63,6 @@ class Chat(Provider):
     @provide
     def leases(self, settings: Settings) -> Leases:
         return Leases(settings.lease_seconds)
-
-    @provide
-    def places(self) -> ModelPlaces:
-        return ModelPlaces()
 
     @provide
     def close_abandoned(self, transactions: Transactions, clock: Clock) -> CloseAbandoned:
@@ -135,16 +131,15 @@ class Chat(Provider):
     @provide
     def answering(
         self,
-        providers: ChatModels,
+        models: AskModels,
         toolbox: Toolbox,
         attachments: OpenAttachments,
-        places: ModelPlaces,
         knowledge: RetrieveKnowledge,
         check: ArgumentCheck,
         settings: Settings,
     ) -> Answering:
         loop = AgentLoop(settings.max_agent_turns, CallTools(settings.tool_timeout_seconds, check, _tool_defect))
-        return Answering(providers, toolbox, attachments, loop, places, knowledge)
+        return Answering(models, toolbox, attachments, loop, knowledge)
 
     @provide
     def make(

@@ -42,6 +42,7 @@ from entrypoints.jobs_provider import Jobs
 from entrypoints.knowledge_provider import Knowledge, VectorHealth
 from entrypoints.metrics_provider import Numbers
 from entrypoints.metrics_workers import WorkerPlace
+from entrypoints.models_asked_provider import ModelsAsked
 from entrypoints.models_provider import Models
 from entrypoints.settings import Settings
 from entrypoints.shared_agents_provider import SharedAgents
@@ -241,6 +242,7 @@ def make_container(
         Accounts(),
         AgentsAndDialogs(),
         Chat(),
+        ModelsAsked(),
         Asides(),
         Files(secrets_of),
         Documents(),

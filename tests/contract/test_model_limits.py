@@ -29,6 +29,7 @@ from domain.ids import AgentId, ModelId, UserId
 from domain.messages import AnswerStatus
 from domain.models import ModelSpec, Provider
 from meddled import Meddled, done_of, process, settled, soon, until
+from model_asking import asked_models
 from stored import agent
 
 NARROW = ModelSpec(ModelId("scripted"), Provider.OFFLINE, "scripted", max_concurrent=1)
@@ -59,7 +60,9 @@ async def test_of_a_burst_a_narrow_model_takes_on_its_place_and_its_line_and_oth
     desk.start = replace(
         desk.start,
         find_model=replace(desk.start.find_model, catalogue=ModelCatalogue.of([NARROW, wide], NARROW.llm_id)),
-        answering=replace(desk.start.answering, providers=ScriptedChatModels(desk.model, wide=other)),
+        answering=replace(
+            desk.start.answering, models=asked_models(ScriptedChatModels(desk.model, wide=other), desk.places)
+        ),
     )
     actors = [await desk.person() for _ in range(8)]
     taken, refused = await burst(desk, actors, 10)
@@ -114,7 +117,7 @@ async def test_a_place_at_a_model_is_given_back_however_a_run_ends_or_does_not_b
     at_once.end(AnswerStatus.STOPPED)
     await at_once.wait()
     assert places_of(desk) == {actor: 1}
-    database.instead["messages.recent"] = defective
+    database.instead["messages.past"] = defective
     with pytest.raises(ZeroDivisionError):
         await desk.ask(actor, dialog="e")
     assert places_of(desk) == {actor: 1}

@@ -12,7 +12,7 @@ from adapters.database.signals import LOG_CHANNEL, STOP_CHANNEL
 from adapters.database.transactions import DatabaseTransactions
 from application.ports.runs import LogPiece
 from domain.chat_events import AnswerDelta, ChatEvent, ReasoningText, Recorded, TurnFinished
-from domain.conversation import FinishReason, Usage
+from domain.conversation import FinishReason
 from domain.ids import RunId, UserId
 from domain.messages import Answer
 from domain.runs import Run
@@ -40,7 +40,7 @@ async def log_of(transactions: DatabaseTransactions, run: Run, after: int = 0, l
 async def test_a_log_is_read_from_any_number_as_it_was_appended(transactions: DatabaseTransactions) -> None:
     run, _ = await opened(transactions)
     mixed: tuple[ChatEvent, ...] = (ReasoningText("hm"), AnswerDelta(""), AnswerDelta("\x00🙂"), AnswerDelta("!"))
-    unseen = (TurnFinished(FinishReason.STOP, Usage(1, 2)),)
+    unseen = (TurnFinished(FinishReason.STOP),)
     pieces = [
         piece(run.run_id, 1, "a", "b", "c"),
         LogPiece(run.run_id, tuple(Recorded(4 + index, index, event, unseen) for index, event in enumerate(mixed))),

@@ -21,6 +21,7 @@ from domain.ids import ToolId
 from domain.messages import StepStatus
 from domain.tools import JsonValue, ToolSpec
 from domain.transcript import Transcript
+from model_asking import alone
 
 ASKED = ModelRequest("m", "be brief", (UserTurn("hi"),))
 
@@ -53,7 +54,7 @@ class Echo:
 
 
 async def events_of(model: ScriptedChatModel, tool: Echo, *, max_turns: int = 4, timeout: float = 5) -> list[LoopEvent]:
-    return [event async for event in loop(max_turns, timeout).run(model, ASKED, Equipment({"echo": tool}))]
+    return [event async for event in loop(max_turns, timeout).run(alone(model), ASKED, Equipment({"echo": tool}))]
 
 
 def steps(events: Sequence[LoopEvent]) -> list[tuple[StepStatus, str]]:
@@ -155,7 +156,7 @@ def test_closing_the_loop_stops_the_tools_that_work() -> None:
     async def scene() -> int:
         tool = Echo(together=99)
         model = ScriptedChatModel([call("echo", text="a"), call("echo", text="b"), finished()])
-        events = loop().run(model, ASKED, Equipment({"echo": tool}))
+        events = loop().run(alone(model), ASKED, Equipment({"echo": tool}))
 
         async def follow() -> None:
             async for _ in events:

@@ -18,6 +18,7 @@ from domain.ids import ToolId
 from domain.messages import StepStatus
 from domain.pauses import PauseAsked
 from domain.tools import JsonValue, ToolCall, ToolSpec
+from model_asking import alone
 
 ASKED = ModelRequest("m", "be brief", (UserTurn("hi"),))
 
@@ -73,7 +74,7 @@ async def run(
     model = ScriptedChatModel(turns=[[*asked, finished()], [delta("So."), finished()]])
     loop = AgentLoop(4, CallTools(5, check, unforeseen))
     equipment = Equipment({"slow": tool}, ("slow",) if guarded else ())
-    events = [event async for event in loop.run(model, ASKED, equipment)]
+    events = [event async for event in loop.run(alone(model), ASKED, equipment)]
     return [one for one in events if isinstance(one, ToolProgress | PauseAsked | RoundFinished)]
 
 

@@ -207,16 +207,16 @@ def test_a_run_that_is_followed_at_another_process_goes_on_until_nobody_does() -
 def test_what_is_not_shown_goes_into_the_log_without_a_number_of_its_own() -> None:
     async def two_turns() -> AsyncGenerator[LoopEvent, None]:
         yield AnswerDelta("a")
-        yield TurnFinished(FinishReason.TOOL_CALLS, Usage(1, 1))
+        yield TurnFinished(FinishReason.TOOL_CALLS)
         yield AnswerDelta("b")
-        yield TurnFinished(FinishReason.STOP, Usage(2, 2))
+        yield TurnFinished(FinishReason.STOP)
 
     async def scene() -> None:
         run = Kept().run(two_turns())
         run.start()
         seen = await read(run)
         assert [one.seq for one in seen] == [1, 2, 3]
-        first, last = TurnFinished(FinishReason.TOOL_CALLS, Usage(1, 1)), TurnFinished(FinishReason.STOP, Usage(2, 2))
+        first, last = TurnFinished(FinishReason.TOOL_CALLS), TurnFinished(FinishReason.STOP)
         assert [one.kept for one in seen] == [(), (first,), (last,)]
 
     asyncio.run(scene())

@@ -16,7 +16,7 @@ from agent_loops import loop
 from application.agent_loop import Equipment
 from application.ports.chat_model import ChatModel
 from application.ports.tool_runner import ToolOutput, ToolRunner
-from domain.chat_events import AnswerDelta, LoopEvent, RoundFinished, ToolProgress, TurnFinished
+from domain.chat_events import AnswerDelta, AttemptEnded, LoopEvent, RoundFinished, ToolProgress, TurnFinished
 from domain.conversation import (
     FinishReason,
     ModelEvent,
@@ -30,6 +30,7 @@ from domain.conversation import (
 from domain.ids import ToolId
 from domain.tokens import estimate
 from domain.tools import JsonValue, ToolSpec
+from model_asking import alone
 
 ASKED = ModelRequest("m", "be brief", (UserTurn("hi"),))
 
@@ -47,13 +48,16 @@ def run(model: ChatModel, limit: int | None, request: ModelRequest = ASKED, turn
     tools: dict[str, ToolRunner] = {"echo": Echo()}
 
     async def act() -> list[LoopEvent]:
-        return [event async for event in loop(turns).run(model, request, Equipment(tools), max_output_tokens=limit)]
+        models = alone(model, output_left=limit)
+        return [event async for event in loop(turns).run(models, request, Equipment(tools))]
 
     return asyncio.run(act())
 
 
 def ends(events: Sequence[LoopEvent]) -> list[tuple[FinishReason, int]]:
-    return [(event.reason, event.usage.output_tokens) for event in events if isinstance(event, TurnFinished)]
+    turns = [event for event in events if isinstance(event, TurnFinished)]
+    attempts = [event.attempt for event in events if isinstance(event, AttemptEnded)]
+    return [(turn.reason, one.usage.output_tokens) for turn, one in zip(turns, attempts, strict=True)]
 
 
 def used(tokens: int, reason: FinishReason | None = None) -> ModelFinished:
@@ -103,8 +107,8 @@ def test_a_provider_that_does_not_listen_is_cut_off(piece: Step) -> None:
     [(reason, written)] = ends(events)
     assert reason is FinishReason.LENGTH
     assert 2 * 20 + 64 < written <= 2 * 20 + 64 + 2
-    assert isinstance(events[-1], TurnFinished)
-    assert events[-1].usage.estimated
+    assert isinstance(events[-2], AttemptEnded)
+    assert events[-2].attempt.usage.estimated
     assert len(model.requests) == 1
 
 
@@ -166,8 +170,9 @@ def test_closing_a_limited_run_closes_the_stream_of_the_model() -> None:
     model = ScriptedChatModel([delta("a"), delta("b"), finished()])
 
     async def act() -> None:
-        async with aclosing(loop(2).run(model, ASKED, Equipment({}), max_output_tokens=9)) as events:
-            await anext(events)
+        async with aclosing(loop(2).run(alone(model, output_left=9), ASKED, Equipment({}))) as events:
+            while not isinstance(await anext(events), AnswerDelta):
+                pass
 
     asyncio.run(act())
     assert (model.opened, model.active, model.cancelled) == (1, 0, 1)

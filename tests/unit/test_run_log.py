@@ -40,7 +40,7 @@ def test_what_is_stored_at_the_end_is_the_log_whatever_was_lost_on_the_way(done:
         if act == "say":
             log.record(AnswerDelta("word"))
         elif act == "keep":
-            log.keep(TurnFinished(FinishReason.STOP, Usage()))
+            log.keep(TurnFinished(FinishReason.STOP))
         elif piece := log.next_piece():
             if act != "fail":
                 stored.take(piece)

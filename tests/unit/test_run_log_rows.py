@@ -8,8 +8,11 @@ from hypothesis import strategies as st
 
 from adapters.database.run_log_rows import from_piece, to_recorded
 from application.ports.runs import LogPiece
+from domain.attempts import Attempt, Purpose
 from domain.chat_events import (
     AnswerDelta,
+    AttemptBegan,
+    AttemptEnded,
     ChatEvent,
     KeptEvent,
     ReasoningText,
@@ -22,8 +25,9 @@ from domain.chat_events import (
     TurnFinished,
 )
 from domain.conversation import FinishReason, Usage
-from domain.ids import DialogId, MessageId, RunId
+from domain.ids import DialogId, MessageId, ModelId, RunId
 from domain.messages import AnswerStatus, Citation, StepStatus, ToolStep
+from domain.models import Prices, Provider
 from domain.tools import ToolCall, ToolResult, ToolRound, ToolType
 
 RUN = RunId("run")
@@ -75,9 +79,35 @@ def events(texts: st.SearchStrategy[str]) -> st.SearchStrategy[ChatEvent]:
     )
 
 
+def attempts(texts: st.SearchStrategy[str]) -> st.SearchStrategy[Attempt]:
+    counts = st.integers(0, 2**50)
+    return st.builds(
+        Attempt,
+        texts.map(ModelId),
+        st.sampled_from(Provider),
+        texts,
+        USAGES,
+        texts,
+        counts,
+        counts,
+        st.none() | counts,
+        st.none() | counts,
+        texts,
+        st.sampled_from(Purpose),
+    )
+
+
+def prices(texts: st.SearchStrategy[str]) -> st.SearchStrategy[Prices]:
+    price = st.floats(0, 1e6)
+    return st.builds(Prices, price, price, st.none() | price, texts)
+
+
 def unseen(texts: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[KeptEvent, ...]]:
-    turns = st.builds(TurnFinished, st.sampled_from(FinishReason), USAGES)
-    some: st.SearchStrategy[list[KeptEvent]] = st.lists(turns | st.builds(RoundFinished, rounds(texts)), max_size=2)
+    turns = st.builds(TurnFinished, st.sampled_from(FinishReason))
+    attempt = attempts(texts)
+    asked = st.builds(AttemptBegan, attempt, st.none() | prices(texts)) | st.builds(AttemptEnded, attempt)
+    kinds = turns | asked | st.builds(RoundFinished, rounds(texts))
+    some: st.SearchStrategy[list[KeptEvent]] = st.lists(kinds, max_size=2)
     return st.just(()) | some.map(tuple)
 
 
@@ -120,7 +150,7 @@ def test_an_unpaired_surrogate_comes_back_as_a_question_mark(texts: list[str]) -
 
 
 def test_two_texts_with_the_same_before_them_both_keep_it() -> None:
-    before = (TurnFinished(FinishReason.STOP, Usage()),)
+    before = (TurnFinished(FinishReason.STOP),)
     log = [Recorded(seq, 5, AnswerDelta("a"), before if seq != 3 else ()) for seq in (1, 2, 3, 4)]
     assert through_rows([log]) == log
 

@@ -13,7 +13,7 @@ from domain.ids import ModelId, ToolId
 from domain.pauses import Approval, LoopPause, RunPause, ShownPlace
 from domain.tools import ToolCall, ToolResult, ToolSpec, ToolType
 
-FORM: Final = 1
+FORM: Final = 2
 """Raise it when the form changes: what waits in an older one can't go on then, and says so."""
 
 
@@ -75,6 +75,8 @@ class _Pause(msgspec.Struct, array_like=True):
     approvals: tuple[Approval, ...]
     number: int
     depth: int
+    models_waiting: tuple[str, ...]
+    models_tried: tuple[str, ...]
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -95,7 +97,8 @@ def from_pause(pause: RunPause) -> bytes:
         loop.refused_turns,
     )
     beside = pause.attached, pause.shown, pause.approvals, pause.number, pause.depth
-    whole = _Pause(FORM, kept, pause.llm_id, pause.agent, *beside)
+    route = pause.models_waiting, pause.models_tried
+    whole = _Pause(FORM, kept, pause.llm_id, pause.agent, *beside, *route)
     try:
         return _encode(whole)
     except UnicodeEncodeError:
@@ -126,6 +129,8 @@ def to_pause(state: bytes) -> RunPause:
         kept.approvals,
         kept.number,
         kept.depth,
+        tuple(map(ModelId, kept.models_waiting)),
+        tuple(map(ModelId, kept.models_tried)),
     )
 
 

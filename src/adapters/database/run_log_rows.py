@@ -17,6 +17,7 @@ import msgspec
 from application.ports.runs import LogPiece
 from domain.chat_events import (
     AnswerDelta,
+    AttemptBegan,
     AttemptEnded,
     KeptEvent,
     ReasoningText,
@@ -63,6 +64,10 @@ class _Round(msgspec.Struct, array_like=True, tag="round"):
     event: RoundFinished
 
 
+class _Began(msgspec.Struct, array_like=True, tag="began"):
+    event: AttemptBegan
+
+
 class _Attempt(msgspec.Struct, array_like=True, tag="attempt"):
     event: AttemptEnded
 
@@ -77,10 +82,15 @@ class _Finished(msgspec.Struct, array_like=True, tag="finished"):
     event: RunFinished
 
 
-_Segment = _Answer | _Reasoning | _Tool | _Retrieved | _Turn | _Round | _Attempt | _Failed | _Finished
+_Segment = _Answer | _Reasoning | _Tool | _Retrieved | _Turn | _Round | _Began | _Attempt | _Failed | _Finished
 
 _TEXTS: Final[dict[type[Any], Any]] = {AnswerDelta: _Answer, ReasoningText: _Reasoning}
-_KEPT: Final[dict[type[Any], Any]] = {TurnFinished: _Turn, RoundFinished: _Round, AttemptEnded: _Attempt}
+_KEPT: Final[dict[type[Any], Any]] = {
+    TurnFinished: _Turn,
+    RoundFinished: _Round,
+    AttemptBegan: _Began,
+    AttemptEnded: _Attempt,
+}
 _SINGLES: Final[dict[type[Any], Any]] = {
     ToolProgress: _Tool,
     Retrieved: _Retrieved,
@@ -108,7 +118,7 @@ def to_recorded(first_seq: int, data: str) -> list[Recorded]:
     events: list[Recorded] = []
     kept: tuple[KeptEvent, ...] = ()
     for segment in _segments_of(data):
-        if isinstance(segment, _Turn | _Round | _Attempt):
+        if isinstance(segment, _Turn | _Round | _Began | _Attempt):
             kept += (segment.event,)
             continue
         seq = first_seq + len(events)
