@@ -23,6 +23,7 @@ from domain.chat_events import Recorded, ToolProgress
 from domain.ids import AgentId, RunId, ToolId, UserId, new_id
 from domain.messages import StepStatus
 from domain.pauses import Approval
+from domain.quotas import Quota
 from domain.runs import RunStatus
 from domain.tools import JsonValue, ToolSpec
 from meddled import Meddled
@@ -64,11 +65,12 @@ class Scene:
         database: Meddled | None = None,
         tills: Sequence[Till] = (),
         look_seconds: float = 0.2,
+        quota: Quota = Quota(),
     ) -> ChatDesk:
         model = ScriptedChatModel(turns=turns)
         tools: dict[ToolId, ToolRunner] = {one.spec.tool_id: one for one in tills or (self.till, self.look)}
         reached = cast("DatabaseTransactions", database or self.transactions)
-        desk = ChatDesk(reached, model, RunRegistry(100, most), tools=tools, look_seconds=look_seconds)
+        desk = ChatDesk(reached, model, RunRegistry(100, most), tools=tools, look_seconds=look_seconds, quota=quota)
         self.going_on.append(asyncio.create_task(desk.writer.forever()))
         self.desks.append(desk)
         return desk
