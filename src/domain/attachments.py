@@ -25,7 +25,7 @@ _SEARCHABLE: Final = "only the beginning; search_attachment finds the rest"
 _DOCUMENT_END: Final = "\n</document>\n"
 _OPENER: Final = re.compile(r"[<\ufe64\uff1c][\s/]*+")
 """All that compatibility makes a `<`, and what may follow before the name."""
-_TAGS: Final = ("attachments", "document", "earlier_conversation", "exchange", "knowledge", "passage")
+_TAGS: Final = ("attachments", "document", "earlier_conversation", "exchange", "knowledge", "memories", "passage")
 _UNSEEN: Final = ("Cc", "Cf", "Mn", "Zl", "Zp", "Zs")
 _PLAIN: Final = str.maketrans('"<>[]\n\ufe64\uff1c\ufe65\uff1e', "'()() (())")
 _LONGEST_NAME: Final = 80

@@ -17,6 +17,7 @@ McpServerId = NewType("McpServerId", str)
 FileId = NewType("FileId", str)
 KnowledgeId = NewType("KnowledgeId", str)
 KnowledgeFileId = NewType("KnowledgeFileId", str)
+MemoryId = NewType("MemoryId", str)
 ChunkId = NewType("ChunkId", int)
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"

@@ -27,6 +27,7 @@ from adapters.database.lexical_on_postgres import PostgresLexicalIndex
 from adapters.database.lexical_on_sqlite import SqliteLexicalIndex
 from adapters.database.login_failures import LoginFailureRows
 from adapters.database.mcp_servers import McpServerRows
+from adapters.database.memories import MemoryRows
 from adapters.database.messages import MessageRows
 from adapters.database.models import ModelRows
 from adapters.database.pauses import PauseRows
@@ -43,6 +44,7 @@ from adapters.database.vector_place import VectorKind, table_of
 from application.ports.conversations import Conversations
 from application.ports.files import Files, Readings
 from application.ports.knowledge import Chunks, KnowledgeBases, KnowledgeFiles
+from application.ports.memories import Memories
 from application.ports.own_models import OwnModels, SealedTexts
 from application.ports.pauses import Pauses
 from application.ports.persistence import (
@@ -83,6 +85,7 @@ class Repositories:
         "ledger",
         "login_failures",
         "mcp_servers",
+        "memories",
         "messages",
         "models",
         "pauses",
@@ -108,6 +111,7 @@ class Repositories:
         self.runs: Runs = RunRows(session, dialect)
         self.pauses: Pauses = PauseRows(session)
         self.summaries: Summaries = SummaryRows(session, dialect)
+        self.memories: Memories = MemoryRows(session, dialect)
         self.files: Files = FileRows(session, dialect)
         self.readings: Readings = ReadingRows(session, dialect)
         self.knowledge: KnowledgeBases = KnowledgeBaseRows(session, vectors.switch, vectors.elsewhere)

@@ -15,6 +15,7 @@ from application.paging import Window
 from application.ports.conversations import Conversations
 from application.ports.files import Files, Readings
 from application.ports.knowledge import Chunks, KnowledgeBases, KnowledgeFiles
+from application.ports.memories import Memories
 from application.ports.own_models import OwnModels, SealedTexts
 from application.ports.pauses import Pauses
 from application.ports.runs import Runs
@@ -225,6 +226,7 @@ class Transaction(Protocol):
     runs: Runs
     pauses: Pauses
     summaries: Summaries
+    memories: Memories
     files: Files
     readings: Readings
     knowledge: KnowledgeBases
