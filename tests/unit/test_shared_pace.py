@@ -7,12 +7,12 @@ from application.jobs_by_kind import DoJob
 from application.ports.job_queue import JobKind
 from application.reindexing import Reindex
 from entrypoints.container import make_container
-from entrypoints.settings import Settings, derived
+from entrypoints.settings import load_settings
 from entrypoints.worker import JobHandler
 
 
 async def test_all_who_embed_in_a_process_share_one_pace(tmp_path: Path) -> None:
-    container = make_container(derived(Settings(data_dir=tmp_path), {}))
+    container = make_container(load_settings({"AGENTCHAT_DATA_DIR": str(tmp_path)}, tmp_path))
     try:
         do = await container.get(JobHandler)
         assert isinstance(do, DoJob)
@@ -20,5 +20,15 @@ async def test_all_who_embed_in_a_process_share_one_pace(tmp_path: Path) -> None
         assert isinstance(ingest, Ingest)
         assert isinstance(reindex, Reindex)
         assert reindex.embedded is ingest.steps.embedded
+    finally:
+        await container.close()
+
+
+async def test_there_is_somebody_for_each_kind_of_job(tmp_path: Path) -> None:
+    container = make_container(load_settings({"AGENTCHAT_DATA_DIR": str(tmp_path)}, tmp_path))
+    try:
+        do = await container.get(JobHandler)
+        assert isinstance(do, DoJob)
+        assert set(do.handlers) == set(JobKind)
     finally:
         await container.close()
