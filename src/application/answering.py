@@ -11,6 +11,8 @@ from application.asking_depth import asking_depth
 from application.attachment_search import NAME as SEARCH_ATTACHMENT
 from application.attachment_search import SearchAttachment
 from application.attachments import Attached, OpenAttachments
+from application.callers_prompt import told_before, with_callers_part
+from application.given_images import open_earlier_images
 from application.knowledge_search import Consulted, SearchKnowledge, ShownPassages, consult
 from application.model_chain import AskModels, ModelChain
 from application.ports.tool_runner import ToolRunner
@@ -18,6 +20,7 @@ from application.prompts import Prompt, compose
 from application.retrieval import RetrieveKnowledge
 from application.toolbox import Toolbox
 from domain.agents import Agent
+from domain.callers import CallersPart
 from domain.chat_events import LoopEvent, ToolProgress
 from domain.files import Attachment
 from domain.ids import UserId
@@ -60,6 +63,14 @@ class Told:
     past: Past
     question: str
     attached: Attached
+    caller: CallersPart | None = None
+
+    def by(self, caller: CallersPart | None) -> "Told":
+        """As a caller tells it that keeps the conversation itself."""
+        if caller is None:
+            return self
+        past = told_before(self.spec, caller, self.past)
+        return replace(self, past=past, question=caller.question, caller=caller)
 
 
 @dataclass(slots=True)
@@ -86,7 +97,7 @@ class Making:
         if consulted is not None:
             yield consulted.told(shown.keep(prompt.passages))
         models = self.means.models.chain(ModelRoute.of(spec), self.told.user_id, output_left=max_output_tokens)
-        answer = self.means.loop.run(models, prompt.request, equipment(agent, prompt.tools.values()))
+        answer = self.means.loop.run(models, prompt.request, offered(agent, prompt))
         async with aclosing(answer) as events:
             async for event in events:
                 yield paused(event, models, agent, attached, shown) if isinstance(event, PauseAsked) else event
@@ -107,11 +118,16 @@ class Making:
             runners += self.means.search(told.user_id, told.agent, consulted.names, shown, told.spec)
         found = None if consulted is None or consulted.trouble else consulted.passages
         earlier = await self.means.attachments.earlier(told.user_id, told.past.attached, told.spec, told.attached)
+        if told.caller is not None:
+            images = told.caller.earlier_images
+            earlier.images += await open_earlier_images(
+                self.means.attachments, told.user_id, images, told.spec, told.attached.images
+            )
         make = partial(compose, told.spec, told.agent, told.past, told.question, runners, told.attached, earlier, found)
         prompt = await asyncio.to_thread(make) if told.attached.documents or earlier.documents else make()
         # The run lasts for minutes, and the documents may be large.
-        self.told = replace(told, attached=Attached(), past=Past())
-        return prompt
+        self.told = replace(told, attached=Attached(), past=Past(), caller=None)
+        return prompt if told.caller is None else with_callers_part(prompt, told.caller, told.spec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +174,11 @@ def equipment(agent: Agent, runners: Iterable[ToolRunner]) -> Equipment:
     tools = {runner.spec.name: runner for runner in runners}
     guarded = {name for name, runner in tools.items() if runner.spec.tool_id in agent.require_approval}
     return Equipment(tools, guarded)
+
+
+def offered(agent: Agent, prompt: Prompt) -> Equipment:
+    own = equipment(agent, prompt.tools.values())
+    return replace(own, callers=prompt.callers, one_at_a_time=prompt.one_at_a_time)
 
 
 def paused(

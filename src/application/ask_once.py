@@ -60,4 +60,7 @@ class AskOnce:
 
 def digest_of(asked: ChatRequest) -> str:
     """Of all that was asked: two requests with one digest ask the same."""
+    if asked.caller is not None:
+        # Its own: the dialog in which the answer stands is ours to find.
+        return asked.caller.digest
     return hashlib.sha256(json.dumps(astuple(asked)).encode()).hexdigest()

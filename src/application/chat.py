@@ -8,6 +8,8 @@ from typing import Final
 
 from application.answering import Answering, Making, Told
 from application.attachments import Attached, OpenAttachments
+from application.callers_prompt import refuse_impossible
+from application.given_images import open_images
 from application.leases import Leases
 from application.live_runs import LiveRun
 from application.model_places import ModelPlaces
@@ -21,6 +23,7 @@ from application.run_log import RunLog
 from application.run_making import Begun, MakeRuns
 from application.run_registry import RunRegistry
 from domain.agents import DEFAULT_AGENT, Agent
+from domain.callers import CallersPart
 from domain.chat_events import RunFailed
 from domain.dialogs import Dialog, name_from_question, parse_dialog_id
 from domain.errors import Conflict, DomainError, InvalidValue, NotFound, TooLarge, Unavailable
@@ -46,6 +49,12 @@ class ChatRequest:
     background: bool = False
     max_output_tokens: int | None = None
     """Of the whole answer, over all its turns."""
+    caller: CallersPart | None = None
+    """From a program that keeps the conversation itself: `user_input` is what the dialog shows of it then."""
+
+    @property
+    def needs_past(self) -> bool:
+        return self.caller is None or self.caller.exchanges is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +114,10 @@ class StartChat:
         spec = await self.find_model.in_scene(actor, agent.llm_id, scene)
         attached = await self.attachments(actor, asked.file_urls, spec)
         refuse_too_much(spec, agent, asked.user_input, attached)
+        if asked.caller is not None:
+            agent = asked.caller.instruct(agent)
+            refuse_impossible(spec, agent, asked.caller)
+            attached.images += await open_images(self.attachments, actor, asked.caller.images, spec)
         self.runs.refuse_draining()
         now = self.clock.now()
         question = Question(MessageId(new_id()), dialog_id, asked.user_input, now, attachments=attached.files)
@@ -135,10 +148,10 @@ class StartChat:
         owner = taken.run.user_id
         async with self.transactions.autocommit() as tx:
             await tx.runs.open(taken.run, taken.question, taken.answer, dialog=dialog)
-            if dialog is None:
+            if dialog is None and asked.needs_past:
                 # Read once the dialog is taken, so that nothing is still being said.
                 past = await tx.messages.past(taken.run.dialog_id, MOST_EXCHANGES, MOST_BYTES, owner=owner)
-        told = Told(owner, taken.agent, taken.spec, past, asked.user_input, attached)
+        told = Told(owner, taken.agent, taken.spec, past, asked.user_input, attached).by(asked.caller)
         making = Making(self.answering, told)
         begun = Begun(taken.run, taken.answer, taken.agent, taken.spec, taken.leave, making.load)
         grace = None if asked.background else self.limits.disconnect_grace_seconds

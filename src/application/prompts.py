@@ -1,7 +1,7 @@
 """What a model is asked: system prompt, history, knowledge, attachments and question, within its context window."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from application.attachment_search import SearchAttachment
@@ -31,6 +31,9 @@ class Prompt:
     tools: Mapping[str, ToolRunner]
     passages: tuple[Numbered, ...] = ()
     load: Load | None = None
+    callers: Mapping[str, str] = field(default_factory=dict)
+    """Tools that the program runs which asked: names that the model knows, each with that program's own."""
+    one_at_a_time: bool = False
 
 
 def compose(

@@ -135,14 +135,17 @@ def with_own_rounds(rounds: Sequence[ToolRound], own: Mapping[MessageId, Sequenc
     return tuple(found)
 
 
-def under_names(rounds: Sequence[ToolRound], names: Mapping[str, str]) -> tuple[ToolRound, ...]:
-    """With the names under which a model is offered the caller's tools, and ids that every vendor takes, none twice."""
+def under_names(rounds: Sequence[ToolRound], names: Mapping[str, str], mark: str) -> tuple[ToolRound, ...]:
+    """With the names under which a model is offered the caller's tools, and ids that every vendor takes.
+
+    `mark` keeps the ids apart from those of other rounds.
+    """
     offered = {own: name for name, own in names.items()}
-    return tuple(_renamed(one, number, offered) for number, one in enumerate(rounds))
+    return tuple(_renamed(one, f"{_CALL_ID}{mark}{number}_", offered) for number, one in enumerate(rounds))
 
 
-def _renamed(one: ToolRound, number: int, offered: Mapping[str, str]) -> ToolRound:
-    ids = {call.call_id: f"call_{number}_{place}" for place, call in enumerate(one.calls)}
+def _renamed(one: ToolRound, prefix: str, offered: Mapping[str, str]) -> ToolRound:
+    ids = {call.call_id: f"{prefix}{place}" for place, call in enumerate(one.calls)}
     calls = tuple(ToolCall(ids[call.call_id], offered.get(call.name, call.name), call.arguments) for call in one.calls)
     results = tuple(
         replace(result, call_id=ids.get(result.call_id, result.call_id), name=offered.get(result.name, result.name))

@@ -32,6 +32,7 @@ from application.tools import BuiltInTools
 from application.web_tools import web_tools
 from entrypoints.asides_provider import Asides
 from entrypoints.chat_provider import Chat, Tools
+from entrypoints.compatible_provider import Compatible
 from entrypoints.documents_provider import Documents
 from entrypoints.embedding_provider import Embedding, EmbeddingHealth
 from entrypoints.files_provider import Files, StorageHealth
@@ -242,6 +243,7 @@ def make_container(
         Accounts(),
         AgentsAndDialogs(),
         Chat(),
+        Compatible(),
         ModelsAsked(),
         Asides(),
         Files(secrets_of),

@@ -20,6 +20,7 @@ from entrypoints.http.http_config import HttpConfig
 from entrypoints.http.http_statistics import HttpStatistics
 from entrypoints.http.mcp.endpoint import mcp_router
 from entrypoints.http.metrics import metrics, networks_of
+from entrypoints.http.openai.endpoint import openai_handlers
 from entrypoints.http.openapi import docs_router
 from entrypoints.http.v1.agents import agent_handlers
 from entrypoints.http.v1.api_keys import api_key_handlers
@@ -48,6 +49,7 @@ V1: Sequence[HTTPRouteHandler] = [
     *model_handlers,
     *chat_handlers,
     *approval_handlers,
+    *openai_handlers,
     *file_handlers,
     *knowledge_handlers,
     *knowledge_file_handlers,
@@ -56,6 +58,12 @@ V1: Sequence[HTTPRouteHandler] = [
     *mcp_server_handlers,
     *usage_handlers,
 ]
+
+STAINLESS = (
+    *("Arch", "Async", "Custom-Poll-Interval", "Helper-Method", "Lang", "OS", "Package-Version", "Poll-Helper"),
+    *("Read-Timeout", "Retry-Count", "Runtime", "Runtime-Version", "Timeout"),
+)
+"""What OpenAI's own libraries say of themselves, also from a page."""
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
@@ -108,6 +116,8 @@ def _cors(origins: tuple[str, ...]) -> CORSConfig | None:
         allow_headers=[
             *("Authorization", "Content-Type", "X-Request-ID", "Last-Event-ID", "Idempotency-Key"),
             *("MCP-Protocol-Version", "Mcp-Session-Id", "Mcp-Method", "Mcp-Name"),
+            *("X-Dialog-ID", "OpenAI-Organization", "OpenAI-Project"),
+            *(f"X-Stainless-{name}" for name in STAINLESS),
         ],
-        expose_headers=["X-Request-ID", "X-Run-ID", "X-File-ID", "Retry-After", "Mcp-Session-Id"],
+        expose_headers=["X-Request-ID", "X-Run-ID", "X-Dialog-ID", "X-File-ID", "Retry-After", "Mcp-Session-Id"],
     )

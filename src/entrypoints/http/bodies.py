@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from litestar import Request
@@ -11,6 +11,8 @@ from litestar.types import Empty
 from domain.errors import FieldProblem
 from entrypoints.http.errors import FRAMEWORK, Refusal, Refused
 from entrypoints.http.wording import plain
+
+T = TypeVar("T")
 
 BODY_SECONDS: Final = 30.0
 """For the whole body: a client that announces one and falls silent would hold its memory and connection for ever."""
@@ -37,6 +39,13 @@ class JsonRequest(Request[Any, Any, Any]):
                 return await super().body()
         except TimeoutError as error:
             raise Refused(Refusal(408, *FRAMEWORK[408], headers={"Connection": "close"})) from error
+
+
+def read_json(body: bytes, media_type: str, wanted: type[T]) -> T:
+    """For a handler that reads its body itself. Raises Refused."""
+    _check_media_type(media_type)
+    read: T = _decode(body, wanted)
+    return read
 
 
 def _check_media_type(value: str) -> None:

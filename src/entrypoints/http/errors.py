@@ -28,6 +28,7 @@ from domain.errors import (
 from domain.file_kinds import KindRefused
 from entrypoints.http import request_ids
 from entrypoints.http.envelope import ErrorDetail, ErrorEnvelope, FieldNote
+from entrypoints.http.error_shapes import shaped
 from entrypoints.http.last_words import LastWords, has_unread_body
 from entrypoints.http.wording import plain
 
@@ -127,15 +128,14 @@ def refusal_of(error: Exception, max_body_bytes: int) -> Refusal:
             return Refusal(500, *INTERNAL)
 
 
-def answer(request: Request[Any, Any, Any], error: Exception) -> Response[ErrorEnvelope]:
+def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """The exception handler of the whole application."""
     refusal = refusal_of(error, request.app.state.max_body_bytes)
     if refusal.status == 500:
         log.error("unhandled", exc_info=error, extra={"request_id": request_ids.current()})
     response = LastWords if has_unread_body(request.scope) else Response
-    return response(
-        refusal.envelope(), status_code=refusal.status, headers=refusal.headers, media_type="application/json"
-    )
+    status, shown = shaped(request.scope["path"], refusal.status, refusal.envelope())
+    return response(shown, status_code=status, headers=refusal.headers, media_type="application/json")
 
 
 def _domain_refusal(error: DomainError) -> Refusal:

@@ -14,6 +14,7 @@ from litestar.enums import HttpMethod, ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from entrypoints.http import access_log, request_ids
+from entrypoints.http.error_shapes import shaped
 from entrypoints.http.errors import INTERNAL, Refusal
 from entrypoints.http.http_statistics import HttpStatistics
 
@@ -94,19 +95,19 @@ class Front:
     async def _answered(self, scope: Scope, receive: Receive, answer: "_Answer", request_id: str) -> None:
         try:
             if self.drain.active and scope["path"] not in ALWAYS_SERVED:
-                await _refuse(_SHUTTING_DOWN, answer)
+                await _refuse(_SHUTTING_DOWN, answer, scope["path"])
             else:
                 await self.app(scope, receive, answer)
         except asyncio.CancelledError:
             # The server cancels what its grace was too short for.
             if answer.status or not self.drain.active:
                 raise
-            await _refuse(_SHUTTING_DOWN, answer)
+            await _refuse(_SHUTTING_DOWN, answer, scope["path"])
         except Exception:
             if answer.status:
                 raise
             log.exception("unhandled", extra={"request_id": request_id})
-            await _refuse(Refusal(500, *INTERNAL), answer)
+            await _refuse(Refusal(500, *INTERNAL), answer, scope["path"])
 
 
 class _Answer:
@@ -151,11 +152,12 @@ def _unquoted(raw: bytes) -> str:
     return unquote(text.replace("%2F", "\x00").replace("%2f", "\x00")).replace("\x00", ENCODED_SLASH)
 
 
-async def _refuse(refusal: Refusal, send: Any) -> None:
-    body = msgspec.json.encode(refusal.envelope())
+async def _refuse(refusal: Refusal, send: Any, path: str) -> None:
+    status, shown = shaped(path, refusal.status, refusal.envelope())
+    body = msgspec.json.encode(shown)
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     headers += [(name.lower().encode(), value.encode()) for name, value in refusal.headers.items()]
-    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 

@@ -1,0 +1,126 @@
+"""A prompt with the caller's part in it: its tools beside the agent's own, and what it brings after the question."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from application.ports.persistence import Transactions
+from application.prompts import Prompt
+from domain.agents import Agent
+from domain.call_limits import LEAST_SHARE, fitted
+from domain.callers import MOST_TOOLS, CallersPart, under_names, with_own_rounds
+from domain.conversation import IMAGE_TOKENS, AssistantTurn, ModelRequest, ToolTurn, Turn, request_tokens, tokens_of
+from domain.errors import InvalidValue, ModelError
+from domain.history import prompt_budget, relieved
+from domain.ids import MessageId, UserId
+from domain.models import ModelSpec
+from domain.past import Past
+from domain.tokens import estimate
+from domain.tool_choice import AS_IT_LIKES, ChoiceKind
+from domain.tools import ToolRound
+
+MOST_RESTORED: Final = 64
+"""Answers whose own calls are put back: the newest. A program that calls for hours brings its own part of the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreRounds:
+    """What the agent called by itself in the answers that the caller goes on with. One statement, or none."""
+
+    transactions: Transactions
+
+    async def __call__(self, actor: UserId, part: CallersPart) -> CallersPart:
+        """An answer that is gone, or somebody else's, has nothing to put back."""
+        wanted = list(dict.fromkeys(part.answers_before))[-MOST_RESTORED:]
+        if not wanted:
+            return part
+        async with self.transactions.autocommit() as tx:
+            own: Mapping[MessageId, Sequence[ToolRound]] = await tx.conversations.rounds(wanted, owner=actor)
+        return replace(part, rounds=with_own_rounds(part.rounds, own))
+
+
+def refuse_impossible(spec: ModelSpec, agent: Agent, part: CallersPart) -> None:
+    """Before anything is stored. Raises InvalidValue, and ModelError `context_too_long`."""
+    if not spec.tools and (part.tools.specs or part.rounds):
+        raise InvalidValue("tools", f"the agent's model, {spec.llm_id}, uses no tools")
+    results = sum(min(estimate(one.content), LEAST_SHARE) for round_ in part.rounds for one in round_.results)
+    calls = sum(tokens_of(AssistantTurn(one.text, one.calls)) for one in part.rounds)
+    tools = sum(tool.tokens for tool in part.tools.specs)
+    asked = estimate(agent.system_prompt) + estimate(part.question) + IMAGE_TOKENS * len(part.images)
+    needed = asked + results + calls + tools
+    if needed >= spec.context_window:
+        message = (
+            f"The messages need about {needed:,} tokens that can't be left out, the model {spec.llm_id} has room for "
+            f"{spec.context_window:,}: send less, or ask a model with a larger window."
+        )
+        raise ModelError("context_too_long", message)
+
+
+def told_before(spec: ModelSpec, part: CallersPart, stored: Past) -> Past:
+    """What was said before the question: as the caller tells it, else as the dialog has it.
+
+    The calls that are under way belong to the question: they are not history too.
+    """
+    if part.exchanges is None:
+        under_way = len(set(part.answers_before))
+        return replace(stored, exchanges=stored.exchanges[: max(0, len(stored.exchanges) - under_way)])
+    return Past(
+        tuple(
+            replace(one, rounds=under_names(one.rounds, {}, f"{number}_") if spec.tools else ())
+            for number, one in enumerate(part.exchanges)
+        )
+    )
+
+
+def with_callers_part(prompt: Prompt, part: CallersPart, spec: ModelSpec) -> Prompt:
+    """The oldest exchanges make room for it, then its longest results are cut."""
+    tools = part.tools
+    forced, silent = tools.choice.forces, tools.choice.kind is ChoiceKind.NONE
+    # A program that forces a call of its tools gets one: the agent's own would be as good to the model.
+    own = () if forced else prompt.request.tools[: MOST_TOOLS - len(tools.specs)]
+    # Vendors refuse calls of the past where no tool is offered at all.
+    offered = () if silent and own else tools.specs
+    names = {} if silent else tools.named_beside([spec.name for spec in own])
+    shown = names or {spec.name: spec.name for spec in offered}
+    callers = tuple(replace(one, name=name) for name, one in zip(shown, offered, strict=True)) if offered else ()
+    request = replace(
+        prompt.request,
+        tools=(*own, *callers),
+        tool_choice=tools.choice if callers else AS_IT_LIKES,
+        turns=(*prompt.request.turns, *_turns(under_names(part.rounds, names, "now_"))),
+    )
+    kept = {one.name: prompt.tools[one.name] for one in own}
+    return replace(
+        prompt,
+        request=_within(request, spec),
+        tools=kept,
+        # Who tells the past needs no summary of it.
+        load=prompt.load if part.exchanges is None else None,
+        callers=names,
+        one_at_a_time=tools.one_at_a_time,
+    )
+
+
+def _turns(rounds: Sequence[ToolRound]) -> list[Turn]:
+    turns: list[Turn] = []
+    for one in rounds:
+        turns += AssistantTurn(one.text, one.calls), ToolTurn(one.results)
+    return turns
+
+
+def _within(request: ModelRequest, spec: ModelSpec) -> ModelRequest:
+    budget = prompt_budget(spec.context_window, request.max_output_tokens, 0)
+    request = replace(request, turns=relieved(request.turns, request_tokens(request) - budget))
+    over = request_tokens(request) - budget
+    if over <= 0:
+        return request
+    results = [result for turn in request.turns if isinstance(turn, ToolTurn) for result in turn.results]
+    room = sum(estimate(one.content) for one in results) - over
+    contents = iter(fitted([one.content for one in results], max(0, room)))
+    turns = tuple(
+        ToolTurn(tuple(replace(one, content=next(contents)) for one in turn.results))
+        if isinstance(turn, ToolTurn)
+        else turn
+        for turn in request.turns
+    )
+    return replace(request, turns=turns)

@@ -1,0 +1,34 @@
+"""The part of the object graph that lets clients of OpenAI use a person's agents."""
+
+from dishka import Provider, Scope, provide, provide_all
+
+from application import compatible
+from application.ask_once import AskOnce
+from application.callers_prompt import RestoreRounds
+from application.chat import ChatLimits
+from application.ports.persistence import Transactions
+from entrypoints.http.openai.endpoint import BodyPlaces
+from entrypoints.settings import Settings
+
+
+class Compatible(Provider):
+    """Needs agents and runs, which other providers have."""
+
+    scope = Scope.APP
+    use_cases = provide_all(compatible.FindNamedAgent, compatible.ListNamedAgents, RestoreRounds)
+
+    @provide
+    def places(self) -> BodyPlaces:
+        return BodyPlaces()
+
+    @provide
+    def ask(
+        self,
+        find: compatible.FindNamedAgent,
+        restore: RestoreRounds,
+        ask: AskOnce,
+        transactions: Transactions,
+        settings: Settings,
+    ) -> compatible.AskCompatibly:
+        limits = ChatLimits(settings.max_input_chars, settings.disconnect_grace_seconds)
+        return compatible.AskCompatibly(find, restore, ask, transactions, limits)

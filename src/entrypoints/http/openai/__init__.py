@@ -1,0 +1,1 @@
+"""The caller's agents as models, for clients of OpenAI's chat completions."""
