@@ -47,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
     worker_options = commands.add_parser("worker", help="work on files of knowledge, beside servers on Postgres")
     worker_options.add_argument("--places", type=places, metavar="N", help="jobs at once; default: ingestion.places")
     commands.add_parser("migrate", help="bring the database's tables up to date")
+    commands.add_parser("rotate-keys", help="seal others' secrets in the database under the first of secret_keys")
     admin = commands.add_parser("create-admin", help="make an account with the role admin")
     admin.add_argument("name", metavar="NAME")
     admin.add_argument("--email", metavar="E")
@@ -115,6 +116,21 @@ def migrate(_given: argparse.Namespace) -> int:
     configure_logging(settings.log_level, settings.log_format)
     asyncio.run(bring_up_to_date(settings))
     return say("The database is up to date.")
+
+
+def rotate_keys(_given: argparse.Namespace) -> int:
+    from adapters.security import SecretFileRefused
+    from entrypoints.key_rotation import is_complete, seal_anew, told
+    from entrypoints.logs import configure_logging
+    from entrypoints.settings import load_settings
+
+    settings = load_settings()
+    configure_logging(settings.log_level, settings.log_format)
+    try:
+        found = asyncio.run(seal_anew(settings))
+    except SecretFileRefused as error:
+        return complain(FAILED, str(error))
+    return say("\n".join(told(found))) if is_complete(found) else complain(FAILED, *told(found))
 
 
 def create_admin(given: argparse.Namespace) -> int:
@@ -189,6 +205,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "serve": serve,
     "worker": worker,
     "migrate": migrate,
+    "rotate-keys": rotate_keys,
     "create-admin": create_admin,
     "config": config,
     "doctor": doctor,

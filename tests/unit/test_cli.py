@@ -44,7 +44,15 @@ def test_a_wrong_call_is_a_usage_mistake(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [["serve"], ["worker"], ["migrate"], ["config"], ["create-admin", "root", "--password-stdin"], ["doctor"]],
+    [
+        ["serve"],
+        ["worker"],
+        ["migrate"],
+        ["rotate-keys"],
+        ["config"],
+        ["create-admin", "root", "--password-stdin"],
+        ["doctor"],
+    ],
 )
 def test_every_command_reports_all_mistakes_of_the_configuration(
     command: list[str], empty_folder: Path, capsys: pytest.CaptureFixture[str]
