@@ -10,6 +10,7 @@ from application.model_attempts import Attempting, Call, Calling
 from domain.assembly import AnswerAssembler
 from domain.attempts import Purpose
 from domain.chat_events import LoopEvent, ToolProgress
+from domain.compacting import compacted
 from domain.conversation import ModelRequest
 from domain.errors import DomainError, ModelError
 from domain.ids import ModelId, UserId, new_id
@@ -66,6 +67,8 @@ class ModelChain:
     """As the last answer that ended leaves it; None without a limit."""
     admitted: ModelId | None
     """Where the run has a place in line."""
+    compacted: bool = False
+    """Whether a provider found the request too long before."""
     request: ModelRequest = field(init=False)
     """As it was put last: another model than the first needs it in another form."""
 
@@ -92,7 +95,7 @@ class ModelChain:
             try:
                 async with attempt:
                     yield attempt.began()
-                    first = await attempt.first(patience.left)
+                    first = await attempt.first(patience.limit)
                     yield attempt.began()
                     if (told := attempt.told(first)) is not None:
                         yield told
@@ -121,6 +124,8 @@ class ModelChain:
         if attempt.spoke or not isinstance(failure, ModelError):
             raise failure
         patience.used(attempt.seconds)
+        if failure.code == TOO_LONG and self._compact():
+            return None
         others = lets_others_try(failure) and self.route.next is not None
         if attempt.begun and await patience.waited(failure, others=others):
             return None
@@ -130,6 +135,12 @@ class ModelChain:
         patience.renew()
         message = f"{failure.message} {self.spec.llm_id} answers instead."
         return ToolStep(StepStatus.ERROR, failed.llm_id, message, new_id(), failed.llm_id, ToolType.MODEL)
+
+    def _compact(self) -> bool:
+        """Whether there is something shorter to ask, once in a run: what is too long then is too long."""
+        shorter = None if self.compacted else compacted(self.request)
+        self.compacted, self.request = True, shorter or self.request
+        return shorter is not None
 
     async def _move(self, failure: ModelError) -> bool:
         """On to the next model that can take the request now. False when there is none."""
@@ -158,6 +169,11 @@ class _Patience:
     def renew(self) -> None:
         self.left = self._means.first_token
         self._tries = 0
+
+    @property
+    def limit(self) -> float | None:
+        """What is left for one more try. The first keeps its time itself: it may have to make ready."""
+        return self.left if self._tries else None
 
     def used(self, seconds: float) -> None:
         self.left -= seconds
