@@ -31,6 +31,13 @@ class StdioRule:
             raise Forbidden("stdio_not_allowed", "MCP servers of type stdio are for admins: use streamable_http.")
 
 
+async def make_room_for_servers(tx: Transaction, owner: UserId, servers: int) -> None:
+    """Whoever calls it holds the account. Raises Conflict `too_many_mcp_servers`."""
+    if await tx.mcp_servers.count(owner=owner) + servers > SERVERS_MAX:
+        message = f"An account has at most {SERVERS_MAX} MCP servers: delete one first."
+        raise Conflict("too_many_mcp_servers", message)
+
+
 @dataclass(frozen=True, slots=True)
 class CreateMcpServer:
     """Nobody waits for the server: what it offers is asked for when somebody wants to know."""
@@ -46,10 +53,7 @@ class CreateMcpServer:
         async with self.transactions.begin() as tx:
             await self.stdio.check(tx, actor, server.address.transport)
             await tx.users.locked(actor)
-            if await tx.mcp_servers.count(owner=actor) >= SERVERS_MAX:
-                raise Conflict(
-                    "too_many_mcp_servers", f"An account has at most {SERVERS_MAX} MCP servers: delete one first."
-                )
+            await make_room_for_servers(tx, actor, 1)
             await tx.mcp_servers.add(self.seals.server(server))
         return server
 

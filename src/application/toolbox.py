@@ -82,7 +82,7 @@ class Toolbox:
     def _operations(self, one: CallableTool) -> Sequence[ToolRunner]:
         document = one.tool.document
         if document is None or one.credentials is None:
-            raise DomainError("tool_auth_lost", "its authentication can't be read any more: set it again.")
+            raise DomainError("tool_auth_lost", "its authentication is not set, or can't be read any more: set it.")
         return self.documents.runners(one.tool.tool_id, document.text, one.credentials)
 
     async def _foreign(self, user_id: UserId, agent: Agent) -> tuple[list[ToolRunner], list[ToolStep]]:

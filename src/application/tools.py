@@ -53,7 +53,7 @@ class CreateTool:
         await _understand(tool, draft, self.documents)
         async with self.transactions.begin() as tx:
             await tx.users.locked(actor)
-            await _make_room(tx, actor, 1, tool.size)
+            await make_room_for_tools(tx, actor, 1, tool.size)
             await tx.tools.add(tool)
         return tool
 
@@ -83,7 +83,7 @@ class ChangeTool:
             # Again: it may be another document's by now. What was read is remembered.
             await _refuse_elsewhere(tool, changed, draft, self.documents)
             if changed.size > tool.size:
-                await _make_room(tx, actor, 0, changed.size - tool.size)
+                await make_room_for_tools(tx, actor, 0, changed.size - tool.size)
             await tx.tools.save(changed)
         return changed
 
@@ -204,7 +204,8 @@ def _with_auth(tool: UserTool, draft: ToolDraft, seals: Seals) -> UserTool:
     return tool if draft.auth is None else tool.with_auth(seals.auth(draft.auth))
 
 
-async def _make_room(tx: Transaction, owner: UserId, tools: int, characters: int) -> None:
+async def make_room_for_tools(tx: Transaction, owner: UserId, tools: int, characters: int) -> None:
+    """Whoever calls it holds the account. Raises Conflict `too_many_tools`."""
     stock = await tx.tools.stock(owner=owner)
     if stock.tools + tools > TOOLS_MAX:
         raise Conflict("too_many_tools", f"An account has at most {TOOLS_MAX} tools: delete one first.")

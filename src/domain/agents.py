@@ -111,6 +111,11 @@ class Agent:
             )
         return replace(self._with(draft), updated_at=now, version=self.version + 1)
 
+    def roll_back(self, to: "Agent", now: datetime, name: str | None = None) -> "Agent":
+        """What it was at a version of its own, one version on, and under `name` if given."""
+        named = replace(to, name=to.name if name is None else line("name", name, minimum=1, maximum=NAME_MAX))
+        return replace(named, updated_at=now, version=self.version + 1)
+
     def refuse_if_built_in(self) -> None:
         if not self.is_custom:
             raise Forbidden("agent_built_in", "A built-in agent can't be changed or deleted.")

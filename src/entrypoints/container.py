@@ -30,6 +30,7 @@ from application.ports.security import OpaqueTokens, PasswordHasher, TokenIssuer
 from application.run_registry import RunRegistry
 from application.tools import BuiltInTools
 from application.web_tools import web_tools
+from entrypoints.agent_files_provider import AgentFiles
 from entrypoints.asides_provider import Asides
 from entrypoints.chat_provider import Chat, Tools
 from entrypoints.compatible_provider import Compatible
@@ -242,6 +243,7 @@ def make_container(
         Adapters(),
         Accounts(),
         AgentsAndDialogs(),
+        AgentFiles(),
         Chat(),
         Compatible(),
         ModelsAsked(),

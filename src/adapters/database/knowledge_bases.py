@@ -79,6 +79,8 @@ _GET: Final = beside_owner(_SHOWN.where(BASE_IS_MINE, BASE_IS).subquery())
 _HOLD_MINE: Final = select(knowledge_bases.c.knowledge_id).where(BASE_IS_MINE, BASE_IS).with_for_update(key_share=True)
 _LIST: Final = newest_first(_SHOWN.where(BASE_IS_MINE), knowledge_bases, "knowledge_id")
 _THESE: Final = beside_owner(_BARE.where(BASE_IS_MINE, _AMONG).subquery())
+_IS_NAMED: Final = knowledge_bases.c.name_key.in_(bindparam("keys", type_=Text, expanding=True))
+_NAMED: Final = beside_owner(_BARE.where(BASE_IS_MINE, _IS_NAMED).subquery())
 # In a transaction they stay until its end: whoever links them to an agent and whoever removes them take turns.
 _HELD: Final = (
     _BARE.where(BASE_IS_MINE, _AMONG)
@@ -152,6 +154,10 @@ class KnowledgeBaseRows:
         values = {"owner": owner, "ids": [*knowledge_ids]}
         rows: Rows = () if self._session.alone else await self._session.rows(_HELD, values)
         return [_to_base(row) for row in rows or await owned_rows(self._session, _THESE, values)]
+
+    async def named(self, name_keys: Sequence[str], *, owner: UserId) -> Sequence[KnowledgeBase]:
+        values = {"owner": owner, "keys": [*name_keys]}
+        return [_to_base(row) for row in await owned_rows(self._session, _NAMED, values)]
 
     async def save(self, base: KnowledgeBase) -> None:
         values = {

@@ -39,6 +39,8 @@ _GET: Final = beside_owner(_SHOWN.where(_MINE, _THIS).subquery())
 _HOLD: Final = select(tools.c.tool_id).where(_MINE, _THIS).with_for_update()
 _LIST: Final = newest_first(_SHOWN.where(_MINE), tools, "tool_id")
 _THESE: Final = beside_owner(_SHOWN.where(_MINE, _AMONG).subquery())
+_by_name: Final = _SHOWN.where(_MINE, tools.c.en_name.in_(bindparam("names", type_=Text, expanding=True))).subquery()
+_NAMED: Final = beside_owner(_by_name, _by_name.c.created_at, _by_name.c.tool_id)
 # Whoever links them to an agent and whoever removes them take turns.
 _HELD: Final = select(tools.c.tool_id).where(_MINE, _AMONG).order_by(tools.c.tool_id).with_for_update(read=True)
 _STOCK: Final = select(
@@ -76,6 +78,10 @@ class ToolRows:
     async def these(self, tool_ids: Sequence[ToolId], *, owner: UserId) -> Sequence[UserTool]:
         values = {"owner": owner, "ids": [*tool_ids]}
         return [_to_tool(row) for row in await owned_rows(self._session, _THESE, values)]
+
+    async def named(self, names: Sequence[str], *, owner: UserId) -> Sequence[UserTool]:
+        values = {"owner": owner, "names": [*names]}
+        return [_to_tool(row) for row in await owned_rows(self._session, _NAMED, values)]
 
     async def held(self, tool_ids: Sequence[ToolId], *, owner: UserId) -> frozenset[ToolId]:
         values = {"owner": owner, "ids": [*tool_ids]}

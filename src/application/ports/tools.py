@@ -34,6 +34,10 @@ class Tools(Protocol):
         """Those that are there and the owner's, each once, in any order, in one statement."""
         ...
 
+    async def named(self, names: Sequence[str], *, owner: UserId) -> Sequence[UserTool]:
+        """Those of the owner's with one of these `en_name`, oldest first, in one statement."""
+        ...
+
     async def held(self, tool_ids: Sequence[ToolId], *, owner: UserId) -> frozenset[ToolId]:
         """Those that are there and the owner's; nobody removes them until the end of the transaction."""
         ...

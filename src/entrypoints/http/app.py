@@ -22,6 +22,8 @@ from entrypoints.http.mcp.endpoint import mcp_router
 from entrypoints.http.metrics import metrics, networks_of
 from entrypoints.http.openai.endpoint import openai_handlers
 from entrypoints.http.openapi import docs_router
+from entrypoints.http.v1.agent_files import agent_file_handlers
+from entrypoints.http.v1.agent_versions import agent_version_handlers
 from entrypoints.http.v1.agents import agent_handlers
 from entrypoints.http.v1.api_keys import api_key_handlers
 from entrypoints.http.v1.approvals import approval_handlers
@@ -44,6 +46,8 @@ V1: Sequence[HTTPRouteHandler] = [
     *user_handlers,
     *api_key_handlers,
     *agent_handlers,
+    *agent_version_handlers,
+    *agent_file_handlers,
     *dialog_handlers,
     *history_handlers,
     *model_handlers,

@@ -130,12 +130,18 @@ def refusal_of(error: Exception, max_body_bytes: int) -> Refusal:
 
 def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """The exception handler of the whole application."""
-    refusal = refusal_of(error, request.app.state.max_body_bytes)
+    refusal = refusal_of(error, _most_bytes(request))
     if refusal.status == 500:
         log.error("unhandled", exc_info=error, extra={"request_id": request_ids.current()})
     response = LastWords if has_unread_body(request.scope) else Response
     status, shown = shaped(request.scope["path"], refusal.status, refusal.envelope())
     return response(shown, status_code=status, headers=refusal.headers, media_type="application/json")
+
+
+def _most_bytes(request: Request[Any, Any, Any]) -> int:
+    """A few routes take more than all others."""
+    most = getattr(request.scope.get("route_handler"), "request_max_body_size", None)
+    return most if isinstance(most, int) else int(request.app.state.max_body_bytes)
 
 
 def _domain_refusal(error: DomainError) -> Refusal:

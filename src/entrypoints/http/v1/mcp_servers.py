@@ -32,7 +32,7 @@ Transport = Literal["streamable_http", "sse", "stdio"]
 class McpServerView(Struct):
     """`tools` and `status` are what was seen when the server was last asked: "unknown", "ok", or what was wrong.
 
-    The values of `headers` and `env` are masked.
+    The values of `headers` and `env` are masked; an empty one is still to be sent.
     """
 
     server_id: str
@@ -190,7 +190,7 @@ def _pairs(said: Mapping[str, str] | None) -> Pairs | None:
 
 
 def _masked(pairs: Pairs) -> dict[str, str]:
-    return {name: MASK for name, _ in pairs}
+    return {name: value and MASK for name, value in pairs}
 
 
 mcp_server_handlers: list[HTTPRouteHandler] = [
