@@ -143,14 +143,13 @@ class Attempting:
         """What the next call may write."""
         return self._call.output_left if self._limited is None else self._limited.left
 
-    async def first(self, patience: float) -> ModelEvent:
-        """The first event, within so many seconds."""
+    async def first(self, patience: float | None) -> ModelEvent:
+        """The first event, within so many seconds; None leaves it to the model how long that may take."""
         try:
             async with asyncio.timeout(patience):
                 event = await anext(self.events, None)
         except TimeoutError:
-            message = f"The model sent no first word within {patience:.3g} seconds."
-            raise ModelError("model_timeout", message, retryable=True) from None
+            raise ModelError("model_timeout", "The model sent no first word in time.", retryable=True) from None
         if event is None:
             raise ModelError("model_empty_answer", "The model ended its answer without saying anything.")
         self.spoke = True

@@ -69,7 +69,7 @@ def text_of(events: list[ModelEvent]) -> str:
 async def model_at(url: str, protocol: str, **options: Any) -> AsyncIterator[HttpChatModel]:
     """A model of `openai` or `anthropic` at a local server; its client is closed in the end."""
     web = WebClient()
-    settings: dict[str, Any] = {"timeouts": PATIENT, "pause_seconds": 0.01, **options}
+    settings: dict[str, Any] = {"timeouts": PATIENT, **options}
     compatible = settings.pop("compatible", False)
     try:
         if protocol == "anthropic":

@@ -89,22 +89,6 @@ def test_closing_the_generator_closes_the_connection_at_once(protocol: str, phas
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_cancelling_during_the_pause_before_a_retry_makes_no_request(protocol: str) -> None:
-    async def act() -> None:
-        async def busy(exchange: Exchange) -> None:
-            await exchange.refuse(503, {})
-
-        async with scene(busy, protocol=protocol, pause_seconds=30) as (server, model):
-            reader = asyncio.create_task(collect(model, question()))
-            await server.request()
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(reader, 0.3)
-            assert len(server.exchanges) == 1
-
-    asyncio.run(act())
-
-
-@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_the_connection_of_a_complete_answer_serves_the_next(protocol: str) -> None:
     async def end_later(exchange: Exchange) -> None:
         await exchange.head()

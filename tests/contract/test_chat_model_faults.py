@@ -146,21 +146,6 @@ def test_a_model_that_never_begins_is_given_up(protocol: str, script: Script) ->
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("fault", [cut, half_a_chunk])
-def test_a_cut_before_the_first_word_is_tried_again(protocol: str, fault: Fault) -> None:
-    async def act() -> None:
-        async def vanish(exchange: Exchange) -> None:
-            exchange.abort()
-
-        scripts = vanish, after(then=fault), answering(TEXT[protocol]("Hi"), *STOP[protocol])
-        async with scene(*scripts, protocol=protocol) as (server, model):
-            assert text_of(await collect(model, question())) == "Hi"
-            assert len(server.exchanges) == 3
-
-    asyncio.run(act())
-
-
-@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_idleness_is_measured_between_words_and_not_from_the_start(protocol: str) -> None:
     async def slow(exchange: Exchange) -> None:
         await exchange.head()
@@ -246,18 +231,6 @@ def test_an_error_inside_a_stream_is_told(protocol: str, payload: dict[str, obje
         async with scene(script, protocol=protocol) as (_, model):
             events, error = await collect_until_error(model, question())
         assert (text_of(events), error.code) == ("Well, ", code)
-
-    asyncio.run(act())
-
-
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_an_overload_told_inside_a_stream_before_the_first_word_is_tried_again(protocol: str) -> None:
-    async def act() -> None:
-        overload = {"type": "error", "error": {"type": "overloaded_error", "message": "x"}}
-        scripts = answering(overload), answering(TEXT[protocol]("Hi"), *STOP[protocol])
-        async with scene(*scripts, protocol=protocol) as (server, model):
-            assert text_of(await collect(model, question())) == "Hi"
-            assert len(server.exchanges) == 2
 
     asyncio.run(act())
 

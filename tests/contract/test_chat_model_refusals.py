@@ -1,11 +1,10 @@
-"""What a provider's refusals become, and which of them are tried again."""
+"""What a provider's refusals become."""
 
 import asyncio
 from collections.abc import Iterator
 
 import pytest
 
-from application.ports.chat_model import Timeouts
 from contract.chat_model_fixtures import (
     KEY,
     STOP,
@@ -47,7 +46,7 @@ def body(message: str, **fields: object) -> dict[str, object]:
 )
 def test_faults_of_a_protocol_server_have_our_codes(protocol: str, asked: str, code: str, aimock_url: str) -> None:
     async def act() -> None:
-        async with model_at(aimock_url, protocol, max_retries=0) as model:
+        async with model_at(aimock_url, protocol) as model:
             events, error = await collect_until_error(model, question(asked))
         assert error.code == code
         assert error.retryable
@@ -101,7 +100,7 @@ def test_a_status_has_one_code(
     protocol: str, status: int, fields: dict[str, object], code: str, retryable: bool
 ) -> None:
     async def act() -> None:
-        async with scene(refusing(status, body(**fields)), protocol=protocol, max_retries=0) as (_, model):  # type: ignore[arg-type]
+        async with scene(refusing(status, body(**fields)), protocol=protocol) as (_, model):  # type: ignore[arg-type]
             events, error = await collect_until_error(model, question())
         assert (error.code, error.retryable, events) == (code, retryable, [])
         assert KEY not in error.message
@@ -133,7 +132,7 @@ def test_openai_names_its_reasons_in_the_code(status: int, fields: dict[str, obj
 @pytest.mark.parametrize("page", [b"<html>Bad gateway</html>", b"", b'{"error": "text"}', b"[1]", b"null", b"\xff\xfe"])
 def test_an_error_page_in_any_form_is_understood_by_its_status(protocol: str, page: bytes) -> None:
     async def act() -> None:
-        async with scene(refusing(502, page), protocol=protocol, max_retries=0) as (_, model):
+        async with scene(refusing(502, page), protocol=protocol) as (_, model):
             _, error = await collect_until_error(model, question())
         assert error.code == "model_unavailable"
 
@@ -141,83 +140,12 @@ def test_an_error_page_in_any_form_is_understood_by_its_status(protocol: str, pa
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("status", [408, 429, 500, 529])
-def test_passing_failures_are_tried_again(protocol: str, status: int) -> None:
-    async def act() -> None:
-        scripts = (
-            refusing(status, body("x")),
-            refusing(status, body("x")),
-            answering(TEXT[protocol]("Hi"), *STOP[protocol]),
-        )
-        async with scene(*scripts, protocol=protocol) as (server, model):
-            assert text_of(await collect(model, question())) == "Hi"
-            assert len(server.exchanges) == 3
-
-    asyncio.run(act())
-
-
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_retries_are_bounded(protocol: str) -> None:
-    async def act() -> None:
-        async with scene(refusing(503, body("x")), protocol=protocol, max_retries=1) as (server, model):
-            _, error = await collect_until_error(model, question())
-            assert len(server.exchanges) == 2
-        assert error.code == "model_unavailable"
-
-    asyncio.run(act())
-
-
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("status", [400, 401, 404])
-def test_lasting_refusals_are_not_tried_again(protocol: str, status: int) -> None:
-    async def act() -> None:
-        async with scene(refusing(status, body("x")), protocol=protocol) as (server, model):
-            await collect_until_error(model, question())
-            assert len(server.exchanges) == 1
-
-    asyncio.run(act())
-
-
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_long_retry_after_is_told_and_not_waited_for(protocol: str) -> None:
+def test_a_retry_after_is_told(protocol: str) -> None:
     async def act() -> None:
         async with scene(refusing(429, body("x"), "retry-after: 77\r\n"), protocol=protocol) as (server, model):
             _, error = await collect_until_error(model, question())
             assert len(server.exchanges) == 1
         assert error.retry_after == 77
-
-    asyncio.run(act())
-
-
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_short_retry_after_is_waited_for(protocol: str) -> None:
-    async def act() -> None:
-        times: list[float] = []
-
-        async def busy(exchange: Exchange) -> None:
-            times.append(asyncio.get_running_loop().time())
-            await exchange.refuse(429, body("x"), "retry-after-ms: 150\r\n")
-
-        async def free(exchange: Exchange) -> None:
-            times.append(asyncio.get_running_loop().time())
-            await answering(TEXT[protocol]("Hi"), *STOP[protocol])(exchange)
-
-        async with scene(busy, free, protocol=protocol) as (_, model):
-            assert text_of(await collect(model, question())) == "Hi"
-        assert times[1] - times[0] >= 0.15
-
-    asyncio.run(act())
-
-
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_no_attempt_begins_that_the_first_token_could_not_follow_in_time(protocol: str) -> None:
-    async def act() -> None:
-        patience = Timeouts(connect=5, first_token=2, idle=5)
-        script = refusing(429, body("x"), "retry-after: 3\r\n")
-        async with scene(script, protocol=protocol, timeouts=patience) as (server, model):
-            _, error = await collect_until_error(model, question())
-            assert len(server.exchanges) == 1
-        assert error.code == "model_rate_limited"
 
     asyncio.run(act())
 
