@@ -3,7 +3,7 @@
 import asyncio
 import struct
 from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
@@ -41,6 +41,8 @@ class KeptKnowledge:
     searched_terms: list[Sequence[str]] = field(default_factory=list)
     too_large: set[KnowledgeId] = field(default_factory=set)
     """Bases for whose vectors there is no room."""
+    removed: set[ChunkId] = field(default_factory=set)
+    """Chunks of removed files: they are found, and not shown."""
     down: bool = False
     lexical_gate: asyncio.Event | None = None
 
@@ -86,8 +88,12 @@ class KeptKnowledge:
 
     async def shown(self, chunk_ids: Sequence[ChunkId], *, owner: UserId) -> Sequence[FoundChunk]:
         self.note("chunks")
-        there = [self.kept[one] for one in sorted(chunk_ids) if one in self.kept]
+        there = [self.kept[one] for one in sorted(chunk_ids) if one in self.kept and one not in self.removed]
         return [one for one in there if self.bases[one.knowledge_id].user_id == owner]
+
+    async def hidden(self, knowledge_ids: Sequence[KnowledgeId], limit: int) -> Collection[ChunkId]:
+        self.note("hidden")
+        return [one.chunk_id for one in self.of(knowledge_ids) if one.chunk_id in self.removed][:limit]
 
     def of(self, knowledge_ids: Sequence[KnowledgeId]) -> list[FoundChunk]:
         return [one for one in self.kept.values() if one.knowledge_id in knowledge_ids]

@@ -1,19 +1,19 @@
 """Measuring a knowledge base: how well its owner's questions find what they should, by each way of ranking."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from application.paging import Position, Window
-from application.rankings import checked, together
+from application.rankings import Rankings, checked, together
 from application.retrieval import RetrieveKnowledge, refuse_missing
 from domain.errors import InvalidValue, TooLarge, TooManyRequests
 from domain.evaluation import CaseScores, EvaluationCase, Measured, distinct, file_names, found_at, measured, scores_of
 from domain.fusion import depth_for, hybrid
-from domain.ids import ChunkId, UserId
+from domain.ids import UserId
 from domain.knowledge import KnowledgeBase
-from domain.retrieval import FoundChunk
+from domain.retrieval import FoundChunk, Hit
 
 MOST_CASES: Final = 500
 MOST_EXPECTED: Final = 20
@@ -98,20 +98,13 @@ class EvaluateKnowledge:
     async def _scored(
         self, actor: UserId, case: EvaluationCase, bases: Sequence[KnowledgeBase], files: Collection[str], k: int
     ) -> "_Scored":
-        [ranking] = await self.retrieve.rank_patiently(case.query, bases, depth_for(k))
-        dense, lexical = ranking.dense, ranking.lexical
-        ways = [(dense or ())[:k], lexical[:k], hybrid(dense, lexical)[:k]]
-        chunks = await self._chunks(actor, {hit.chunk_id for way in ways for hit in way})
-        shown = [[chunks[hit.chunk_id] for hit in way if hit.chunk_id in chunks] for way in ways]
+        found = await self.retrieve.find_patiently(
+            actor, case.query, bases, depth_for(k), lambda rankings: _ways(rankings[0], k)
+        )
+        shown = [[chunk for chunk, _ in way] for way in found.ways]
         by_dense, by_words, by_both = await asyncio.to_thread(_scores, case, shown, files, k)
-        return _Scored(None if dense is None else by_dense, by_words, by_both, ranking.lacking)
-
-    async def _chunks(self, actor: UserId, chunk_ids: Collection[ChunkId]) -> Mapping[ChunkId, FoundChunk]:
-        if not chunk_ids:
-            return {}
-        async with self.retrieve.transactions.autocommit() as tx:
-            shown = await tx.chunks.shown(list(chunk_ids), owner=actor)
-        return {chunk.chunk_id: chunk for chunk in shown}
+        [ranking] = found.rankings
+        return _Scored(None if ranking.dense is None else by_dense, by_words, by_both, ranking.lacking)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +129,10 @@ def _evaluated(scored: Sequence[_Scored], k: int) -> Evaluation:
         measured([one.hybrid for one in scored]) if whole else lexical,
         next((one.lacking for one in scored if one.lacking), None),
     )
+
+
+def _ways(ranking: Rankings, k: int) -> Sequence[Sequence[Hit]]:
+    return [(ranking.dense or ())[:k], ranking.lexical[:k], hybrid(ranking.dense, ranking.lexical)[:k]]
 
 
 def _scores(

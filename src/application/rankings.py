@@ -1,8 +1,8 @@
 """Chunks ranked for a query by meaning and by words, at the same time, in bases that the caller may read."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from application.ports.embedder import Embedder, Embedders
@@ -10,7 +10,7 @@ from application.ports.knowledge import LexicalIndex, VectorIndex
 from application.query_turns import QueryTurns
 from domain.embeddings import Vector, shown_name
 from domain.errors import InvalidValue, ModelError, TooLarge, Unavailable
-from domain.ids import KnowledgeId, UserId
+from domain.ids import ChunkId, KnowledgeId, UserId
 from domain.knowledge import KnowledgeBase
 from domain.lexical import index_terms
 from domain.retrieval import Hit, NotAllSearched
@@ -30,6 +30,7 @@ EMBEDDING_SECONDS: Final = 10.0
 SEARCHING_SECONDS: Final = 10.0
 PATIENCE_SECONDS: Final = 60.0
 RETRY_SECONDS: Final = 5.0
+IN_PART: Final = "Vectors of a part are still being made."
 
 _T = TypeVar("_T")
 
@@ -38,11 +39,22 @@ OnTrouble = Callable[[Exception], None]
 
 @dataclass(frozen=True, slots=True)
 class Rankings:
-    """Of bases whose vectors are of one model. `dense` is None where no vectors are searched; `lacking` says why."""
+    """Of bases whose vectors are of one model. `dense` is None where no vectors are searched; `lacking` says why.
+
+    It also says what is lacking where some vectors are searched, and not all. The rest is what was searched for.
+    """
 
     dense: Sequence[Hit] | None
     lexical: Sequence[Hit]
     lacking: str | None = None
+    bases: Sequence[KnowledgeBase] = ()
+    terms: Sequence[str] = ()
+    vector: Vector | None = None
+
+    def without(self, gone: Collection[ChunkId], depth: int) -> "Rankings":
+        """The first of each ranking that are not gone."""
+        dense = self.dense and [hit for hit in self.dense if hit.chunk_id not in gone][:depth]
+        return replace(self, dense=dense, lexical=[hit for hit in self.lexical if hit.chunk_id not in gone][:depth])
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,31 +90,46 @@ class RankChunks:
         terms = _terms(asked, len(bases))
         return await together(*(self._of_one_model(asked, terms, group, limit) for group in groups))
 
+    async def deeper(self, rankings: Sequence[Rankings], limit: int) -> Sequence[Rankings]:
+        """The same searches again, for more: what was embedded is not embedded again."""
+        return await together(*(self._deeper(one, limit) for one in rankings))
+
+    async def _deeper(self, before: Rankings, limit: int) -> Rankings:
+        found = await self._both(before.terms, before.bases, limit, self._nearest(before.vector, before.bases, limit))
+        return found if before.vector else replace(found, lacking=before.lacking)
+
     async def _of_one_model(
         self, asked: str, terms: Sequence[str], bases: Sequence[KnowledgeBase], limit: int
     ) -> Rankings:
-        (lexical, _), (dense, lacking) = await together(
-            self._by_words(terms, bases, limit), self._by_meaning(asked, bases, limit)
-        )
-        return Rankings(dense, lexical or (), lacking)
+        return await self._both(terms, bases, limit, self._by_meaning(asked, bases, limit))
 
-    async def _by_words(
-        self, terms: Sequence[str], bases: Sequence[KnowledgeBase], limit: int
-    ) -> tuple[Sequence[Hit] | None, str | None]:
-        return await self._in_time(self.lexical.search(terms, _ids(bases), limit)) if terms else (), None
+    async def _both(
+        self,
+        terms: Sequence[str],
+        bases: Sequence[KnowledgeBase],
+        limit: int,
+        by_meaning: Coroutine[Any, Any, Rankings],
+    ) -> Rankings:
+        words, meant = await together(self._by_words(terms, bases, limit), by_meaning)
+        return replace(meant, lexical=words.lexical, bases=bases, terms=terms)
 
-    async def _by_meaning(
-        self, asked: str, bases: Sequence[KnowledgeBase], limit: int
-    ) -> tuple[Sequence[Hit] | None, str | None]:
-        model, owner = bases[0].model, bases[0].user_id
-        vector, lacking = await self._embedded(asked, model, owner)
-        if model is None or vector is None:
-            return None, lacking
+    async def _by_words(self, terms: Sequence[str], bases: Sequence[KnowledgeBase], limit: int) -> Rankings:
+        return Rankings(None, await self._in_time(self.lexical.search(terms, _ids(bases), limit)) if terms else ())
+
+    async def _by_meaning(self, asked: str, bases: Sequence[KnowledgeBase], limit: int) -> Rankings:
+        vector, lacking = await self._embedded(asked, bases[0].model, bases[0].user_id)
+        return await self._nearest(vector, bases, limit) if vector else Rankings(None, (), lacking)
+
+    async def _nearest(self, vector: Vector | None, bases: Sequence[KnowledgeBase], limit: int) -> Rankings:
+        model = bases[0].model
+        if vector is None or model is None:
+            return Rankings(None, ())
         try:
-            return await self._in_time(self.vectors.search(vector, model, _ids(bases), limit)), None
+            dense = await self._in_time(self.vectors.search(vector, model, _ids(bases), limit))
         except NotAllSearched as trouble:
             self.on_trouble(trouble)
-            return trouble.hits, str(trouble)
+            return Rankings(trouble.hits, (), str(trouble), vector=vector)
+        return Rankings(dense, (), IN_PART if any(base.incomplete for base in bases) else None, vector=vector)
 
     async def _in_time(self, search: Awaitable[Sequence[Hit]]) -> Sequence[Hit]:
         try:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from application.finding import FindChunks
 from application.ports.embedder import Embedders
 from application.ports.knowledge import LexicalIndex, VectorIndex
 from application.ports.persistence import Transactions
@@ -107,15 +108,14 @@ class RetrieveKnowledge:
         """In bases that the caller was found to own. A reranker that is not done by then, on the event loop's clock,
         is not waited for: who has less time than it may take gets what was found."""
         query = checked(query)[:LOOKED_AT]
-        rankings = await self.rank(query, bases, depth_for(top_k))
         wanted = max(LEAST_RERANKED, 2 * top_k) if self.reranker else CHUNKS_A_PASSAGE * top_k
-        best = _merged(rankings)[:wanted]
-        ranked = await self._hydrated(actor, best)
+        found = await self.find(actor, query, bases, depth_for(top_k), lambda ranked: [_merged(ranked)[:wanted]])
+        ranked = found.ways[0]
         if self.reranker is not None and ranked:
             ranked = await self._reranked(self.reranker, query, ranked, rerank_by)
         passages = await _joined(ranked, top_k)
         kept = (one for one in passages if min_score is None or one.score >= min_score)
-        return Retrieval(tuple(kept), reason_of(rankings))
+        return Retrieval(tuple(kept), reason_of(found.rankings))
 
     @property
     def rank(self) -> RankChunks:
@@ -131,20 +131,16 @@ class RetrieveKnowledge:
         )
 
     @property
-    def rank_patiently(self) -> RankChunks:
-        return replace(self.rank, is_patient=True)
+    def find(self) -> FindChunks:
+        return FindChunks(self.transactions, self.rank)
 
-    async def _hydrated(self, actor: UserId, hits: Sequence[Hit]) -> list[tuple[FoundChunk, float]]:
-        if not hits:
-            return []
-        async with self.transactions.autocommit() as tx:
-            shown = await tx.chunks.shown([hit.chunk_id for hit in hits], owner=actor)
-        by_id = {chunk.chunk_id: chunk for chunk in shown}
-        return [(by_id[hit.chunk_id], hit.score) for hit in hits if hit.chunk_id in by_id]
+    @property
+    def find_patiently(self) -> FindChunks:
+        return FindChunks(self.transactions, replace(self.rank, is_patient=True))
 
     async def _reranked(
-        self, reranker: Reranker, query: str, ranked: list[tuple[FoundChunk, float]], by: float
-    ) -> list[tuple[FoundChunk, float]]:
+        self, reranker: Reranker, query: str, ranked: Sequence[tuple[FoundChunk, float]], by: float
+    ) -> Sequence[tuple[FoundChunk, float]]:
         """By what the reranker says; as they were when it says nothing."""
         chunks = [chunk for chunk, _ in ranked]
         try:
@@ -170,7 +166,7 @@ def _merged(rankings: Sequence[Rankings]) -> list[Hit]:
     return sorted(fused, key=lambda hit: -hit.score)
 
 
-async def _joined(ranked: list[tuple[FoundChunk, float]], top_k: int) -> Sequence[Passage]:
+async def _joined(ranked: Sequence[tuple[FoundChunk, float]], top_k: int) -> Sequence[Passage]:
     """Many passages take milliseconds to be joined: not on the event loop."""
     if top_k <= 10:
         return passages_of(ranked, top_k)

@@ -37,7 +37,8 @@ class KnowledgeDraft:
 class KnowledgeBase:
     """`model` is the name of the embedding model whose vectors are searched, None while retrieval is lexical alone.
 
-    `files` counts the files, `size` is their bytes.
+    While it is `incomplete`, some chunks may lack the vector by which it is searched. `files` counts the files, `size` is
+    their bytes.
     """
 
     knowledge_id: KnowledgeId
@@ -47,6 +48,7 @@ class KnowledgeBase:
     created_at: datetime
     updated_at: datetime
     model: str | None = None
+    incomplete: bool = False
     files: int = 0
     size: int = 0
 

@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.database.transactions import DatabaseTransactions
+from adapters.database.vectors_embedded import EmbeddedVectorIndex
 from adapters.scripted import ScriptedEmbedder, ScriptedEmbedders, embedding_failure, vector_of
 from application import reindexing
-from application.ports.job_queue import Job, JobKind
+from application.ports.job_queue import Again, Job, JobKind
+from application.retrieval import RetrieveKnowledge
 from domain.embedding_text import embedding_text
 from domain.errors import ModelError, Unavailable
 from domain.ids import UserId
@@ -75,19 +77,28 @@ async def test_a_base_without_vectors_gets_some(transactions: DatabaseTransactio
     await change.assert_changed()
 
 
-async def test_until_it_is_complete_the_old_vectors_stay_and_are_searched(change: Change) -> None:
+async def test_until_it_is_complete_the_old_vectors_stay_and_are_searched(change: Change, database_url: str) -> None:
     newer = change.newer(slice_seconds=0.0)
-    slices = 0
-    while await change.model() == OLD:
-        rows = await change.desk.chunks(change.file)
-        assert sum(row[6] == OLD for row in rows) == (await change.desk.now(change.file)).chunks
-        await newer.do(change.job)
+    newer.embedders.known.append(change.desk.embedder)
+    index, database = EmbeddedVectorIndex(database_url), change.desk.transactions
+    search = RetrieveKnowledge(database, newer.embedders, index, database.lexical(), None, newer.troubles.append)
+    slices, chunks = 0, (await change.desk.now(change.file)).chunks
+    searched_by = list[str | None]()
+    again: Again | None = Again()
+    while again is not None:
+        [base] = await search.bases(change.owner, [change.base.knowledge_id])
+        [found] = await search.rank("no word of it", [base], 50)
+        assert (len(found.dense or ()), len(found.lexical), found.lacking) == (chunks, 0, None)
+        searched_by.append(base.model)
+        if base.model == OLD:
+            assert sum(row[6] == OLD for row in await change.desk.chunks(change.file)) == chunks
+        again = await newer.do(change.job)
         slices += 1
         assert slices < 20
-    assert slices > 2
-    assert len(newer.embedder.texts) == (await change.desk.now(change.file)).chunks
-    await newer.queue.put(change.job)
-    await newer.run()
+    await index.aclose()
+    assert searched_by.count(OLD) > 2
+    assert newer.troubles == []
+    assert len([one for one in newer.embedder.texts if one != "no word of it"]) == chunks
     await change.assert_changed()
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from adapters.database import lexical_on_postgres, lexical_on_sqlite
 from adapters.database.transactions import DatabaseTransactions
 from adapters.database.vectors_embedded import EmbeddedVectorIndex
 from adapters.offline import OfflineChatModel
@@ -70,6 +71,44 @@ async def test_what_was_uploaded_is_found_at_its_place(stack: Stack, transaction
         for one in found.passages:
             assert one.content == MANUAL[one.start : one.end]
             assert (one.knowledge_id, one.file_name) == (base, "manual.txt")
+
+
+async def test_a_removed_file_takes_no_place_from_others_before_it_is_purged(
+    stack: Stack, transactions: DatabaseTransactions
+) -> None:
+    owner = await registered(transactions)
+    base = await stack.desk.base(owner)
+    old = "\n\n".join(f"The warranty of the turbine lasts two years, says part {n} of it." for n in range(80))
+    removed = await stack.desk.file(owner, base, old, "old.txt")
+    await stack.desk.file(
+        owner, base, "In the new manual the warranty is three years and nothing else is said.", "new.txt"
+    )
+    await stack.desk.run()
+    query = "warranty of the turbine: two years"
+    names = []
+    for act in (None, stack.desk.delete_file(owner, removed.knowledge_file_id), stack.desk.run()):
+        if act is not None:
+            await act
+        names.append({one.file_name for one in (await stack.retrieve(owner, query, [base.knowledge_id])).passages})
+    assert names == [{"old.txt"}, {"new.txt"}, {"new.txt"}]
+
+
+async def test_what_is_removed_by_the_thousands_hides_no_word_of_others(
+    stack: Stack, transactions: DatabaseTransactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than a search by words looks at for one term."""
+    monkeypatch.setattr(lexical_on_postgres, "ENOUGH", 50)
+    monkeypatch.setattr(lexical_on_sqlite, "ENOUGH", 25)
+    owner = await registered(transactions)
+    stack.desk.embedders.known.clear()
+    base = await stack.desk.base(owner)
+    old = "\n\n".join(f"The warranty of the turbine lasts two years, says part {n} of it." for n in range(420))
+    removed = await stack.desk.file(owner, base, old, "old.txt")
+    await stack.desk.file(owner, base, "In the new manual the warranty is three years.", "new.txt")
+    await stack.desk.run()
+    await stack.desk.delete_file(owner, removed.knowledge_file_id)
+    found = await stack.retrieve(owner, "warranty", [base.knowledge_id])
+    assert [one.file_name for one in found.passages] == ["new.txt"]
 
 
 async def test_a_retrieval_costs_few_statements(

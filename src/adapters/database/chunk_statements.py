@@ -135,6 +135,15 @@ SHOWN: Final = beside_owner(
     )
     .subquery()
 )
+HIDDEN: Final = (
+    select(chunks.c.chunk_id)
+    .where(
+        _file_is,
+        knowledge_files.c.knowledge_id.in_(bindparam("bases", type_=Text, expanding=True)),
+        knowledge_files.c.removed_at.is_not(None),
+    )
+    .limit(LIMIT)
+)
 STILL_THERE: Final = (
     select(chunks.c.chunk_id)
     .where(_AMONG, chunks.c.knowledge_id == _BASE)

@@ -1,7 +1,7 @@
 """Chunks of files in bases, with their terms and vectors: they come and go together."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -76,6 +76,10 @@ class ChunkRows:
     async def remove_vectors(self, knowledge_id: KnowledgeId, *, but: str, limit: int) -> int:
         values = {"id": knowledge_id, "of_model": but, "row_limit": limit}
         return await self._session.together(partial(self._remove_vectors, values))
+
+    async def hidden(self, knowledge_ids: Sequence[KnowledgeId], limit: int) -> Collection[ChunkId]:
+        rows = await self._session.rows(said.HIDDEN, {"bases": [*knowledge_ids], "row_limit": limit})
+        return {row[0] for row in rows}
 
     async def shown(self, chunk_ids: Sequence[ChunkId], *, owner: UserId) -> Sequence[FoundChunk]:
         rows = await owned_rows(self._session, said.SHOWN, {"owner": owner, "ids": [*chunk_ids]})

@@ -55,7 +55,7 @@ NOW: Final = bindparam("now", type_=Moment)
 HOLD_BASE: Final = select(knowledge_bases.c.knowledge_id).where(BASE_IS, BASE_IS_THERE).with_for_update()
 _AMONG: Final = knowledge_bases.c.knowledge_id.in_(bindparam("ids", type_=Text, expanding=True))
 
-_NAMES: Final = ("knowledge_id", "user_id", "name", "description", "created_at", "updated_at", "model")
+_NAMES: Final = ("knowledge_id", "user_id", "name", "description", "created_at", "updated_at", "model", "incomplete")
 _COLUMNS: Final = [knowledge_bases.c[name] for name in _NAMES]
 _live_files: Final = (
     knowledge_files.c.knowledge_id == knowledge_bases.c.knowledge_id,

@@ -21,6 +21,8 @@ from domain.retrieval import Hit
 ENOUGH: Final = 1500
 """No more chunks than this are looked at for a term, and no more than twice as many are ranked: the commonest terms are
 left out while rarer ones are there, and who asks for nothing else gets some of what holds it."""
+USUAL: Final = 200
+"""Who asks for more looks past chunks that hold the same terms, and are to be purged."""
 
 _TWICE: Final = "\ue002"
 _OFTEN: Final = "\ue004"
@@ -75,7 +77,7 @@ _BEST: Final = """
 """
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _best(enough: int) -> TextClause:
     return text(_BEST.format(enough=enough, most_kept=MOST_KEPT)).bindparams(
         *(bindparam(name, type_=ARRAY(Text)) for name in ("once", "twice", "often", "bases")),
@@ -107,11 +109,21 @@ class PostgresLexicalIndex:
             name: [_holding(scopes, one + mark) for one in wanted]
             for name, mark in (("once", ""), ("twice", _TWICE), ("often", _OFTEN))
         }
-        rows = await self._session.rows(_best(ENOUGH), {**values, "row_limit": limit, "bases": [*knowledge_ids]})
+        rows = await self._session.rows(
+            _best(_enough_for(limit)), {**values, "row_limit": limit, "bases": [*knowledge_ids]}
+        )
         return [Hit(ChunkId(chunk), score) for chunk, score in rows]
 
     async def aclose(self) -> None:
         """The connections are the transactions'."""
+
+
+def _enough_for(limit: int) -> int:
+    """Few different ones, for each is another statement."""
+    enough = ENOUGH
+    while limit > USUAL and enough < limit:
+        enough *= 4
+    return enough
 
 
 def _holding(scopes: Sequence[str], one: str) -> str:

@@ -5,7 +5,7 @@ atomic alone. A base or file that was removed is found by nothing but `removed` 
 away what is left of it, in portions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -184,6 +184,10 @@ class Chunks(Protocol):
 
     async def remove_vectors(self, knowledge_id: KnowledgeId, *, but: str, limit: int) -> int:
         """Remove some vectors of other models than this one; how many. None, unless the base is searched by it."""
+        ...
+
+    async def hidden(self, knowledge_ids: Sequence[KnowledgeId], limit: int) -> Collection[ChunkId]:
+        """Chunks of these bases' removed files that are still there, and still found by the indexes."""
         ...
 
     async def shown(self, chunk_ids: Sequence[ChunkId], *, owner: UserId) -> Sequence[FoundChunk]:
