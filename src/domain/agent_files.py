@@ -118,17 +118,6 @@ class AgentFile:
         for field in ("tools", "mcp_servers", "knowledge"):
             refuse_too_many(field, len(getattr(self, field)))
 
-    def without(self, missing: "tuple[Missing, ...]") -> "AgentFile":
-        """What an import makes of the document where these are missing."""
-        gone = {(one.kind, one.name) for one in missing}
-        return replace(
-            self,
-            model="" if ("model", self.model) in gone else self.model,
-            tools=tuple(one for one in self.tools if ("tool", one.name) not in gone),
-            mcp_servers=tuple(one for one in self.mcp_servers if ("mcp_server", one.name) not in gone),
-            knowledge=tuple(one for one in self.knowledge if ("knowledge", one.name) not in gone),
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Part:
