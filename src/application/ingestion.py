@@ -8,17 +8,28 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from application.ingestion_steps import IngestionSteps, Overtaken, Try, emptied
+from application.ingestion_steps import (
+    LEFT_TO_OTHERS,
+    IngestionSteps,
+    LeftToOthers,
+    Overtaken,
+    Try,
+    UnreadThisTime,
+    emptied,
+)
 from application.ports.clock import Clock
 from application.ports.job_queue import Again, Job
 from application.ports.persistence import Transactions
 from domain.errors import DomainError, ModelError, TooManyRequests, Unauthenticated, Unavailable
 from domain.ids import KnowledgeFileId
-from domain.knowledge import DEFECT, IngestionError, KnowledgeFile, pause_before
+from domain.knowledge import DEFECT, UNREAD_COSTS, IngestionError, KnowledgeFile, pause_before
 
 SLICE_SECONDS: Final = 20.0
 CONTEST_PAUSE: Final = timedelta(seconds=10)
 LONGEST_RETRY_AFTER: Final = timedelta(hours=1)
+LEFT_COUNTS: Final = 1 / 60
+"""How often it counts as a failure that a file is left to others for a minute: where there are none, it ends after half
+a day, whichever workers looked at it."""
 _JITTER: Final = 0.25
 _GONE_ON_SOON: Final = Again(pause_before(1))
 
@@ -105,7 +116,9 @@ class Ingest:
 
     async def _after(self, file: KnowledgeFile, trouble: DomainError) -> Again | None:
         error, now = _told(trouble), self.clock.now()
-        set_back = file.set_back(error, now)
+        if isinstance(trouble, LeftToOthers) and self.chance() >= LEFT_COUNTS:
+            return LEFT_TO_OTHERS if await self._record(file.set_back(error, now, 0)) else None
+        set_back = file.set_back(error, now, UNREAD_COSTS if isinstance(trouble, UnreadThisTime) else 1)
         if not _may_pass(trouble) or set_back.is_given_up:
             set_back = file.given_up(error, now)
         if not await self._record(set_back):
@@ -113,7 +126,7 @@ class Ingest:
         if set_back.is_given_up:
             await self._fail(set_back)
             return None
-        return Again(self._pause(set_back, trouble))
+        return LEFT_TO_OTHERS if isinstance(trouble, LeftToOthers) else Again(self._pause(set_back, trouble))
 
     async def _fail(self, file: KnowledgeFile) -> None:
         if not await self._keep(file):
@@ -151,7 +164,8 @@ class Ingest:
 
 def _may_pass(trouble: DomainError) -> bool:
     if isinstance(trouble, ModelError):
-        return trouble.retryable
+        # Who answers nonsense once, as a proxy's page of trouble, may well answer the next time.
+        return trouble.retryable or trouble.code == "model_bad_response"
     return isinstance(trouble, Unavailable | TooManyRequests)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from math import inf
 from typing import Final
 
@@ -11,10 +12,11 @@ from application.document_reading import ReadDocument
 from application.embedded_texts import TimedEmbedding
 from application.ports.clock import Clock
 from application.ports.embedder import Embedder, Embedders
+from application.ports.job_queue import Again
 from application.ports.knowledge import NewChunk
 from application.ports.persistence import Transactions
 from domain.chunking import Chunk, ChunkSize, chunks
-from domain.documents import ParsedDocument
+from domain.documents import LOAD_DEPENDENT, ParsedDocument
 from domain.embedding_text import VERSION, embedding_text, found_by
 from domain.embeddings import Vector
 from domain.errors import DomainError, InvalidValue, NotFound, Unavailable
@@ -33,6 +35,17 @@ PAUSE_SECONDS: Final = 0.01
 
 OnMissing = Callable[[StoredFile], None]
 """Hears of an upload whose content this process does not find."""
+
+
+LEFT_TO_OTHERS: Final = Again(timedelta(minutes=1))
+
+
+class LeftToOthers(Unavailable):
+    """What this process can't do, and another one may."""
+
+
+class UnreadThisTime(Unavailable):
+    """Reading depends on how much else goes on."""
 
 
 class Overtaken(Exception):
@@ -129,6 +142,12 @@ class IngestionSteps:
             self.on_missing(found[0])
             missing = f"The content of {file.name} is not in this worker's storage: another worker may have it."
             raise Unavailable("file_content_missing", missing) from trouble
+        except InvalidValue as refusal:
+            if refusal.code not in LOAD_DEPENDENT:
+                raise
+            # Before that the same refusal would be given again, without another try.
+            later = self.read.refused_seconds + 1
+            raise UnreadThisTime(refusal.code, refusal.fields[0].message, retry_after=later) from refusal
 
     async def _store(self, work: Try, cut: Sequence[Chunk], embedder: Embedder | None) -> bool:
         if embedder and work.ahead is None:
@@ -188,7 +207,7 @@ class IngestionSteps:
         """A base that is searched by vectors got them from a process that can embed: it may do this file too."""
         async with self.transactions.autocommit() as tx:
             if await tx.knowledge.model(file.knowledge_id):
-                raise Unavailable(
+                raise LeftToOthers(
                     "embedding_lacking", f"This worker can't embed, another one may: {self.embedders.lacking}"
                 )
 

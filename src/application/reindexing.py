@@ -3,12 +3,11 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Final
 
 from application.contested_models import Contests
 from application.embedded_texts import TimedEmbedding
-from application.ingestion_steps import PAUSE_SECONDS, REMOVED_AT_ONCE
+from application.ingestion_steps import LEFT_TO_OTHERS, PAUSE_SECONDS, REMOVED_AT_ONCE
 from application.ports.embedder import Embedder, Embedders
 from application.ports.job_queue import Again, Job
 from application.ports.persistence import Transactions
@@ -17,7 +16,6 @@ from domain.errors import ModelError, Unavailable
 from domain.ids import KnowledgeId
 
 SLICE_SECONDS: Final = 20.0
-LEFT_TO_OTHERS: Final = Again(timedelta(minutes=1))
 MOST_REFUSED: Final = 50
 """Without a single vector: then it is hardly the texts."""
 

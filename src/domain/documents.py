@@ -1,6 +1,7 @@
 """A document as it was read: its text, and where in it pages, headings and tables are."""
 
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,5 +52,8 @@ class Unreadable:
     code: str
     reason: str
 
+
+LOAD_DEPENDENT: Final = frozenset({"file_parse_timeout", "file_too_complex"})
+"""Codes of what another try, at another time, may read."""
 
 Reading = ParsedDocument | Unreadable

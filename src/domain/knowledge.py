@@ -18,6 +18,9 @@ MOST_ATTEMPTS: Final = 12
 SILENT_COSTS: Final = 3
 """A try that broke off without a reason counts as so many failures: it may have taken its worker with it."""
 MOST_SILENT: Final = MOST_ATTEMPTS // SILENT_COSTS
+UNREAD_COSTS: Final = 4
+"""A document that took too long or too much to read counts as so many failures: it may do so at any time."""
+MOST_UNREAD: Final = MOST_ATTEMPTS // UNREAD_COSTS
 CONTEST_PATIENCE: Final = timedelta(minutes=3)
 """Chunks of another plan are left to whoever stores them until nobody touched the file for so long."""
 MOST_REPLANNED: Final = 2
@@ -37,8 +40,8 @@ class KnowledgeDraft:
 class KnowledgeBase:
     """`model` is the name of the embedding model whose vectors are searched, None while retrieval is lexical alone.
 
-    While it is `incomplete`, some chunks may lack the vector by which it is searched. `files` counts the files, `size` is
-    their bytes.
+    While it is `incomplete`, some chunks may lack the vector by which it is searched. `files` counts the files, `size`
+    is their bytes.
     """
 
     knowledge_id: KnowledgeId
@@ -217,9 +220,9 @@ class KnowledgeFile:
     def planned(self, plan: str, total: int, now: datetime) -> "KnowledgeFile":
         return replace(self, stage=Stage.EMBED, plan=plan, total=total, chunks=0, updated_at=now)
 
-    def set_back(self, error: IngestionError, now: datetime) -> "KnowledgeFile":
-        """The try told its reason: it counts as one failure."""
-        return replace(self, error=error, attempts=max(0, self.attempts - SILENT_COSTS) + 1, updated_at=now)
+    def set_back(self, error: IngestionError, now: datetime, costs: int = 1) -> "KnowledgeFile":
+        """The try told its reason: it counts as one failure, or as a costly one; as none where it is left to others."""
+        return replace(self, error=error, attempts=max(0, self.attempts - SILENT_COSTS) + costs, updated_at=now)
 
     def given_up(self, error: IngestionError, now: datetime) -> "KnowledgeFile":
         return replace(self, error=error, attempts=MOST_ATTEMPTS, updated_at=now)

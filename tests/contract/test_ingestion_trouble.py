@@ -1,6 +1,7 @@
 """Trouble with a file is told and tried again later and later; what lasts, and what kills workers, ends as failed."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from math import inf, nan
 
@@ -8,11 +9,22 @@ import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedEmbedder, embedding_failure
+from application.ports.document_parser import DocumentRefused
 from application.ports.job_queue import Again
 from domain.documents import ParsedDocument
 from domain.embeddings import Vector
 from domain.errors import ModelError
-from domain.knowledge import CRASHED, DEFECT, MOST_ATTEMPTS, MOST_SILENT, IngestionStatus, KnowledgeFile, pause_before
+from domain.knowledge import (
+    CRASHED,
+    DEFECT,
+    MOST_ATTEMPTS,
+    MOST_SILENT,
+    MOST_UNREAD,
+    IngestionError,
+    IngestionStatus,
+    KnowledgeFile,
+    pause_before,
+)
 from file_desk import MemoryFiles, PlainParser
 from knowledge_desk import Killed, KnowledgeDesk, text_of
 from stored import registered
@@ -94,6 +106,65 @@ async def test_what_no_other_try_would_mend_fails_at_once_and_leaves_no_chunk(de
     assert has_failed(await desk.now(file), "model_auth_failed")
     assert len(desk.embedder.calls) == 3
     assert await desk.chunks(file) == []
+
+
+async def test_an_answer_that_is_no_embedding_costs_a_try_and_no_work(desk: KnowledgeDesk) -> None:
+    file = await in_work(desk)
+    nonsense = ModelError("model_bad_response", "The embedding model's server sent something that is not embeddings.")
+    desk.embedder.refuse = lambda _: nonsense if len(desk.embedder.calls) == 3 else None
+    await desk.run()
+    ended = await desk.now(file)
+    assert (ended.status, ended.error) == (IngestionStatus.SUCCESS, None)
+    assert desk.queue.pauses == [pause_before(1)]
+    assert len(set(desk.embedder.texts)) == ended.chunks
+    desk.embedder.refuse = lambda _: nonsense
+    broken = await desk.file(file.user_id, await desk.base(file.user_id, "Another"), text_of(3, "sea"))
+    await desk.run()
+    assert has_failed(await desk.now(broken), "model_bad_response")
+
+
+class BusyParser(PlainParser):
+    """Too slow for some tries."""
+
+    busy = 0
+
+    async def parse(self, *given: object) -> ParsedDocument:
+        if self.busy:
+            self.busy -= 1
+            raise DocumentRefused(self.code, "took longer than 60 seconds to read", lasting=False)
+        return await super().parse(*given)  # type: ignore[arg-type]
+
+    code = "file_parse_timeout"
+
+
+@pytest.mark.parametrize("code", ["file_parse_timeout", "file_too_complex"])
+@pytest.mark.parametrize("failures", [1, MOST_UNREAD - 1, MOST_UNREAD])
+async def test_a_document_that_was_not_read_under_load_is_read_again_a_few_times(
+    transactions: DatabaseTransactions, code: str, failures: int
+) -> None:
+    parser = BusyParser()
+    parser.busy, parser.code = failures, code
+    desk = KnowledgeDesk(transactions, parser=parser)
+    file = await in_work(desk)
+    await desk.run()
+    ended = await desk.now(file)
+    assert len(desk.queue.pauses) == min(failures, MOST_UNREAD - 1)
+    if failures < MOST_UNREAD:
+        assert (ended.status, ended.error) == (IngestionStatus.SUCCESS, None)
+    else:
+        assert has_failed(ended, code)
+        assert ended.error == IngestionError(code, "notes.txt took longer than 60 seconds to read")
+
+
+async def test_it_is_read_again_when_the_refusal_is_no_longer_remembered(transactions: DatabaseTransactions) -> None:
+    parser = BusyParser()
+    parser.busy = 1
+    desk = KnowledgeDesk(transactions, parser=parser)
+    await in_work(desk)
+    steps = replace(desk.steps, read=replace(desk.read, refused_seconds=60.0))
+    again = await replace(desk.ingest, steps=steps)(desk.queue.take())
+    assert again is not None
+    assert again.delay > timedelta(seconds=60)
 
 
 async def test_a_model_that_can_not_be_reached_is_waited_for(desk: KnowledgeDesk) -> None:
