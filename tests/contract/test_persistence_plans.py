@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -39,6 +40,7 @@ from tool_desk import stored_server, user_tool
 BIG = (
     "users",
     "agents",
+    "agent_versions",
     "dialogs",
     "messages",
     "dialog_summaries",
@@ -92,6 +94,9 @@ async def use_everything(transactions: DatabaseTransactions, owner: UserId) -> N
         await tx.login_failures.remove_before(NOW)
         await tx.agents.add(one)
         await tx.agents.get(one.agent_id, owner=owner)
+        await tx.agent_versions.list(one.agent_id, 9, 20, owner=owner)
+        await tx.agent_versions.get(one.agent_id, 1, owner=owner)
+        await tx.agents.save(replace(one, version=2))
         await tx.agents.list(window, owner=owner)
         await tx.agents.list(Window(), owner=owner, name_part="a")
         await tx.agents.remove(one)
@@ -143,6 +148,7 @@ async def use_tools(tx: Transaction, owner: UserId) -> None:
     await tx.tools.list(window, owner=owner)
     await tx.tools.these([tool.tool_id, ToolId("other")], owner=owner)
     await tx.tools.held([tool.tool_id, ToolId("other")], owner=owner)
+    await tx.tools.named(["a", "b"], owner=owner)
     await tx.tools.stock(owner=owner)
     await tx.tools.save(tool)
     await tx.mcp_servers.add(server)

@@ -1,6 +1,7 @@
 """Several users do whatever they like, also with each other's ids: each sees and changes only what is theirs."""
 
 from typing import Any
+from urllib.parse import quote
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -83,10 +84,41 @@ def machine_of(client: Client, headers: dict[str, Headers]) -> type[RuleBasedSta
         @rule(user=USERS, agent_id=agent_ids)
         def show_agent(self, user: str, agent_id: str) -> None:
             response = self.call(user, "GET", f"/agent/{agent_id}")
+            versions = self.call(user, "GET", f"/agent/{agent_id}/versions?limit=1")
+            document = self.call(user, "GET", f"/agent/{agent_id}/export")
             if agent_id in self.agents[user]:
                 assert data_of(response)["name"] == self.agents[user][agent_id]
+                assert data_of(versions)[0]["version"] == data_of(response)["version"]
+                assert document.json()["agent"]["name"] == self.agents[user][agent_id]
             elif agent_id != "default":
-                assert code_of(response, 404) == "agent_not_found"
+                assert {code_of(one, 404) for one in (response, versions, document)} == {"agent_not_found"}
+
+        @rule(user=USERS, agent_id=agent_ids)
+        def roll_back_agent(self, user: str, agent_id: str) -> None:
+            first = self.call(user, "GET", f"/agent/{agent_id}/versions/1")
+            response = self.call(user, "POST", f"/agent/{agent_id}/rollback", version=1)
+            if agent_id == "default":
+                assert code_of(response, 403) == "agent_built_in"
+            elif agent_id not in self.agents[user]:
+                assert {code_of(one, 404) for one in (first, response)} == {"agent_not_found"}
+            elif self.taken(user, name := data_of(first)["name"], but=agent_id):
+                assert code_of(response, 409) == "agent_name_taken"
+            else:
+                assert data_of(response)["agent"]["name"] == name
+                self.agents[user][agent_id] = name
+
+        @rule(target=agent_ids, user=USERS, agent_id=agent_ids, name=NAMES)
+        def copy_agent(self, user: str, agent_id: str, name: str) -> str:
+            document = self.call(user, "GET", f"/agent/{agent_id}/export")
+            if document.status_code == 404:
+                return "default"
+            response = self.call(user, "POST", f"/agent/import?name={quote(name)}", **document.json())
+            if self.taken(user, name):
+                assert code_of(response, 409) == "agent_name_taken"
+                return "default"
+            copy: str = data_of(response)["agent"]["agent_id"]
+            self.agents[user][copy] = name
+            return copy
 
         @rule(user=USERS, words=NAMES)
         def search_agents(self, user: str, words: str) -> None:
