@@ -119,7 +119,7 @@ class TryModel:
             began = self.gate.now()
             try:
                 said = await self._said(spec, actor)
-                return Trial(True, self._since(began), said=_shown(said, self._key(spec)))
+                return Trial(True, self._since(began), said=shown(said, self._key(spec)))
             except ModelError as error:
                 advice = ADVICE.get(error.code, ELSE)
                 return Trial(False, self._since(began), code=error.code, message=error.message, advice=advice)
@@ -158,8 +158,8 @@ class TryModel:
         return round((self.gate.now() - began) * 1000)
 
 
-def _shown(said: str, key: str) -> str:
-    """Who wrote the server may have it say anything, also what it was sent."""
+def shown(said: str, key: str) -> str:
+    """On one line, and short. Who wrote the server may have it say anything, also what it was sent."""
     told = said.strip().replace(key, ELLIPSIS) if key else said.strip()
     plain = "".join(char if char.isprintable() else " " for char in told[: MOST_SHOWN + 1])
     return plain if len(plain) <= MOST_SHOWN else plain[:MOST_SHOWN] + ELLIPSIS
