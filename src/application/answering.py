@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Final
 
 from application.agent_loop import AgentLoop, Equipment
 from application.asking_depth import asking_depth
@@ -32,6 +33,9 @@ from domain.summaries import Load
 from domain.tools import ToolSpec
 
 RunEvent = LoopEvent | RunPause
+
+MOST_ON_THE_LOOP: Final = 100_000
+"""Characters of a dialog that are looked at without a thread: some milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,8 @@ class Making:
                 self.means.attachments, told.user_id, images, told.spec, told.attached.images
             )
         make = partial(compose, told.spec, told.agent, told.past, told.question, runners, told.attached, earlier, found)
-        prompt = await asyncio.to_thread(make) if told.attached.documents or earlier.documents else make()
+        heavy = told.attached.documents or earlier.documents or told.past.characters > MOST_ON_THE_LOOP
+        prompt = await asyncio.to_thread(make) if heavy else make()
         # The run lasts for minutes, and the documents may be large.
         self.told = replace(told, attached=Attached(), past=Past(), caller=None)
         return prompt if told.caller is None else with_callers_part(prompt, told.caller, told.spec)

@@ -11,7 +11,7 @@ from domain.agents import Agent
 from domain.attachments import AttachedDocument, attached_text
 from domain.conversation import IMAGE_TOKENS, ModelRequest, UserTurn, request_tokens, tokens_of
 from domain.errors import ModelError
-from domain.history import prompt_budget, remembered, shortest_tokens
+from domain.history import History, prompt_budget, remembered
 from domain.models import ModelSpec
 from domain.past import Past
 from domain.retrieval import Passage
@@ -67,7 +67,7 @@ def compose(
     history = remembered(past, room)
     turn = replace(turn, text=f"{knowledge.text}{history.summary}{shown.text}{question}")
     request = replace(bare, turns=(*history.turns, turn))
-    load = _load(spec, past, tokens_of(UserTurn(question)), room)
+    load = _load(spec, past, history, tokens_of(UserTurn(question)), room)
     return Prompt(request, {runner.spec.name: runner for runner in offered}, knowledge.shown, load)
 
 
@@ -96,10 +96,10 @@ def _knowledge(
     return passages_before_question(found, (room - names) // 2)
 
 
-def _load(spec: ModelSpec, past: Past, question: int, room: int) -> Load:
+def _load(spec: ModelSpec, past: Past, history: History, question: int, room: int) -> Load:
     """The summary's place is kept free, whether there is one already or not."""
-    sizes = tuple(map(shortest_tokens, past.exchanges))
-    return Load(past.covers, past.before, sizes, question, max(0, room - summary_tokens(spec.context_window)))
+    free = max(0, room - summary_tokens(spec.context_window))
+    return Load(past.covers, past.before, history.sizes, question, free)
 
 
 def _search(asked: Attached, earlier: Attached) -> SearchAttachment:

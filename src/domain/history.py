@@ -29,6 +29,26 @@ class History:
 
     turns: tuple[Turn, ...] = ()
     summary: str = ""
+    sizes: tuple[int, ...] = ()
+    """Tokens that each of the past's exchanges costs at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """An exchange as it is said in full, and with its results shortened; the tokens of both."""
+
+    full: tuple[Turn, ...]
+    short: tuple[Turn, ...]
+    cost: int
+    least: int
+
+    @classmethod
+    def of(cls, exchange: Exchange) -> "Sized":
+        full = turns_of(exchange)
+        short = tuple(map(shortened, full))
+        least = sum(map(tokens_of, short))
+        more = sum(tokens_of(one) - tokens_of(other) for one, other in zip(full, short, strict=True) if one != other)
+        return cls(full, short, least + more, least)
 
 
 def turns_of(exchange: Exchange) -> tuple[Turn, ...]:
@@ -46,42 +66,40 @@ def turns_of(exchange: Exchange) -> tuple[Turn, ...]:
 
 def remembered(past: Past, budget: int) -> History:
     """What is told of the past in at most `budget` tokens: the summary has its place first, half of it at most."""
-    shown = window(past.exchanges, budget)
-    left_out = past.before - past.covers + len(past.exchanges) - len(shown)
+    sized = list(map(Sized.of, past.exchanges))
+    sizes = tuple(one.least for one in sized)
+    shown = window(sized, budget)
+    left_out = past.before - past.covers + len(sized) - len(shown)
     if past.summary is None:
-        return History(joined(shown))
+        return History(joined(shown), sizes=sizes)
     # The words that tell of what is left out need room themselves, and may make one more exchange fall out.
     while True:
         summary = summary_before_question(past.summary, left_out, budget // 2)
-        shown = window(past.exchanges, budget - tokens_of(UserTurn(summary)))
-        now_left_out = past.before - past.covers + len(past.exchanges) - len(shown)
+        shown = window(sized, budget - tokens_of(UserTurn(summary)))
+        now_left_out = past.before - past.covers + len(sized) - len(shown)
         if now_left_out <= left_out:
-            return History(joined(shown[left_out - now_left_out :]), summary)
+            return History(joined(shown[left_out - now_left_out :]), summary, sizes)
         left_out = now_left_out
 
 
-def window(exchanges: Sequence[Exchange], budget: int) -> list[tuple[Turn, ...]]:
+def window(exchanges: Sequence[Sized], budget: int) -> list[tuple[Turn, ...]]:
     """The newest exchanges that fit into `budget` tokens, oldest first, without gaps.
 
     An exchange goes in whole but for the length of its results, or not at all: a tool call is never without its result.
     As many as fit with shortened results are taken; of these the newest have their results in full, as far as there
     is room.
     """
-    kept: list[tuple[Turn, ...]] = []
-    for exchange in reversed(exchanges):
-        short = tuple(map(shortened, turns_of(exchange)))
-        cost = sum(map(tokens_of, short))
-        if cost > budget:
+    kept: list[Sized] = []
+    for one in reversed(exchanges):
+        if one.least > budget:
             break
-        budget -= cost
-        kept.append(short)
-    for number, short in enumerate(kept):
-        full = turns_of(exchanges[-1 - number])
-        budget -= sum(map(tokens_of, full)) - sum(map(tokens_of, short))
-        if budget < 0:
-            break
-        kept[number] = full
-    return kept[::-1]
+        budget -= one.least
+        kept.append(one)
+    shown: list[tuple[Turn, ...]] = []
+    for one in kept:
+        budget -= one.cost - one.least
+        shown.append(one.full if budget >= 0 else one.short)
+    return shown[::-1]
 
 
 def shortened(turn: Turn) -> Turn:
@@ -91,11 +109,6 @@ def shortened(turn: Turn) -> Turn:
     return ToolTurn(
         tuple(replace(result, content=shortened_to(SHORT_RESULT, result.content)) for result in turn.results)
     )
-
-
-def shortest_tokens(exchange: Exchange) -> int:
-    """Of the exchange with its results shortened: what it costs at least to tell it."""
-    return sum(tokens_of(shortened(turn)) for turn in turns_of(exchange))
 
 
 def joined(exchanges: Iterable[tuple[Turn, ...]]) -> tuple[Turn, ...]:

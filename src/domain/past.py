@@ -39,6 +39,13 @@ class Past:
         return 0 if self.summary is None else self.summary.covers
 
     @property
+    def characters(self) -> int:
+        """How much there is to look at."""
+        results = (result for one in self.exchanges for made in one.rounds for result in made.results)
+        said = sum(len(one.question) + len(one.answer) for one in self.exchanges)
+        return said + sum(len(result.content) for result in results)
+
+    @property
     def attached(self) -> Sequence[Attachment]:
         """What came with every question that is remembered, newest question first."""
         newest = [file for exchange in reversed(self.exchanges) for file in exchange.attachments]

@@ -12,11 +12,11 @@ from domain.call_limits import shortened_to
 from domain.conversation import AssistantTurn, ToolTurn, Turn, UserTurn, tokens_of
 from domain.history import (
     NO_ANSWER,
+    Sized,
     joined,
     prompt_budget,
     remembered,
     shortened,
-    shortest_tokens,
     turns_of,
     window,
 )
@@ -89,13 +89,13 @@ def cost(turns: Sequence[Turn]) -> int:
 
 @given(pasts, budgets)
 def test_the_window_never_costs_more_than_the_budget(past: list[Exchange], budget: int) -> None:
-    assert cost(joined(window(past, budget))) <= max(0, budget)
+    assert cost(joined(window([*map(Sized.of, past)], budget))) <= max(0, budget)
 
 
 @given(pasts, budgets)
 def test_no_exchange_falls_out_while_shortened_results_make_room(past: list[Exchange], budget: int) -> None:
-    shown = window(past, budget)
-    shortest = [shortest_tokens(exchange) for exchange in past]
+    shown = window([*map(Sized.of, past)], budget)
+    shortest = [Sized.of(exchange).least for exchange in past]
     fitting = [count for count in range(len(past) + 1) if sum(shortest[len(past) - count :]) <= max(0, budget)]
     assert len(shown) == max(fitting)
     whole = past[len(past) - len(shown) :]
@@ -106,7 +106,7 @@ def test_no_exchange_falls_out_while_shortened_results_make_room(past: list[Exch
 @given(pasts, budgets)
 def test_the_newest_results_stand_in_full(past: list[Exchange], budget: int) -> None:
     """As far as there is room, and none before one that was shortened."""
-    shown = window(past, budget)
+    shown = window([*map(Sized.of, past)], budget)
     whole = [turns_of(exchange) for exchange in past[len(past) - len(shown) :]]
     cut = [number for number, turns in enumerate(shown) if turns != whole[number]]
     if cut:
@@ -169,7 +169,7 @@ def test_a_shortened_result_is_short_and_says_so(text: str, tokens: int) -> None
 
 @given(pasts, budgets)
 def test_turns_alternate_and_every_result_follows_its_call(past: list[Exchange], budget: int) -> None:
-    turns = joined(window(past, budget))
+    turns = joined(window([*map(Sized.of, past)], budget))
     assert alternates(turns)
     for earlier, later in pairwise(turns):
         if isinstance(earlier, AssistantTurn):
@@ -193,3 +193,10 @@ def test_history_answer_and_fixed_part_fit_into_the_window(size: int, answer: in
 def test_without_a_limit_a_quarter_of_a_small_window_is_kept_for_the_answer() -> None:
     assert prompt_budget(8_000, None, 1_000) == 8_000 - 800 - 2_000 - 1_000
     assert prompt_budget(200_000, None, 1_000) == 200_000 - 20_000 - 4_096 - 1_000
+
+
+@given(exchanges())
+def test_the_sizes_of_an_exchange_are_those_of_its_turns(exchange: Exchange) -> None:
+    sized = Sized.of(exchange)
+    assert (sized.cost, sized.least) == (cost(sized.full), cost(sized.short))
+    assert sized.full == turns_of(exchange)
