@@ -1,12 +1,12 @@
 """The VectorIndex in memory: exact, one matrix for each base, kept while there is room."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
 
-from adapters.database.vectors_following import Loaded, NoRoom, followed
+from adapters.database.vectors_following import followed
 from adapters.database.vectors_matrix import Matrix, can_be_near, empty, nearest
+from adapters.database.vectors_room import Loaded, NoRoom, Room
 from adapters.database.vectors_stored import Key, Stamp, StoredVectors
 from domain.embeddings import Vector
 from domain.ids import KnowledgeId
@@ -24,15 +24,13 @@ _INLINE: Final = 500_000
 class EmbeddedVectorIndex:
     """Over `chunk_vectors` of either dialect. Close it with `aclose`.
 
-    The matrices take `most_bytes` at most: a base that takes more alone is not searched. Before each search the
-    counters of the bases tell what has changed, by whichever process, and only that is read.
+    The matrices take `most_bytes` at most, those that are being read too: a base that takes more alone is not searched.
+    Before each search the counters of the bases tell what has changed, by whichever process, and only that is read.
     """
 
     def __init__(self, url: str, *, most_bytes: int = MOST_BYTES) -> None:
         self._stored = StoredVectors(url)
-        self._most_bytes = most_bytes
-        self._kept: OrderedDict[Key, Loaded] = OrderedDict()
-        self._bytes = 0
+        self._room = Room(most_bytes)
         self._loads: dict[Key, asyncio.Task[Loaded | None]] = {}
 
     async def search(
@@ -65,7 +63,12 @@ class EmbeddedVectorIndex:
     @property
     def size(self) -> int:
         """The bytes of all matrices that are kept."""
-        return self._bytes
+        return self._room.size
+
+    @property
+    def reserved(self) -> int:
+        """The bytes that are spoken for by what is being read."""
+        return self._room.reserved
 
     @property
     def loading(self) -> int:
@@ -81,15 +84,14 @@ class EmbeddedVectorIndex:
 
     async def _matrix(self, key: Key, stamp: Stamp) -> Matrix:
         """Of the moment of the stamp, or later."""
-        loaded = self._kept.get(key)
+        loaded = self._room.kept(key)
         while loaded is None or not loaded.stamp.covers(stamp):
             # A task of its own: whoever asked first may be cancelled while others wait for the same.
             task = self._loads.get(key) or self._begin(key)
             loaded = await asyncio.shield(task)
             if loaded is None:
                 return empty(key.dimensions)
-        if key in self._kept:
-            self._kept.move_to_end(key)
+        self._room.note_use(key)
         return loaded.matrix
 
     def _begin(self, key: Key) -> "asyncio.Task[Loaded | None]":
@@ -99,26 +101,16 @@ class EmbeddedVectorIndex:
 
     async def _load(self, key: Key) -> Loaded | None:
         try:
-            loaded = await followed(self._stored, key, self._kept.get(key), self._most_bytes)
-            self._keep(key, loaded)
+            loaded = await followed(self._stored, key, self._room)
+            self._room.keep(key, loaded)
         except NoRoom:
             # It may shrink again: then it is read anew.
-            self._keep(key, None)
+            self._room.keep(key, None)
             raise
         finally:
+            self._room.give_up(key)
             del self._loads[key]
         return loaded
-
-    def _keep(self, key: Key, loaded: Loaded | None) -> None:
-        if before := self._kept.pop(key, None):
-            self._bytes -= before.matrix.size
-        if loaded is None:
-            return
-        self._kept[key] = loaded
-        self._bytes += loaded.matrix.size
-        while self._bytes > self._most_bytes:
-            _, oldest = self._kept.popitem(last=False)
-            self._bytes -= oldest.matrix.size
 
 
 def _retrieved(task: "asyncio.Task[Loaded | None]") -> None:

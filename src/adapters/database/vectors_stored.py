@@ -96,13 +96,11 @@ class StoredVectors:
         rows = await self._session.rows(_STAMPS, {"knowledge_ids": [*knowledge_ids]})
         return {knowledge_id: Stamp(grown, shrunk) for knowledge_id, grown, shrunk in rows}
 
-    async def count(self, key: Key) -> int:
-        rows = await self._loading.rows(_COUNT, _of(key))
+    async def count(self, key: Key, most: int | None = None) -> int:
+        """No further than to `most`."""
+        values = _of(key) if most is None else {**_of(key), "row_limit": most}
+        rows = await self._loading.rows(_COUNT if most is None else _COUNT_UP_TO, values)
         return int(rows[0][0])
-
-    async def has_more(self, key: Key, most: int) -> bool:
-        rows = await self._loading.rows(_COUNT_UP_TO, {**_of(key), "row_limit": most + 1})
-        return int(rows[0][0]) > most
 
     async def ids(self, key: Key, after: int) -> str:
         """The next IDS_PORTION ids behind `after`, with commas between, in any order."""
