@@ -95,7 +95,9 @@ class ChatDesk:
         self.leases.saw(clock.now())
         self.stored = StoredRuns(transactions, self.leases, self.signals, look_seconds=self.look_seconds)
         self.close_abandoned = CloseAbandoned(transactions, clock, self.troubled)
-        self.keep = KeepAnswer(transactions, registry.beside, self.troubled, first_pause=0.01)
+        self.keep = KeepAnswer(
+            transactions, registry.beside, self.troubled, first_pause=0.01, used=registry.statistics.used
+        )
         places = ReaderPlaces(1)
         read = ReadDocument(transactions, self.storage, self.parser, places, self.troubles.append, refused_seconds=0)
         self.attachments = OpenAttachments(transactions, self.storage, self.parser, places, read)

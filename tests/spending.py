@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from adapters.database.transactions import DatabaseTransactions
+from adapters.database.usage_tables import usage_ledger
 from domain.attempts import ANSWERED, INTERRUPTED, Attempt, Purpose
 from domain.conversation import Usage
 from domain.ids import AgentId, ModelId, RunId, UserId, new_id
@@ -76,3 +78,15 @@ async def sums(
     async with transactions.autocommit() as tx:
         found = await tx.ledger.report(grouping, period, EVERYTHING, owner=owner)
     return sorted(found, key=lambda one: (one.key or "", one.name or "", one.currency))
+
+
+async def outcomes(transactions: DatabaseTransactions, owner: UserId) -> list[str]:
+    """Of each attempt, as they began."""
+    chosen = select(usage_ledger.c.outcome).where(usage_ledger.c.user_id == owner)
+    ordered = chosen.order_by(usage_ledger.c.at, usage_ledger.c.entry_id)
+
+    def read() -> list[str]:
+        with transactions.database.writer.connect() as connection:
+            return list(connection.execute(ordered).scalars())
+
+    return await transactions.database.run(read)

@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 from application.paging import Page, Position, Window
 from application.ports.clock import Clock
 from application.ports.persistence import Transactions
+from application.run_closing import CloseAbandoned
 from application.run_registry import RunRegistry
 from domain.agents import DEFAULT_AGENT
 from domain.dialogs import UNNAMED, Dialog, parse_dialog_name
 from domain.errors import NotFound
 from domain.ids import AgentId, DialogId, MessageId, UserId, new_id
 from domain.messages import Feedback, Message
+from domain.runs import RunStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +57,20 @@ class RenameDialog:
 
 @dataclass(frozen=True, slots=True)
 class DeleteDialog:
-    """With its messages; an answer in the making is stopped, for nobody could read it."""
+    """With its messages; an answer in the making is stopped, for nobody could read it. The ledger stays."""
 
     transactions: Transactions
     runs: RunRegistry
+    close: CloseAbandoned
 
     async def __call__(self, actor: UserId, dialog_id: DialogId) -> None:
         async with self.transactions.autocommit() as tx:
             try:
                 run = await tx.runs.open_in(dialog_id, owner=actor)
                 await tx.runs.request_stop(run.run_id)
+                if run.status is RunStatus.WAITING:
+                    # No process makes it, so none would tell what it used.
+                    await self.close.waiting(run)
             except NotFound:
                 pass  # nothing is in the making there
         async with self.transactions.begin() as tx:

@@ -11,6 +11,7 @@ from application.ports.clock import Clock
 from application.ports.persistence import Transaction, Transactions
 from application.ports.runs import LogPiece
 from application.run_log import RunLog
+from domain.attempts import Attempt
 from domain.chat_events import ChatEvent, Recorded, RunFailed, RunFinished
 from domain.conversation import FinishReason
 from domain.errors import DomainError, NotFound, Unauthenticated
@@ -31,6 +32,11 @@ END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 NOT_STORED: Final = "answer_not_stored"
 
 OnStoreTrouble = Callable[[RunId, Exception], None]
+OnUsed = Callable[[Sequence[Attempt]], None]
+"""Told of attempts, once, when they are in the ledger."""
+
+
+def _nobody(_: Sequence[Attempt]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,7 @@ class KeepAnswer:
     on_trouble: OnStoreTrouble
     first_pause: float = 0.2
     patience: float = PATIENCE_SECONDS
+    used: OnUsed = _nobody
 
     async def __call__(self, answer: Answer, log: RunLog, *, owner: UserId) -> tuple[Recorded, ...]:
         """The run's last events: the stored ones if another process closed it.
@@ -73,6 +80,7 @@ class KeepAnswer:
             try:
                 async with self.transactions.autocommit() as tx:
                     if await tx.runs.close(answer, pieces, owner=owner):
+                        self.used(answer.attempts)
                         return last
                     return await _ended_elsewhere(tx, answer, log, owner)
             except DomainError as trouble:
@@ -90,6 +98,8 @@ async def _ended_elsewhere(tx: Transaction, answer: Answer, log: RunLog, owner: 
         run = await tx.runs.get(answer.run_id, owner=owner)
         return (await stored_end(tx, run, log.last_seq),)
     except (NotFound, Unauthenticated):
+        # What it used is paid for all the same.
+        await tx.ledger.keep_lost(answer, owner=owner)
         # Nobody misses a stopped answer whose dialog was deleted: that is why it was stopped.
         if answer.status is AnswerStatus.STOPPED:
             return log.stamped((finished(answer),))

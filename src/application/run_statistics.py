@@ -1,12 +1,13 @@
 """What became of the runs of this process, in numbers. A run is looked at once, at its end: a token costs nothing."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
 from application.tallies import OTHER, Durations, Tally
+from domain.attempts import Attempt
 from domain.chat_events import AnswerDelta, Recorded, RunFailed, RunFinished
 from domain.errors import DomainError
 from domain.messages import AnswerStatus
@@ -28,7 +29,9 @@ class RunStatistics:
     ended: Tally = field(default_factory=Tally)
     """By status, and by the code of what made it fail or interrupted it; an empty one where nothing did."""
     tokens: Tally = field(default_factory=lambda: Tally(most=2000))
-    """By model, and `input` or `output`."""
+    """By model, and `input`, `output` or `cached`, which is a part of `input`."""
+    costs: Tally = field(default_factory=lambda: Tally(most=2000))
+    """By model and currency, in billionths of its unit. What people pay for models of their own is not told."""
     refused: Tally = field(default_factory=Tally)
     """Questions that no run was made of, by the code of the refusal."""
     first_text: dict[str, Durations] = field(default_factory=dict)
@@ -44,15 +47,25 @@ class RunStatistics:
         done = events[-1].event if events else None
         if not isinstance(done, RunFinished):
             return
-        model = done.model if done.model in self.models else OTHER
         failures = [one.event.code for one in events[-AT_THE_END:] if isinstance(one.event, RunFailed)]
         self.ended.add(done.status.value, failures[-1] if failures else "")
-        self.tokens.add(model, "input", amount=done.usage.input_tokens)
-        self.tokens.add(model, "output", amount=done.usage.output_tokens)
         texts = (one for one in islice(events, LOOKED_THROUGH) if isinstance(one.event, AnswerDelta))
         if first := next(texts, None):
-            taken = self.first_text.setdefault(model, Durations(FIRST_TEXT_SECONDS))
+            taken = self.first_text.setdefault(self._known(done.model), Durations(FIRST_TEXT_SECONDS))
             taken.add(first.at / 1000 - run.created_at.timestamp())
+
+    def used(self, attempts: Iterable[Attempt]) -> None:
+        """To be told once, of what is in the ledger."""
+        for attempt in attempts:
+            model, usage = self._known(attempt.llm_id), attempt.usage
+            self.tokens.add(model, "input", amount=usage.input_tokens)
+            self.tokens.add(model, "output", amount=usage.output_tokens)
+            self.tokens.add(model, "cached", amount=usage.cached_tokens)
+            if attempt.cost_nanos is not None and model != OTHER:
+                self.costs.add(model, attempt.currency, amount=attempt.cost_nanos)
+
+    def _known(self, model: str) -> str:
+        return model if model in self.models else OTHER
 
     @contextmanager
     def refusals(self) -> Iterator[None]:

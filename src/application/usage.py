@@ -69,12 +69,14 @@ class KeepUsage:
     """The Ledger port, for work outside of runs."""
 
     transactions: Transactions
+    used: Callable[[Sequence[Attempt]], None]
 
     async def add(
         self, owner: UserId, agent_id: AgentId | None, run_id: RunId | None, attempts: Sequence[Attempt]
     ) -> None:
         async with self.transactions.autocommit() as tx:
             await tx.ledger.add(owner, agent_id, run_id, attempts)
+        self.used(attempts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ class Chat(Provider):
 
     @provide
     def keep(self, transactions: Transactions, registry: RunRegistry) -> KeepAnswer:
-        return KeepAnswer(transactions, registry.beside, on_trouble=_store_trouble)
+        return KeepAnswer(transactions, registry.beside, on_trouble=_store_trouble, used=registry.statistics.used)
 
     @provide
     def stored(self, transactions: Transactions, leases: Leases, signals: RunSignals) -> StoredRuns:

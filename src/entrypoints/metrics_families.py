@@ -1,7 +1,7 @@
 """What the server's plain numbers are called in Prometheus: read when they are asked for, kept nowhere."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Final
 
@@ -9,9 +9,11 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from application.file_statistics import ReadingStatistics, UploadStatistics
+from application.model_statistics import ModelStatistics
 from application.ports.job_queue import Backlog, JobKind
 from application.run_statistics import RunStatistics
 from application.tallies import Durations, Tally
+from domain.usage import NANOS_A_UNIT
 from entrypoints.http.http_statistics import HttpStatistics
 
 PREFIX: Final = "agentchat_"
@@ -36,6 +38,7 @@ class Families(Collector):
     uploads: UploadStatistics
     readings: ReadingStatistics
     gauges: tuple[Gauge, ...]
+    models: ModelStatistics = field(default_factory=ModelStatistics)
 
     def collect(self) -> Iterator[Metric]:
         build = GaugeMetricFamily(f"{PREFIX}build_info", "The running version; always 1.", labels=["version"])
@@ -43,6 +46,8 @@ class Families(Collector):
         yield build
         yield from self._of_http()
         yield from self._of_runs()
+        meaning = "Calls of models' providers that ended, and how."
+        yield counter("model_attempts", meaning, ("model", "outcome"), self.models.attempts)
         yield from self._of_files()
         for gauge in self.gauges:
             yield GaugeMetricFamily(PREFIX + gauge.name, gauge.meaning, value=gauge.value())
@@ -56,8 +61,12 @@ class Families(Collector):
     def _of_runs(self) -> Iterator[Metric]:
         meaning = "Runs of this process that ended; code says why one failed or was interrupted."
         yield counter("runs_ended", meaning, ("status", "code"), self.runs.ended)
-        meaning = "Tokens of ended runs, as the provider counted them, else estimated."
+        meaning = "Tokens as the models' providers counted them, else estimated; cached is a part of input."
         yield counter("tokens", meaning, ("model", "direction"), self.runs.tokens)
+        costs = CounterMetricFamily(f"{PREFIX}cost", "Cost by configured prices.", labels=("model", "currency"))
+        for labels, nanos in self.runs.costs:
+            costs.add_metric(labels, nanos / NANOS_A_UNIT)
+        yield costs
         meaning = "Seconds from the stored question to the first text of its answer; told when the run ends."
         taken: dict[tuple[str, ...], Durations] = {
             (model,): durations for model, durations in self.runs.first_text.items()

@@ -10,6 +10,7 @@ from application.ports.clock import Clock
 from application.ports.ledger import Ledger
 from application.ports.persistence import Transactions
 from application.quotas import Quotas, ShowQuota
+from application.run_registry import RunRegistry
 from application.usage import ForgetUsage, KeepUsage, ReportUsage
 from domain.quotas import Quota
 from domain.usage import NANOS_A_UNIT
@@ -25,8 +26,8 @@ class Usage(Provider):
     use_cases = provide_all(ReportUsage, ShowQuota)
 
     @provide
-    def ledger(self, transactions: Transactions) -> Ledger:
-        return KeepUsage(transactions)
+    def ledger(self, transactions: Transactions, registry: RunRegistry) -> Ledger:
+        return KeepUsage(transactions, registry.statistics.used)
 
     @provide
     def quota(self, settings: Settings) -> Quota:

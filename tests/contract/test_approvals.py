@@ -28,7 +28,7 @@ from domain.pauses import DECLINED, MOST_WAITING, WAITS_FOR
 from domain.runs import RunStatus
 from domain.tools import JsonValue
 from meddled import Meddled
-from paying import ASKS, DONE, LOOK, SPEND, Scene, Till, asked, ended, no, paying, soon, steps, yes
+from paying import ASKS, DONE, LOOK, SPEND, Scene, Till, asked, call_of, ended, no, paying, soon, steps, yes
 
 
 @pytest.fixture
@@ -147,10 +147,10 @@ async def test_nobody_is_asked_again_about_a_call_that_failed_too_often(scene: S
     actor, agent_id = await scene.person()
     run = await desk.start(actor, ChatRequest("Pay", "d", agent_id))
     await run.wait(10)
-    for _ in range(SAME_FAILURES):
+    for turn in range(SAME_FAILURES):
         while (await desk.show(actor, run.state.run_id)).status is not RunStatus.WAITING:
             await asyncio.sleep(0.01)
-        await desk.approve(actor, run.state.run_id, yes())
+        await desk.approve(actor, run.state.run_id, yes(call_of(turn)))
     seen = await ended(desk, actor, run.state.run_id)
     assert [status for status, _ in steps(seen)].count(StepStatus.APPROVAL) == SAME_FAILURES == len(scene.till.asked)
     assert text_of(seen).endswith("Paid.")
@@ -161,10 +161,10 @@ async def test_a_run_may_wait_again_and_again(scene: Scene) -> None:
     actor, agent_id = await scene.person()
     run = await asked(desk, actor, agent_id)
     reading = asyncio.create_task(read(run))
-    for _ in range(2):
+    for turn in range(2):
         while (await desk.show(actor, run.state.run_id)).status is not RunStatus.WAITING:
             await asyncio.sleep(0.01)
-        await desk.approve(actor, run.state.run_id, yes())
+        await desk.approve(actor, run.state.run_id, yes(call_of(turn)))
     async with soon():
         seen = await reading
     assert text_of(seen) == "Let me pay. Let me pay. Paid."
@@ -292,7 +292,7 @@ async def test_to_wait_again_by_mistake_does_not_stop_what_went_on(scene: Scene)
         _, pause = await tx.pauses.held(run.state.run_id, owner=actor)
     await desk.approve(actor, run.state.run_id, yes())
     async with scene.transactions.autocommit() as tx:
-        assert await tx.pauses.put(run.state.run_id, pause, desk.leases.now() + WAITS_FOR)
+        assert await tx.pauses.put(run.state.run_id, await tx.pauses.written(pause), desk.leases.now() + WAITS_FOR)
     assert (await desk.show(actor, run.state.run_id)).status is RunStatus.RUNNING
     await desk.stop(actor, run_id=run.state.run_id, dialog_id=None)
 
@@ -322,10 +322,10 @@ async def test_a_model_that_is_declined_again_and_again_goes_on(scene: Scene) ->
     actor, agent_id = await scene.person()
     run = await desk.start(actor, ChatRequest("Pay", "d", agent_id))
     await run.wait(10)
-    for _ in range(3):
+    for turn in range(3):
         while (await desk.show(actor, run.state.run_id)).status is not RunStatus.WAITING:
             await asyncio.sleep(0.01)
-        await desk.approve(actor, run.state.run_id, no())
+        await desk.approve(actor, run.state.run_id, no(call_of(turn)))
     assert text_of(await ended(desk, actor, run.state.run_id)).endswith("Paid.")
 
 
@@ -357,7 +357,7 @@ async def test_a_dialog_that_waits_can_be_deleted(scene: Scene) -> None:
     run = await desk.start(actor, ChatRequest("Pay", "d", agent_id))
     reading = asyncio.create_task(read(run))
     await run.wait(10)
-    await DeleteDialog(scene.transactions, desk.registry)(actor, DialogId("d"))
+    await DeleteDialog(scene.transactions, desk.registry, desk.close_abandoned)(actor, DialogId("d"))
     with pytest.raises(NotFound):
         await desk.approve(actor, run.state.run_id, yes())
     async with soon():

@@ -281,7 +281,7 @@ async def test_deleting_a_dialog_stops_the_answer_in_the_making(transactions: Da
     desk = ChatDesk(transactions, ScriptedChatModel([delta("x"), hold()], repeat=True))
     actor = await desk.person()
     run, beside = await desk.ask(actor), await desk.ask(actor, dialog="beside")
-    await DeleteDialog(transactions, desk.registry)(actor, DialogId("d"))
+    await DeleteDialog(transactions, desk.registry, desk.close_abandoned)(actor, DialogId("d"))
     await run.wait()
     assert run.state.status is RunStatus.STOPPED
     assert not beside.finished

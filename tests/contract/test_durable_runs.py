@@ -308,7 +308,7 @@ async def test_a_dialog_deleted_at_another_process_stops_the_run_and_ends_its_re
     await written(here, actor, run.state.run_id, 1)
     following = asyncio.create_task(third.resumed(actor, run.state.run_id))
     await asyncio.sleep(0.05)
-    await DeleteDialog(there.transactions, there.registry)(actor, DialogId("d"))
+    await DeleteDialog(there.transactions, there.registry, there.close_abandoned)(actor, DialogId("d"))
     gate.release()
     async with soon():
         assert done_of(await read(run)).status is AnswerStatus.STOPPED

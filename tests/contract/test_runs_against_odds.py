@@ -208,7 +208,7 @@ async def test_a_dialog_that_is_deleted_between_following_and_reading_has_stoppe
     run = await here.ask(actor)
     await (until(lambda: run.log.last_seq) if is_open else run.wait())
     followed, after = await there.follow(actor, run.state.run_id, None)
-    await DeleteDialog(transactions, there.registry)(actor, DialogId("d"))
+    await DeleteDialog(transactions, there.registry, there.close_abandoned)(actor, DialogId("d"))
     async with soon():
         assert done_of(await read(followed, after)).status is AnswerStatus.STOPPED
     run.end(AnswerStatus.STOPPED)
@@ -225,7 +225,7 @@ async def test_deleting_a_dialog_elsewhere_stops_a_model_that_says_nothing(postg
         await gate.reached.wait()
         await asyncio.sleep(0.2)  # both listen
         async with soon(1):
-            await DeleteDialog(transactions, there.registry)(actor, DialogId("d"))
+            await DeleteDialog(transactions, there.registry, there.close_abandoned)(actor, DialogId("d"))
             await until(lambda: not here.model.active)
             assert done_of(await read(run)).status is AnswerStatus.STOPPED
     await transactions.aclose()

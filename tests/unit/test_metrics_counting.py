@@ -19,15 +19,16 @@ from domain.ids import DialogId, MessageId, RunId, UserId
 from domain.messages import AnswerStatus
 from domain.runs import Run, RunStatus
 from entrypoints.http.http_statistics import METHODS, HttpStatistics
+from spending import attempt
 
 ASKED = datetime(2026, 11, 23, 12, tzinfo=UTC)
 RUN = Run(RunId("r"), UserId("u"), DialogId("d"), MessageId("m"), RunStatus.RUNNING, ASKED, ASKED)
 ENDS = [AnswerStatus.COMPLETE, AnswerStatus.STOPPED, AnswerStatus.INTERRUPTED, AnswerStatus.FAILED]
 
 
-def done(status: AnswerStatus, model: str = "gpt", usage: Usage | None = None) -> RunFinished:
+def done(status: AnswerStatus, model: str = "gpt") -> RunFinished:
     ids = RUN.message_id, RUN.run_id, RUN.dialog_id
-    return RunFinished(status, "", *ids, model, usage or Usage(), (), None)
+    return RunFinished(status, "", *ids, model, Usage(), (), None)
 
 
 def log(*events: ChatEvent, after: float = 0.0) -> list[Recorded]:
@@ -80,13 +81,21 @@ def test_methods_that_clients_make_up_are_one(requests: list[tuple[str, str | No
 
 
 @pytest.mark.parametrize("status", ENDS)
-def test_an_end_counts_under_its_status_with_its_tokens(status: AnswerStatus) -> None:
+def test_an_end_counts_under_its_status(status: AnswerStatus) -> None:
     runs = RunStatistics({"gpt"})
     assert {labels for labels, count in runs.ended} == {(one.value, "") for one in ENDS}
-    runs.run_ended(RUN, log(AnswerDelta("hi"), done(status, usage=Usage(30, 4)), after=2.0))
+    runs.run_ended(RUN, log(AnswerDelta("hi"), done(status), after=2.0))
     assert runs.ended[status.value, ""] == 1
-    assert (runs.tokens["gpt", "input"], runs.tokens["gpt", "output"]) == (30, 4)
     assert runs.first_text["gpt"].total == pytest.approx(2.0)
+
+
+def test_what_was_used_counts_by_the_model_that_was_asked() -> None:
+    runs = RunStatistics({"gpt", "old"})
+    runs.used([attempt(llm_id="old", usage=Usage(5, 0), cost_nanos=None)])
+    runs.used([attempt(llm_id="gpt", usage=Usage(30, 4, 20)), attempt(llm_id="gpt", cost_nanos=7, usage=Usage())])
+    assert [runs.tokens["gpt", one] for one in ("input", "output", "cached")] == [30, 4, 20]
+    assert (runs.tokens["old", "input"], runs.tokens["old", "output"]) == (5, 0)
+    assert dict(runs.costs) == {("gpt", "USD"): 1_507}
 
 
 def test_the_code_says_why_a_run_failed_or_was_interrupted() -> None:
@@ -125,8 +134,10 @@ def test_a_log_without_an_end_counts_nowhere(events: list[Recorded]) -> None:
 def test_models_that_the_configuration_does_not_name_are_one(models: list[str]) -> None:
     runs = RunStatistics({"gpt"})
     for model in models:
-        runs.run_ended(RUN, log(AnswerDelta("x"), done(ENDS[0], model, Usage(1, 1))))
+        runs.run_ended(RUN, log(AnswerDelta("x"), done(ENDS[0], model)))
+        runs.used([attempt(llm_id=model, currency=model)])
     assert {model for (model, _), _ in runs.tokens} <= {"gpt", OTHER}
+    assert {labels for labels, _ in runs.costs} <= {("gpt", "gpt")}
     assert runs.first_text.keys() <= {"gpt", OTHER}
     assert runs.ended["complete", ""] == len(models)
 

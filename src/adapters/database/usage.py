@@ -12,6 +12,7 @@ from adapters.database.usage_rows import as_bound, as_json, from_attempts, to_sp
 from adapters.database.usage_statements import ADD, REMOVE_OLD, REPORT, SPENT
 from domain.attempts import Attempt
 from domain.ids import AgentId, RunId, UserId, new_id
+from domain.messages import Answer
 from domain.quotas import Spent
 from domain.usage import Grouping, Period, UsageSum
 
@@ -26,7 +27,14 @@ class LedgerRows:
     async def add(
         self, owner: UserId, agent_id: AgentId | None, run_id: RunId | None, attempts: Sequence[Attempt]
     ) -> None:
-        rows = from_attempts(attempts, new_id())
+        await self._add(owner, agent_id, run_id, from_attempts(attempts, new_id()))
+
+    async def keep_lost(self, answer: Answer, *, owner: UserId) -> None:
+        # As `Runs.close` calls them: if the run was closed before its dialog went, they are there.
+        rows = from_attempts(answer.attempts, answer.run_id)
+        await self._add(owner, answer.agent_id, answer.run_id, rows)
+
+    async def _add(self, owner: UserId, agent_id: AgentId | None, run_id: RunId | None, rows: Sequence[Values]) -> None:
         if not rows:
             return
         values = {"owner": owner, "agent": agent_id, "run": run_id}

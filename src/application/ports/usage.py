@@ -5,12 +5,17 @@ from typing import Protocol
 
 from application.ports.ledger import Ledger
 from domain.ids import UserId
+from domain.messages import Answer
 from domain.quotas import Spent
 from domain.usage import Grouping, Period, UsageSum
 
 
 class UsageLedger(Ledger, Protocol):
     """What runs used gets here with their end (`Runs.close`). Rows outlive dialogs and agents, and go with accounts."""
+
+    async def keep_lost(self, answer: Answer, *, owner: UserId) -> None:
+        """What an answer used that can't be stored, for its dialog is gone. What is there already stays as it is."""
+        ...
 
     async def report(self, grouping: Grouping, period: Period, limit: int, *, owner: UserId) -> Sequence[UsageSum]:
         """The owner's sums, in no order and at most `limit` of them, in one statement."""
