@@ -123,15 +123,12 @@ class ChatDesk:
             answering,
             registry,
             self.keep,
-            self.places,
             self.leases,
             self.make,
             ChatLimits(100, self.grace),
             quotas,
         )
-        self.approve = ApproveCall(
-            transactions, find, answering, self.check, registry, self.places, self.leases, self.make, quotas
-        )
+        self.approve = ApproveCall(transactions, find, answering, self.check, registry, self.leases, self.make, quotas)
         self.once = AskOnce(transactions, clock, registry, self.stored, self.start)
         self.follow = FollowRun(registry, self.stored)
         self.show = ShowRun(registry, self.stored)

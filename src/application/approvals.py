@@ -10,7 +10,6 @@ from application.answering import Answering, Continuing
 from application.asking_depth import asking_depth
 from application.leases import Leases
 from application.live_runs import LiveRun
-from application.model_places import ModelPlaces
 from application.models import FindModel
 from application.ports.argument_check import ArgumentCheck
 from application.ports.persistence import Transaction, Transactions
@@ -40,7 +39,6 @@ class ApproveCall:
     answering: Answering
     check: ArgumentCheck
     runs: RunRegistry
-    places: ModelPlaces
     leases: Leases
     make: MakeRuns
     quotas: Quotas
@@ -67,7 +65,7 @@ class ApproveCall:
                 if not pause.decided:
                     await tx.pauses.save(run_id, pause)
                     return run
-                leave = self.places.admit(spec, actor)
+                leave = self.answering.models.admit(spec, actor)
                 undo.callback(leave)
                 await tx.pauses.end(run_id, self.leases.until())
             live = self._live(replace(paused, run=run, pause=pause), spec, leave)

@@ -12,7 +12,6 @@ from application.callers_prompt import refuse_impossible
 from application.given_images import open_images
 from application.leases import Leases
 from application.live_runs import LiveRun
-from application.model_places import ModelPlaces
 from application.models import FindModel
 from application.ports.clock import Clock
 from application.ports.persistence import Scene, Transactions
@@ -76,7 +75,6 @@ class StartChat:
     answering: Answering
     runs: RunRegistry
     keep: KeepAnswer
-    places: ModelPlaces
     leases: Leases
     make: MakeRuns
     limits: ChatLimits
@@ -125,7 +123,7 @@ class StartChat:
         answer = _open_answer(question, spec, agent)
         run = _queued(actor, answer, self.leases.until(), idempotency)
         async with self.quotas.admitted(actor, spec):
-            taken = _Taken(run, question, answer, agent, spec, self.places.admit(spec, actor))
+            taken = _Taken(run, question, answer, agent, spec, self.answering.models.admit(spec, actor))
             return await self._start_or_give_up(asked, attached, taken, dialog)
 
     async def _start_or_give_up(

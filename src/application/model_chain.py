@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from application.model_attempts import Attempting, Call, Calling
+from application.model_places import Leave
 from domain.assembly import AnswerAssembler
 from domain.attempts import Purpose
 from domain.chat_events import LoopEvent, ToolProgress
@@ -41,6 +42,15 @@ class AskModels:
     find: FindModel
     first_token: float = 120.0
     first_pause: float = FIRST_PAUSE
+
+    def admit(self, spec: ModelSpec, user_id: UserId) -> Leave:
+        """Take a run on, as `ModelPlaces` does. Nobody is let in to ask a model alone that is left alone.
+
+        Raises TooManyRequests `model_busy`, ModelError `model_unavailable`.
+        """
+        if not spec.fallbacks:
+            self.calling.breakers.refuse(spec)
+        return self.calling.places.admit(spec, user_id)
 
     def chain(
         self,

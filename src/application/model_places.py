@@ -28,81 +28,89 @@ def key_of(spec: ModelSpec) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """Calls that go on at once, and that begin within a minute; None where that is not limited."""
+
+    places: int | None = None
+    a_minute: int | None = None
+
+    @property
+    def most(self) -> int | None:
+        return min((one for one in (self.places, self.a_minute) if one is not None), default=None)
+
+    @property
+    def pace(self) -> float:
+        """Seconds after which another try is worth it."""
+        return RETRY_SECONDS if self.a_minute is None else max(RETRY_SECONDS, WINDOW_SECONDS / self.a_minute)
+
+
+@dataclass(frozen=True, slots=True)
 class ModelPlaces:
     """The places at every key. One object for the process: the places are its own.
 
-    A model's limits count the calls of all models of its key. A model without limits waits for nobody. A place is held
-    for one call of the model, not for a run: nobody waits for somebody else's tools.
+    Models of one key and with one limit share it. A place is held for one call of a model, not for a run: nobody waits
+    for somebody else's tools.
     """
 
-    lines: dict[str, "Line"] = field(default_factory=dict)
+    lines: dict[tuple[str, Limit], "Line"] = field(default_factory=dict)
 
     async def take(self, spec: ModelSpec, *, guest: bool = False) -> Leave:
         """Wait for a place, as long as it takes. `guest`: nobody admitted this call, and a long line refuses it.
 
         Raises ModelError `model_busy`.
         """
-        most = _smallest(spec)
-        if most is None:
-            line = self.lines.get(key_of(spec))
-            if line is None:
-                return _nothing
-            line.start()
-        else:
-            if guest:
-                self.refuse_guest(spec)
-            line = self._line(spec)
-            await line.take(spec.max_concurrent, spec.requests_a_minute)
+        limit = _limit(spec)
+        if limit.most is None:
+            return _nothing
+        if guest:
+            self.refuse_guest(spec)
+        line = self._line(spec, limit)
+        await line.take()
         return _Once(line.leave)
 
     def refuse_guest(self, spec: ModelSpec) -> None:
         """Raises ModelError `model_busy` where the line is long enough."""
-        most, line = _smallest(spec), self.lines.get(key_of(spec))
-        if most is not None and line is not None and len(line.waiting) >= most * QUEUE_FACTOR:
-            raise ModelError("model_busy", _too_many(spec), retryable=True, retry_after=RETRY_SECONDS)
+        limit = _limit(spec)
+        line = self.lines.get((key_of(spec), limit))
+        if limit.most is not None and line is not None and len(line.waiting) >= limit.most * QUEUE_FACTOR:
+            raise ModelError("model_busy", _too_many(spec), retryable=True, retry_after=limit.pace)
 
     def admit(self, spec: ModelSpec, user_id: UserId) -> Leave:
         """Take a run on, until what is returned is called.
 
-        A limited key has so many runs, waiting ones included, and one user half of them: what all models share is
-        not filled by those who wait for one. Raises TooManyRequests `model_busy`.
+        A limit has so many runs, waiting ones included, and one user half of them: what all models share is not filled
+        by those who wait for one. Raises TooManyRequests `model_busy`.
         """
-        limit = _smallest(spec)
-        if limit is None:
+        limit = _limit(spec)
+        if limit.most is None:
             return _nothing
-        line = self._line(spec)
-        most = limit * (1 + QUEUE_FACTOR)
+        line = self._line(spec, limit)
+        most = limit.most * (1 + QUEUE_FACTOR)
         if line.runs.total() >= most or line.runs[user_id] >= (most + 1) // 2:
-            raise TooManyRequests("model_busy", _too_many(spec), retry_after=RETRY_SECONDS)
+            raise TooManyRequests("model_busy", _too_many(spec), retry_after=limit.pace)
         line.runs[user_id] += 1
         return _Once(lambda: line.ended(user_id))
 
-    def _line(self, spec: ModelSpec) -> "Line":
-        key = key_of(spec)
+    def _line(self, spec: ModelSpec, limit: Limit) -> "Line":
+        key = key_of(spec), limit
         line = self.lines.get(key)
         if line is None:
             if len(self.lines) >= MOST_LINES:
                 for known in [known for known, one in self.lines.items() if one.idle]:
                     del self.lines[known]
-            line = self.lines[key] = Line()
+            line = self.lines[key] = Line(limit)
         return line
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Waiter:
-    places: int | None
-    a_minute: int | None
-    ready: asyncio.Future[None]
 
 
 @dataclass(slots=True, eq=False)
 class Line:
-    """The calls of one key. Who came first is served first, also where those behind may have other limits."""
+    """The calls that share a limit. Who came first is served first."""
 
+    limit: Limit
     active: int = 0
     begun: deque[float] = field(default_factory=deque)
-    """When calls began, as far as it matters."""
-    waiting: deque[_Waiter] = field(default_factory=deque)
+    """When the calls of the last minute began, where that is limited."""
+    waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
     runs: Counter[UserId] = field(default_factory=Counter)
     _timer: asyncio.TimerHandle | None = None
 
@@ -111,28 +119,21 @@ class Line:
         recent = self.begun and self.begun[-1] + WINDOW_SECONDS > asyncio.get_running_loop().time()
         return not (self.active or self.waiting or self.runs or recent)
 
-    async def take(self, places: int | None, a_minute: int | None) -> None:
-        waiter = _Waiter(places, a_minute, asyncio.get_running_loop().create_future())
-        self.waiting.append(waiter)
+    async def take(self) -> None:
+        ready = asyncio.get_running_loop().create_future()
+        self.waiting.append(ready)
         self._serve()
         try:
-            await waiter.ready
+            await ready
         except asyncio.CancelledError:
-            if waiter.ready.cancelled():
+            if ready.cancelled():
                 with suppress(ValueError):
-                    self.waiting.remove(waiter)
+                    self.waiting.remove(ready)
                 self._serve()
             else:
                 # It was served, and is gone.
                 self.leave()
             raise
-
-    def start(self) -> None:
-        now = asyncio.get_running_loop().time()
-        while self.begun and self.begun[0] + WINDOW_SECONDS <= now:
-            self.begun.popleft()
-        self.begun.append(now)
-        self.active += 1
 
     def leave(self) -> None:
         self.active -= 1
@@ -144,26 +145,24 @@ class Line:
             del self.runs[user_id]
 
     def _serve(self) -> None:
-        while self.waiting:
-            first = self.waiting[0]
-            if first.ready.cancelled():
-                self.waiting.popleft()
-                continue
-            if first.places is not None and self.active >= first.places:
-                return
-            wait = self._wait(first.a_minute)
-            if wait > 0:
+        places, a_minute = self.limit.places, self.limit.a_minute
+        while self.waiting and (places is None or self.active < places):
+            if a_minute is not None and (wait := self._wait(a_minute)) > 0:
                 self._serve_in(wait)
                 return
-            self.waiting.popleft()
-            self.start()
-            first.ready.set_result(None)
+            ready = self.waiting.popleft()
+            if not ready.cancelled():
+                self.active += 1
+                if a_minute is not None:
+                    self.begun.append(asyncio.get_running_loop().time())
+                ready.set_result(None)
 
-    def _wait(self, a_minute: int | None) -> float:
+    def _wait(self, a_minute: int) -> float:
         """Seconds until one more may begin."""
-        if a_minute is None or len(self.begun) < a_minute:
-            return 0.0
-        return self.begun[-a_minute] + WINDOW_SECONDS - asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time()
+        while self.begun and self.begun[0] + WINDOW_SECONDS <= now:
+            self.begun.popleft()
+        return 0.0 if len(self.begun) < a_minute else self.begun[0] + WINDOW_SECONDS - now
 
     def _serve_in(self, seconds: float) -> None:
         if self._timer is None:
@@ -185,8 +184,8 @@ class _Once:
             self.leave()
 
 
-def _smallest(spec: ModelSpec) -> int | None:
-    return min((one for one in (spec.max_concurrent, spec.requests_a_minute) if one is not None), default=None)
+def _limit(spec: ModelSpec) -> Limit:
+    return Limit(spec.max_concurrent, spec.requests_a_minute)
 
 
 def _too_many(spec: ModelSpec) -> str:

@@ -19,7 +19,6 @@ from application.leases import Leases
 from application.log_writer import LogWriter
 from application.mcp_servers import LoadMcpServers
 from application.model_chain import AskModels
-from application.model_places import ModelPlaces
 from application.models import FindModel
 from application.ports.api_documents import ApiDocuments
 from application.ports.argument_check import ArgumentCheck
@@ -164,12 +163,11 @@ class Chat(Provider):
         answering: Answering,
         check: ArgumentCheck,
         registry: RunRegistry,
-        places: ModelPlaces,
         leases: Leases,
         make: MakeRuns,
         quotas: Quotas,
     ) -> ApproveCall:
-        return ApproveCall(transactions, find_model, answering, check, registry, places, leases, make, quotas)
+        return ApproveCall(transactions, find_model, answering, check, registry, leases, make, quotas)
 
     @provide
     def start(
@@ -181,7 +179,6 @@ class Chat(Provider):
         answering: Answering,
         registry: RunRegistry,
         keep: KeepAnswer,
-        places: ModelPlaces,
         leases: Leases,
         make: MakeRuns,
         quotas: Quotas,
@@ -195,7 +192,6 @@ class Chat(Provider):
             answering,
             registry,
             keep,
-            places,
             leases,
             make,
             ChatLimits(settings.max_input_chars, settings.disconnect_grace_seconds),

@@ -9,6 +9,7 @@ from adapters.database.transactions import DatabaseTransactions
 from adapters.documents.child_parsers import ChildParsers
 from application.backlog import LookAtBacklog
 from application.document_reading import ReadDocument
+from application.model_chain import AskModels
 from application.run_registry import RunRegistry
 from application.uploads import UploadFile
 from entrypoints.http.http_statistics import HttpStatistics
@@ -34,15 +35,20 @@ class Numbers(Provider):
         read: ReadDocument,
         parsers: ChildParsers,
         database: DatabaseTransactions,
+        models: AskModels,
     ) -> Families:
+        calling = models.calling
         gauges = (
             Gauge("runs_live", "Runs that go on now.", lambda: len(registry.live())),
             Gauge("uploads_under_way", "Uploads that go on now.", lambda: upload.places.under_way),
             Gauge("parser_children", "Child processes for documents.", lambda: len(parsers.children)),
+            Gauge(
+                "model_breakers_open", "Keys and models left alone now after failures.", lambda: calling.breakers.open
+            ),
             *database_gauges(database),
         )
         statistics = http, registry.statistics, upload.statistics, read.statistics
-        return Families(version("agentchat"), *statistics, gauges)
+        return Families(version("agentchat"), *statistics, gauges, calling.statistics)
 
     @provide
     def numbers(self, families: Families, place: WorkerPlace, look: LookAtBacklog) -> ServerNumbers:

@@ -6,11 +6,8 @@ from typing import Final
 
 from entrypoints.settings_knowledge import keyless
 from entrypoints.settings_schema import Settings
-from entrypoints.settings_sources import dotted
 
 GOOD_PASSWORD: Final = 12
-NOT_USED_YET: Final[tuple[str, ...]] = ()
-OF_MODELS_NOT_USED_YET: Final = ("fallbacks",)
 
 
 def advice(settings: Settings) -> Iterator[str]:
@@ -24,8 +21,6 @@ def advice(settings: Settings) -> Iterator[str]:
             "The default agent answers through the offline model, which only quotes what it is given: "
             "set OPENAI_API_KEY or ANTHROPIC_API_KEY, or a model of your own in [models.NAME]."
         )
-    if without_effect := not_used_yet(settings):
-        yield f"These settings have no effect in this version: {', '.join(without_effect)}."
 
 
 def _local_model_missing() -> str | None:
@@ -47,13 +42,6 @@ def worker_advice(settings: Settings, missing: Callable[[], str | None] = _local
             f"Files are read from {settings.data_dir / 'files'}: where that is not the servers' folder, knowledge "
             "files fail here with file_content_missing. Share the folder, or set storage.kind to minio everywhere."
         )
-
-
-def not_used_yet(settings: Settings) -> list[str]:
-    """What was set by the operator, in order, and is only read and checked."""
-    of_models = (dotted(("models", name, part)) for name in settings.models for part in OF_MODELS_NOT_USED_YET)
-    idle = (*NOT_USED_YET, *of_models)
-    return sorted(name for name in settings.sources if any(name == one or name.startswith(f"{one}.") for one in idle))
 
 
 def loopback(host: str) -> bool:

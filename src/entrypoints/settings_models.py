@@ -113,6 +113,7 @@ def model_spec(name: str, model: ModelSettings) -> ModelSpec:
         fallbacks=tuple(map(ModelId, model.fallbacks)),
         unavailable_reason=missing(name, model),
         max_concurrent=model.max_concurrent,
+        requests_a_minute=model.requests_a_minute,
         key_id=key_id_of(Provider(model.provider), model.base_url, key),
     )
 

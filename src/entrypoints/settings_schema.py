@@ -41,6 +41,7 @@ class ModelSettings(Struct, frozen=True, kw_only=True):
     max_output_tokens: Tokens | None = None
     thinking_tokens: Tokens | None = None
     max_concurrent: Count | None = None
+    requests_a_minute: Count | None = None
     vision: bool = False
     tools: bool = True
     prices: PriceSettings | None = None

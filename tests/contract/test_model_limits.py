@@ -38,7 +38,8 @@ HALF = (MOST + 1) // 2
 
 
 def places_of(desk: ChatDesk) -> dict[UserId, int]:
-    return dict(desk.places.lines[NARROW.llm_id].runs)
+    [line] = desk.places.lines.values()
+    return dict(line.runs)
 
 
 async def burst(desk: ChatDesk, actors: list[UserId], each: int) -> tuple[list[LiveRun], list[str]]:

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -19,8 +20,8 @@ from domain.models import ModelSpec, Provider
 ANN = UserId("ann")
 
 
-def spec(places: int | None, name: str = "slow") -> ModelSpec:
-    return ModelSpec(ModelId(name), Provider.OFFLINE, name, max_concurrent=places)
+def spec(places: int | None, name: str = "slow", **more: Any) -> ModelSpec:
+    return ModelSpec(ModelId(name), Provider.OFFLINE, name, max_concurrent=places, **more)
 
 
 @dataclass
@@ -53,9 +54,13 @@ class Held:
 async def read(places: ModelPlaces, of: ModelSpec, model: Held, number: int, *, fails: bool = False) -> int:
     said = 0
     request = ModelRequest(str(number), "fail" if fails else "", (UserTurn("x"),))
-    async with aclosing(places.limited(of, model).stream(request)) as events:
-        async for _ in events:
-            said += 1
+    leave = await places.take(of)
+    try:
+        async with aclosing(model.stream(request)) as events:
+            async for _ in events:
+                said += 1
+    finally:
+        leave()
     return said
 
 
@@ -68,12 +73,14 @@ def scene(act: Callable[[ModelPlaces, Held], Coroutine[object, object, None]]) -
     asyncio.run(asyncio.wait_for(act(ModelPlaces(), Held()), 10))
 
 
-def test_a_model_without_a_limit_is_itself_and_admits_everybody() -> None:
-    places, model = ModelPlaces(), Held()
-    assert places.limited(spec(None), model) is model
-    for _ in range(1000):
-        places.admit(spec(None), ANN)
-    assert places.lines == {}
+def test_a_model_without_a_limit_makes_nobody_wait_and_admits_everybody() -> None:
+    async def act(places: ModelPlaces, _: Held) -> None:
+        for _number in range(1000):
+            places.admit(spec(None), ANN)
+            await places.take(spec(None), guest=True)
+        assert places.lines == {}
+
+    scene(act)
 
 
 def test_the_next_waits_until_a_place_is_free_and_other_models_do_not() -> None:
@@ -93,13 +100,14 @@ def test_the_next_waits_until_a_place_is_free_and_other_models_do_not() -> None:
     scene(act)
 
 
-def test_a_stream_that_is_closed_half_way_gives_its_place_back() -> None:
-    async def act(places: ModelPlaces, model: Held) -> None:
-        limited = places.limited(spec(1), model)
-        for number in range(3):
-            async with aclosing(limited.stream(ModelRequest(str(number), "", (UserTurn("x"),)))) as events:
-                await anext(events)
-        assert (model.now, model.came) == (0, [0, 1, 2])
+def test_a_place_that_is_given_back_twice_is_one_place() -> None:
+    async def act(places: ModelPlaces, _: Held) -> None:
+        leave = await places.take(spec(1))
+        leave()
+        leave()
+        await places.take(spec(1))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(places.take(spec(1)), 0.01)
 
     scene(act)
 
@@ -178,12 +186,6 @@ def test_no_mix_of_ends_cancels_and_failures_loses_a_place_or_the_order(
         assert model.came == sorted(model.came)
         assert set(range(len(tasks))) - cancelled <= set(model.came)
         assert all(end == 2 or isinstance(end, ModelError | asyncio.CancelledError) for end in ends)
-        line = places.lines.get(ModelId("slow"))
-        if line is not None:
-            assert not line.places.locked()
-            for _ in range(size):
-                assert not line.places.locked()
-                await line.places.acquire()
-            assert line.places.locked()
+        assert all((line.active, len(line.waiting)) == (0, 0) for line in places.lines.values())
 
     scene(act)

@@ -5,38 +5,11 @@ from pathlib import Path
 import pytest
 
 from entrypoints.settings import SettingsError, load_settings
-from entrypoints.settings_advice import advice, not_used_yet, worker_advice
+from entrypoints.settings_advice import advice, worker_advice
 
 
 def said(tmp_path: Path, **variables: str) -> str:
     return "\n".join(advice(load_settings({f"AGENTCHAT_{name}": value for name, value in variables.items()}, tmp_path)))
-
-
-def test_settings_that_do_nothing_yet_are_named_when_they_are_set(tmp_path: Path) -> None:
-    (tmp_path / "agentchat.toml").write_text(
-        """
-        max_upload_bytes = 1
-        quota.upload_bytes = 1
-        quota.tokens_per_day = 5
-        public_url = "https://chat.example.org"
-        [models.gpt-4]
-        fallbacks = ["offline"]
-        prices = { input = 1, output = 2 }
-        context_window = 9000
-        [models."gpt-5.5"]
-        fallbacks = ["gpt-4"]
-        """
-    )
-    settings = load_settings({"AGENTCHAT_STORAGE__KIND": "local", "AGENTCHAT_VECTOR__KIND": "embedded"}, tmp_path)
-    assert not_used_yet(settings) == [
-        'models."gpt-5.5".fallbacks',
-        "models.gpt-4.fallbacks",
-    ]
-    assert any("no effect" in line and "models.gpt-4.fallbacks" in line for line in advice(settings))
-
-
-def test_nothing_is_said_of_what_nobody_set(tmp_path: Path) -> None:
-    assert "no effect" not in said(tmp_path)
 
 
 def test_short_passwords_are_advised_against_where_others_reach_the_server(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from domain.chunking import ChunkSize
 from entrypoints.settings import Settings, SettingsError, load_settings
-from entrypoints.settings_advice import not_used_yet
 from entrypoints.settings_knowledge import bad_dimensions, keyless
 from entrypoints.settings_schema import EmbeddingSettings
 from entrypoints.settings_secrets import DOTS
@@ -54,10 +53,6 @@ def test_the_server_reads_files_itself_on_sqlite_alone(tmp_path: Path) -> None:
     assert loaded(tmp_path).ingestion.in_server is True
     assert loaded(tmp_path, POSTGRES).ingestion.in_server is False
     assert loaded(tmp_path, {**POSTGRES, "INGESTION__IN_SERVER": "true"}).ingestion.in_server is True
-
-
-def test_what_is_set_of_knowledge_has_an_effect(tmp_path: Path) -> None:
-    assert not_used_yet(loaded(tmp_path, {"VECTOR__KIND": "embedded", "EMBEDDING__KIND": "none"})) == []
 
 
 def test_openai_embeds_with_the_vendors_key_and_address(tmp_path: Path) -> None:
