@@ -10,7 +10,6 @@ from prometheus_client.registry import Collector
 
 from application.file_statistics import ReadingStatistics, UploadStatistics
 from application.model_statistics import ModelStatistics
-from application.model_statistics import ModelStatistics
 from application.ports.job_queue import Backlog, JobKind
 from application.run_statistics import RunStatistics
 from application.tallies import Durations, Tally
@@ -40,7 +39,6 @@ class Families(Collector):
     readings: ReadingStatistics
     gauges: tuple[Gauge, ...]
     models: ModelStatistics = field(default_factory=ModelStatistics)
-    models: ModelStatistics = field(default_factory=ModelStatistics)
 
     def collect(self) -> Iterator[Metric]:
         build = GaugeMetricFamily(f"{PREFIX}build_info", "The running version; always 1.", labels=["version"])
@@ -48,8 +46,6 @@ class Families(Collector):
         yield build
         yield from self._of_http()
         yield from self._of_runs()
-        meaning = "Calls of models' providers that ended, and how."
-        yield counter("model_attempts", meaning, ("model", "outcome"), self.models.attempts)
         meaning = "Calls of models' providers that ended, and how."
         yield counter("model_attempts", meaning, ("model", "outcome"), self.models.attempts)
         yield from self._of_files()
