@@ -117,6 +117,11 @@ def no(call_id: str = "c1") -> Approval:
     return Approval(call_id, approved=False)
 
 
+def call_of(turn: int) -> str:
+    """The id that the call of ASKS has in the run's turn of that number: the model repeats itself."""
+    return f"c1_{turn + 1}" if turn else "c1"
+
+
 def steps(seen: Sequence[Recorded]) -> list[tuple[StepStatus, str]]:
     return [(one.event.step.status, one.event.step.tool_call_id) for one in seen if isinstance(one.event, ToolProgress)]
 

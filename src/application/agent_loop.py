@@ -95,7 +95,7 @@ class AgentLoop:
     async def _turns(self, course: _Course, equipment: Equipment) -> AsyncGenerator[Happening, None]:
         while course.turns_left > 0:
             course.turns_left -= 1
-            assembler = AnswerAssembler()
+            assembler = AnswerAssembler(course.request.turns)
             async with aclosing(course.models.ask(course.request, assembler)) as said:
                 async for event in said:
                     yield event

@@ -88,16 +88,26 @@ class MakeRuns:
         return LiveRun(begun.run, events, keeping, RunLimits(self.max_run_seconds, grace_seconds), log, transcript)
 
     async def _park(self, run: Run, pause: RunPause, rest: Sequence[LogPiece]) -> bool:
-        """Its log first, so that whoever finds it waiting finds all of it. Raises Unavailable after a while."""
+        """Whoever finds it waiting finds all of its log, and who is asked is heard: the question comes with the wait.
+
+        Raises Unavailable after a while.
+        """
         loop = asyncio.get_running_loop()
         give_up = loop.time() + PATIENCE_SECONDS
+        *earlier, asking = rest
+        async with self.transactions.autocommit() as tx:
+            written = await tx.pauses.written(pause)
         while True:
             try:
                 async with self.transactions.autocommit() as tx:
-                    for piece in rest:
+                    for piece in earlier:
                         if (await tx.runs.append([piece])).get(run.run_id, True):
                             return False
-                    return await tx.pauses.put(run.run_id, pause, self.leases.now() + WAITS_FOR)
+                async with self.transactions.begin() as tx:
+                    waits = await tx.pauses.put(run.run_id, written, self.leases.now() + WAITS_FOR)
+                    if waits:
+                        await tx.runs.append([asking])
+                    return waits
             except Unavailable:
                 if loop.time() > give_up:
                     raise

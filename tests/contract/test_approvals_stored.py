@@ -1,16 +1,19 @@
 """Runs that wait, as the database has them: what comes of words that are repeated, lost, or never heard."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import call, finished
+from application.chat import ChatRequest
 from domain.errors import Conflict, NotFound
-from domain.messages import Answer, AnswerStatus
+from domain.messages import Answer, AnswerStatus, StepStatus
 from domain.pauses import WAITS_FOR
 from domain.runs import RunStatus
-from paying import ASKS, DONE, Scene, asked, ended, paying, soon, yes
+from meddled import Meddled
+from paying import ASKS, DONE, Scene, asked, ended, paying, soon, steps, yes
 
 
 @pytest.fixture
@@ -29,12 +32,36 @@ async def test_a_word_that_was_given_outlives_a_second_storing_of_the_wait(scene
         _, before = await tx.pauses.find(run.state.run_id, owner=actor)
     await desk.approve(actor, run.state.run_id, yes("a"))
     async with scene.transactions.autocommit() as tx:
-        assert await tx.pauses.put(run.state.run_id, before, desk.leases.now() + WAITS_FOR)
+        assert await tx.pauses.put(run.state.run_id, await tx.pauses.written(before), desk.leases.now() + WAITS_FOR)
         _, after = await tx.pauses.find(run.state.run_id, owner=actor)
     assert after.approvals == (yes("a"),)
     await desk.approve(actor, run.state.run_id, yes("b"))
     await ended(desk, actor, run.state.run_id)
     assert [one["amount"] for one in scene.till.asked] == [1, 2]
+
+
+async def test_who_is_asked_at_another_process_is_heard_at_once(scene: Scene) -> None:
+    """The question stands in the log no sooner than the run waits, whoever looks at whatever moment."""
+    database = Meddled(scene.transactions)
+    desk = scene.process(ASKS, DONE, database=database)
+    other = scene.process(DONE)
+    actor, agent_id = await scene.person()
+    seen: list[tuple[bool, RunStatus]] = []
+
+    async def look(method: Callable[..., Awaitable[object]], *given: object) -> object:
+        async with scene.transactions.autocommit() as tx:
+            log = await tx.runs.log(run.state.run_id, 0, 100)
+            seen.append(((StepStatus.APPROVAL, "c1") in steps(log), (await other.show(actor, run.state.run_id)).status))
+        return await method(*given)
+
+    database.instead["runs.append"] = database.instead["pauses.put"] = look
+    run = await desk.start(actor, ChatRequest("Pay the bill", "d", agent_id))
+    await run.wait(10)
+    assert seen
+    assert all(status is RunStatus.WAITING for was_asked, status in seen if was_asked)
+    await other.approve(actor, run.state.run_id, yes())
+    await ended(other, actor, run.state.run_id)
+    assert len(scene.till.asked) == 1
 
 
 async def test_who_dies_while_stopping_a_waiting_run_leaves_its_end_to_any_other_process(scene: Scene) -> None:
@@ -74,7 +101,7 @@ async def test_a_late_word_never_holds_for_a_call_that_nobody_saw(scene: Scene) 
     await desk.approve(actor, run.state.run_id, yes("call_0"))
     async with soon():
         while (await desk.show(actor, run.state.run_id)).status is not RunStatus.WAITING:
-            await desk.runs.find(run.state.run_id, owner=actor).wait(0.05)  # type: ignore[union-attr]
+            await asyncio.sleep(0.01)
     with pytest.raises(NotFound) as unknown:
         await desk.approve(actor, run.state.run_id, yes("call_0"))
     assert unknown.value.code == "tool_call_not_found"

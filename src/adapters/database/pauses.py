@@ -12,6 +12,7 @@ from adapters.database.run_rows import to_run
 from adapters.database.run_statements import GET, ID, IS_OPEN, UNTIL
 from adapters.database.session import Session
 from adapters.database.tables import dialogs, runs
+from application.ports.pauses import WrittenPause
 from domain.errors import Conflict
 from domain.ids import RunId, UserId
 from domain.pauses import RunPause
@@ -58,10 +59,11 @@ class PauseRows:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    async def put(self, run_id: RunId, pause: RunPause, until: datetime) -> bool:
-        # It holds a whole prompt, with its images.
-        state = await asyncio.to_thread(from_pause, pause)
-        values = {"id": run_id, "state": state, "until": until, "number": pause.number}
+    async def written(self, pause: RunPause) -> WrittenPause:
+        return WrittenPause(pause.number, await asyncio.to_thread(from_pause, pause))
+
+    async def put(self, run_id: RunId, pause: WrittenPause, until: datetime) -> bool:
+        values = {"id": run_id, "state": pause.data, "until": until, "number": pause.number}
         return bool(await self._session.written(_PUT, values) or await self._session.rows(_WAITED, values))
 
     async def find(self, run_id: RunId, *, owner: UserId) -> tuple[Run, RunPause]:

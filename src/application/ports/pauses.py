@@ -1,5 +1,6 @@
 """Runs that wait for a person, as the database knows them. A pause goes when its run goes on, is closed or removed."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -8,10 +9,22 @@ from domain.pauses import RunPause
 from domain.runs import Run
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenPause:
+    """A pause as it is stored, and its number."""
+
+    number: int
+    data: bytes
+
+
 class Pauses(Protocol):
-    async def put(self, run_id: RunId, pause: RunPause, until: datetime) -> bool:
+    async def written(self, pause: RunPause) -> WrittenPause:
+        """Takes a while, for it holds a whole prompt: to be called while no transaction is open."""
+        ...
+
+    async def put(self, run_id: RunId, pause: WrittenPause, until: datetime) -> bool:
         """Let an open run wait, its lease up to `until`. Atomic alone; the same again is True and changes nothing,
-        also when the run went on meanwhile.
+        also when words were said or the run went on meanwhile.
 
         False, and nothing changed, when the run was closed, removed or asked to stop.
         """
