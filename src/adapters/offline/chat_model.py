@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Iterator
 from adapters.offline.drills import drill_in
 from adapters.offline.extract import best_sentences, first_sentences
 from adapters.offline.passages import cited_sentences, numbered_in, parted, was_searched
+from adapters.offline.remembering import learnt_by_rule, memories_in, told_of_user
 from adapters.offline.rules import asks_for_search, calls_for
 from adapters.offline.summing_up import summed_up, told_before
 from adapters.offline.words import Wording, wording_for
@@ -66,6 +67,8 @@ def _turn(request: ModelRequest) -> AssistantTurn:
     """Either calls or text."""
     if (summary := summed_up(request)) is not None:
         return AssistantTurn(summary)
+    if (lesson := learnt_by_rule(request)) is not None:
+        return AssistantTurn(lesson)
     last = request.turns[-1]
     offered = _useful(request.tools, last) if isinstance(last, UserTurn) else ()
     asked = calls_for(_question(last), offered, turn=len(request.turns)) if isinstance(last, UserTurn) else []
@@ -100,6 +103,9 @@ def _answer(request: ModelRequest) -> str:
         return _answer_from_tools(question, last, _calls_before(request), wording)
     if _GREETING.match(question):
         return wording.greeting
+    memories = memories_in(told_before(parted(asked.text)[1])[1])[0]
+    if told := told_of_user(question, memories):
+        return f"{wording.remembered}\n\n" + "\n".join(told)
     if quoted := cited_sentences(question, numbered_in(parted(asked.text)[0])):
         return f"{wording.found}\n\n" + "\n".join(quoted)
     if found := best_sentences(question, _sources(request, asked, question)):
@@ -113,7 +119,7 @@ def _answer(request: ModelRequest) -> str:
 
 def _question(turn: UserTurn) -> str:
     """Attachments and passages may stand around it: it is the last line that asks, else the last line."""
-    _, asked = told_before(parted(turn.text)[1])
+    _, asked = memories_in(told_before(parted(turn.text)[1])[1])
     lines = [line.strip() for line in asked.splitlines() if line.strip()]
     asking = [line for line in lines if line.endswith(("?", "\uff1f"))]
     return (asking or lines or [""])[-1]
@@ -128,6 +134,8 @@ def _attached(turn: UserTurn) -> str:
 
 def _sources(request: ModelRequest, asked: UserTurn, question: str) -> Iterator[str]:
     summary, now = told_before(parted(asked.text)[1])
+    memories, now = memories_in(now)
+    yield "\n".join(memories)
     yield now.replace(question, "\n")
     yield request.system
     for turn in reversed(request.turns[:-1]):

@@ -27,7 +27,7 @@ def parted(text: str) -> tuple[str, str]:
     if not was_searched(text):
         return "", text
     knowledge, _, rest = text.partition(_CLOSING)
-    return knowledge, rest
+    return knowledge, rest.lstrip("\n")
 
 
 def cited_sentences(question: str, passages: Sequence[Numbered]) -> list[str]:

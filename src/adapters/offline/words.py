@@ -16,6 +16,7 @@ class Wording:
     tool_failed: str
     time: str
     waited: str
+    remembered: str
 
 
 ENGLISH = Wording(
@@ -33,6 +34,7 @@ ENGLISH = Wording(
     tool_failed="The tool {name} failed: {content}",
     time="It is now {content}.",
     waited="I am the built-in offline model, without a key: as you asked, I waited {seconds} seconds.",
+    remembered="From what I remember of you (I am the built-in offline model, without a key):",
 )
 CHINESE = Wording(
     greeting="你好！我是内置的离线模型：还没有配置任何模型的密钥。我可以从你给的资料里查找、做计算、报时间，但不会思考。有什么可以帮你？",
@@ -43,6 +45,7 @@ CHINESE = Wording(
     tool_failed="工具 {name} 失败了：{content}",
     time="现在是 {content}。",
     waited="我是内置的离线模型，没有密钥：我按你的要求等待了 {seconds} 秒。",
+    remembered="根据我对你的记忆（我是内置的离线模型，没有密钥）：",
 )
 
 
