@@ -18,6 +18,7 @@ from application.knowledge_search import Consulted, SearchKnowledge, ShownPassag
 from application.model_chain import AskModels, ModelChain
 from application.ports.tool_runner import ToolRunner
 from application.prompts import Prompt, compose
+from application.recalling import Recall
 from application.retrieval import RetrieveKnowledge
 from application.toolbox import Toolbox
 from domain.agents import Agent
@@ -40,13 +41,14 @@ MOST_ON_THE_LOOP: Final = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Answering:
-    """What answers are made with. Without `knowledge`, that of agents is not searched."""
+    """What answers are made with. Without `knowledge` none is searched, without `recall` no agent remembers."""
 
     models: AskModels
     toolbox: Toolbox
     attachments: OpenAttachments
     loop: AgentLoop
     knowledge: RetrieveKnowledge | None = None
+    recall: Recall | None = None
 
     def search(
         self, actor: UserId, agent: Agent, names: Sequence[str], shown: ShownPassages, spec: ModelSpec
@@ -93,11 +95,11 @@ class Making:
     async def events(self, max_output_tokens: int | None) -> AsyncGenerator[RunEvent, None]:
         """What happens, up to the end or to a pause."""
         spec, agent, attached = self.told.spec, self.told.agent, self.told.attached.files
-        consulted, shown = await self._consulted(), ShownPassages()
+        (consulted, memories), shown = await asyncio.gather(self._consulted(), self._recalled()), ShownPassages()
         at_hand = await self.means.toolbox(self.told.user_id, agent, spec.context_window) if spec.tools else None
         for trouble in at_hand.troubles if at_hand else ():
             yield ToolProgress(trouble)
-        self._prompt = prompt = await self._composed(consulted, shown, at_hand.runners if at_hand else ())
+        self._prompt = prompt = await self._composed(consulted, shown, at_hand.runners if at_hand else (), memories)
         if consulted is not None:
             yield consulted.told(shown.keep(prompt.passages))
         models = self.means.models.chain(ModelRoute.of(spec), self.told.user_id, output_left=max_output_tokens)
@@ -113,8 +115,16 @@ class Making:
             return None
         return await consult(retrieve, told.user_id, told.agent.knowledge_ids, told.question)
 
+    async def _recalled(self) -> Sequence[str]:
+        told, recall = self.told, self.means.recall
+        return () if recall is None else await recall(told.user_id, told.agent, told.question)
+
     async def _composed(
-        self, consulted: Consulted | None, shown: ShownPassages, at_hand: Sequence[ToolRunner]
+        self,
+        consulted: Consulted | None,
+        shown: ShownPassages,
+        at_hand: Sequence[ToolRunner],
+        memories: Sequence[str],
     ) -> Prompt:
         told = self.told
         runners = [*at_hand]
@@ -127,7 +137,9 @@ class Making:
             earlier.images += await open_earlier_images(
                 self.means.attachments, told.user_id, images, told.spec, told.attached.images
             )
-        make = partial(compose, told.spec, told.agent, told.past, told.question, runners, told.attached, earlier, found)
+        make = partial(
+            compose, told.spec, told.agent, told.past, told.question, runners, told.attached, earlier, found, memories
+        )
         heavy = told.attached.documents or earlier.documents or told.past.characters > MOST_ON_THE_LOOP
         prompt = await asyncio.to_thread(make) if heavy else make()
         # The run lasts for minutes, and the documents may be large.

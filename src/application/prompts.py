@@ -12,6 +12,7 @@ from domain.attachments import AttachedDocument, attached_text
 from domain.conversation import IMAGE_TOKENS, ModelRequest, UserTurn, request_tokens, tokens_of
 from domain.errors import ModelError
 from domain.history import History, prompt_budget, remembered
+from domain.memory_recall import memories_before_question
 from domain.models import ModelSpec
 from domain.past import Past
 from domain.retrieval import Passage
@@ -45,15 +46,18 @@ def compose(
     asked: Attached,
     earlier: Attached,
     found: Sequence[Passage] | None = None,
+    memories: Sequence[str] = (),
 ) -> Prompt:
     """The question comes last, what it is asked of before it. Long documents take a while: not on the event loop.
 
     Documents that don't go in whole can be searched by the model, if it uses tools. `found` is what the agent's
-    knowledge has for the question, None when it was not searched.
+    knowledge has for the question, None when it was not searched; `memories` what the agent remembers, best first.
     """
     documents = (*asked.documents, *earlier.documents)
     searchable = [*runners, _search(asked, earlier)] if documents and spec.tools else runners
     room = _room(spec, _request(spec, agent, UserTurn(question, tuple(asked.images)), searchable))
+    known = memories_before_question(memories, (room - _names(documents, searchable=spec.tools)) // 8)
+    room -= estimate(known)
     knowledge = _knowledge(found, documents, room, searchable=spec.tools)
     room -= estimate(knowledge.text)
     budget = room * _DOCUMENTS_SHARE[0] // _DOCUMENTS_SHARE[1]
@@ -61,11 +65,11 @@ def compose(
     offered = runners if shown.whole else searchable
     left = room - estimate(shown.text)
     images = (*asked.images, *earlier.images[: max(0, left) // 2 // IMAGE_TOKENS])
-    turn = UserTurn(f"{knowledge.text}{shown.text}{question}", images)
+    turn = UserTurn(f"{knowledge.text}{known}{shown.text}{question}", images)
     bare = _request(spec, agent, turn, offered)
     room = _room(spec, bare)
     history = remembered(past, room)
-    turn = replace(turn, text=f"{knowledge.text}{history.summary}{shown.text}{question}")
+    turn = replace(turn, text=f"{knowledge.text}{history.summary}{known}{shown.text}{question}")
     request = replace(bare, turns=(*history.turns, turn))
     load = _load(spec, past, history, tokens_of(UserTurn(question)), room)
     return Prompt(request, {runner.spec.name: runner for runner in offered}, knowledge.shown, load)
@@ -92,8 +96,12 @@ def _knowledge(
     """Half of the room at most, once the documents' names have theirs, which can't be left out."""
     if found is None:
         return PassagesText("")
-    names = estimate(attached_text(documents, 0, searchable=searchable).text)
-    return passages_before_question(found, (room - names) // 2)
+    return passages_before_question(found, (room - _names(documents, searchable=searchable)) // 2)
+
+
+def _names(documents: Sequence[AttachedDocument], *, searchable: bool) -> int:
+    """Tokens of what is told of documents in any case."""
+    return estimate(attached_text(documents, 0, searchable=searchable).text) if documents else 0
 
 
 def _load(spec: ModelSpec, past: Past, history: History, question: int, room: int) -> Load:

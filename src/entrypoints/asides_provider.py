@@ -13,6 +13,7 @@ from application.model_chain import AskModels
 from application.ports.clock import Clock
 from application.ports.job_queue import Handler, JobKind
 from application.ports.ledger import Ledger
+from application.remembering import Remember, RememberAnswered
 from application.run_registry import RunRegistry
 from application.summaries import Summarise, WantSummary
 from domain.ids import RunId
@@ -35,12 +36,12 @@ class Asides(Provider):
         return AskAside(models, ledger, clock)
 
     @provide
-    def after(self, registry: RunRegistry, want_summary: WantSummary) -> AfterAnswers:
-        return AfterAnswers((want_summary,), registry.beside, _not_followed)
+    def after(self, registry: RunRegistry, want_summary: WantSummary, remember: RememberAnswered) -> AfterAnswers:
+        return AfterAnswers((want_summary, remember), registry.beside, _not_followed)
 
     @provide
-    def jobs(self, knowledge: KnowledgeJobs, summarise: Summarise) -> JobHandler:
-        return DoJob({**knowledge, JobKind.SUMMARISE: summarise})
+    def jobs(self, knowledge: KnowledgeJobs, summarise: Summarise, remember: Remember) -> JobHandler:
+        return DoJob({**knowledge, JobKind.SUMMARISE: summarise, JobKind.REMEMBER: remember})
 
 
 def _not_followed(run_id: RunId, trouble: Exception) -> None:

@@ -28,6 +28,7 @@ from application.ports.persistence import Transactions
 from application.ports.run_signals import RunSignals
 from application.ports.tool_runner import ToolRunner
 from application.quotas import Quotas
+from application.recalling import Recall
 from application.retrieval import RetrieveKnowledge
 from application.run_closing import CloseAbandoned, KeepAnswer
 from application.run_making import MakeRuns
@@ -134,11 +135,12 @@ class Chat(Provider):
         toolbox: Toolbox,
         attachments: OpenAttachments,
         knowledge: RetrieveKnowledge,
+        recall: Recall,
         check: ArgumentCheck,
         settings: Settings,
     ) -> Answering:
         loop = AgentLoop(settings.max_agent_turns, CallTools(settings.tool_timeout_seconds, check, _tool_defect))
-        return Answering(models, toolbox, attachments, loop, knowledge)
+        return Answering(models, toolbox, attachments, loop, knowledge, recall)
 
     @provide
     def make(

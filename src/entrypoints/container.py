@@ -42,6 +42,7 @@ from entrypoints.http.http_config import HttpConfig
 from entrypoints.http.http_statistics import HttpStatistics
 from entrypoints.jobs_provider import Jobs
 from entrypoints.knowledge_provider import Knowledge, VectorHealth
+from entrypoints.memory_provider import Memory
 from entrypoints.metrics_provider import Numbers
 from entrypoints.metrics_workers import WorkerPlace
 from entrypoints.models_asked_provider import ModelsAsked
@@ -253,6 +254,7 @@ def make_container(
         Embedding(),
         Jobs(),
         Knowledge(),
+        Memory(),
         GuardedAccess(),
         Models(),
         ToolsAndServers(secrets_of),

@@ -1,5 +1,6 @@
 """The statements about memories."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -213,7 +214,7 @@ COUNT_REMOVAL: Final = (
     )
     .values(version=memory_states.c.version + 1)
 )
-_INSERT: Final = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+_INSERT: Final[Mapping[str, Any]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
 def begin_state(dialect: str) -> Any:

@@ -11,13 +11,15 @@ from typing import Protocol
 class JobKind(StrEnum):
     """INGEST is about a knowledge file, REINDEX about a base, for another embedding model.
 
-    PURGE takes away what a removed base or file left. SUMMARISE is about a dialog: see domain.dialog_subjects.
+    PURGE takes away what a removed base or file left. SUMMARISE and REMEMBER are about a dialog: see
+    domain.dialog_subjects.
     """
 
     INGEST = "ingest"
     REINDEX = "reindex"
     PURGE = "purge"
     SUMMARISE = "summarise"
+    REMEMBER = "remember"
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from entrypoints.http.v1.knowledge import knowledge_handlers
 from entrypoints.http.v1.knowledge_evaluation import knowledge_evaluation_handlers
 from entrypoints.http.v1.knowledge_files import knowledge_file_handlers
 from entrypoints.http.v1.mcp_servers import mcp_server_handlers
+from entrypoints.http.v1.memory import memory_handlers
 from entrypoints.http.v1.models import model_handlers
 from entrypoints.http.v1.tools import tool_handlers
 from entrypoints.http.v1.usage import usage_handlers
@@ -61,6 +62,7 @@ V1: Sequence[HTTPRouteHandler] = [
     *tool_handlers,
     *mcp_server_handlers,
     *usage_handlers,
+    *memory_handlers,
 ]
 
 STAINLESS = (

@@ -1,0 +1,156 @@
+"""What agents learn about users: by a job, after the answer and in nobody's way."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Final
+
+from application.after_answers import AnswerKept
+from application.asides import AskAside
+from application.asked_work import AskForWork
+from application.embedded_memories import EmbedMemories
+from application.models import FindModel
+from application.ports.clock import Clock
+from application.ports.job_queue import Again, Job, JobKind
+from application.ports.persistence import Transactions
+from application.tallies import Tally
+from domain.agents import Agent
+from domain.attempts import Purpose
+from domain.dialog_subjects import dialog_subject, parse_dialog_subject
+from domain.errors import ModelError, NotFound, Unauthenticated
+from domain.history import prompt_budget
+from domain.ids import DialogId, MemoryId, UserId, new_id
+from domain.lexical import best
+from domain.memories import Changes, Known, Operation, merged
+from domain.memory_lessons import MOST_OUTPUT, Lesson, Said, Unreadable, learnt_from, lesson_request
+from domain.messages import AnswerStatus
+from domain.models import ModelSpec
+
+MOST_FAILURES: Final = 3
+PAUSES: Final = (timedelta(minutes=1), timedelta(minutes=15))
+"""Before a lesson is tried again that the model failed at."""
+MOST_AT_ONCE: Final = 12_000
+"""Tokens that a model is given to read."""
+MOST_USEFUL: Final = 10
+"""Memories that count as spoken of."""
+
+
+@dataclass(frozen=True, slots=True)
+class RememberAnswered:
+    """A Follower: agents that remember learn from what they answered completely."""
+
+    ask_for_work: AskForWork
+
+    async def __call__(self, kept: AnswerKept) -> None:
+        if kept.agent.enable_memory and kept.answer.status is AnswerStatus.COMPLETE:
+            await self.ask_for_work(Job(JobKind.REMEMBER, dialog_subject(kept.run.user_id, kept.run.dialog_id)))
+
+
+@dataclass(frozen=True, slots=True)
+class LessonStatistics:
+    """How lessons ended: learnt, nothing, unreadable, failed, overtaken, no_room."""
+
+    ended: Tally = field(default_factory=Tally)
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """The job: what the user said since the last lesson, in portions, is read by the model of the agent that they said
+    it to. Of two at once the first wins; what was said in vain is read at the dialog's next answer.
+    """
+
+    transactions: Transactions
+    find_model: FindModel
+    ask: AskAside
+    embed: EmbedMemories
+    clock: Clock
+    statistics: LessonStatistics = field(default_factory=LessonStatistics)
+
+    async def __call__(self, job: Job) -> Again | None:
+        owner, dialog_id = parse_dialog_subject(job.subject)
+        try:
+            return await self._portion(owner, dialog_id)
+        except (NotFound, Unauthenticated):
+            # The dialog, the agent or the account went.
+            return None
+
+    async def _portion(self, owner: UserId, dialog_id: DialogId) -> Again | None:
+        async with self.transactions.autocommit() as tx:
+            lesson = await tx.memories.lesson(dialog_id, owner=owner)
+            if lesson is None:
+                return None
+            # After the lesson, which says the version that they must still have at its end.
+            known = await tx.memories.known(lesson.agent_id, "", 0, owner=owner)
+            agent = await tx.agents.get(lesson.agent_id, owner=owner)
+        try:
+            spec = await self._model(owner, agent)
+            operations = await self._learnt(owner, spec, lesson, known)
+        except ModelError:
+            return await self._put_off(owner, dialog_id, lesson)
+        changes = merged(known, operations, _new_id, _spoken_of(lesson.said, known))
+        changes = replace(changes, added=await self.embed(changes.added))
+        return await self._keep(owner, dialog_id, lesson, changes)
+
+    async def _keep(self, owner: UserId, dialog_id: DialogId, lesson: Lesson, changes: Changes) -> Again | None:
+        async with self.transactions.autocommit() as tx:
+            kept = await tx.memories.learn(dialog_id, lesson, changes, self.clock.now(), owner=owner)
+        if not kept:
+            # Another dialog taught the agent meanwhile, or something was forgotten: it is looked at anew.
+            self.statistics.ended.add("overtaken")
+            return Again()
+        return Again() if lesson.has_more else None
+
+    async def _learnt(
+        self, owner: UserId, spec: ModelSpec, lesson: Lesson, known: Sequence[Known]
+    ) -> Sequence[Operation]:
+        """Nothing where the model says nothing that can be used, also when it is asked again. Raises ModelError."""
+        room = min(prompt_budget(spec.context_window, MOST_OUTPUT, 0), MOST_AT_ONCE)
+        asked = lesson_request(spec.model, lesson.said, _by_relevance(lesson.said, known), room)
+        if asked is None:
+            return self._ended("no_room")
+        for _ in range(2):
+            text = await self.ask(spec, owner, Purpose.MEMORY, asked.request, lesson.agent_id)
+            try:
+                return self._ended("learnt", learnt_from(text, asked))
+            except Unreadable as problem:
+                asked = asked.again(text, str(problem))
+        return self._ended("unreadable")
+
+    def _ended(self, how: str, operations: Sequence[Operation] = ()) -> Sequence[Operation]:
+        self.statistics.ended.add("nothing" if how == "learnt" and not operations else how)
+        return operations
+
+    async def _put_off(self, owner: UserId, dialog_id: DialogId, lesson: Lesson) -> Again | None:
+        """Tried again later, and given up after some times: what no model reads stands in nobody's way."""
+        self.statistics.ended.add("failed")
+        async with self.transactions.autocommit() as tx:
+            failures = await tx.memories.failed(dialog_id, lesson, owner=owner)
+        if failures < MOST_FAILURES:
+            return Again(PAUSES[max(failures - 1, 0)])
+        return await self._keep(owner, dialog_id, lesson, Changes())
+
+    async def _model(self, owner: UserId, agent: Agent) -> ModelSpec:
+        """The default one where the agent's is gone."""
+        try:
+            return await self.find_model(owner, agent.llm_id)
+        except NotFound:
+            return await self.find_model(owner, None)
+
+
+def _new_id() -> MemoryId:
+    return MemoryId(new_id())
+
+
+def _by_relevance(said: Sequence[Said], known: Sequence[Known]) -> list[tuple[MemoryId, str]]:
+    first = best(_words(said), [one.content for one in known], len(known))
+    order = dict.fromkeys([*first, *range(len(known))])
+    return [(known[number].memory_id, known[number].content) for number in order]
+
+
+def _spoken_of(said: Sequence[Said], known: Sequence[Known]) -> set[MemoryId]:
+    found = best(_words(said), [one.content for one in known], MOST_USEFUL)
+    return {known[number].memory_id for number in found}
+
+
+def _words(said: Sequence[Said]) -> str:
+    return "\n".join(one.text for one in said)
