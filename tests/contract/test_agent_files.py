@@ -1,7 +1,9 @@
 """Agents as documents: out and in again they are the same, for anybody, whole or not at all."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,10 +15,11 @@ from application.ports.secret_box import SecretBroken
 from domain.agent_files import AgentFile, KnowledgeEntry, ServerEntry, ToolEntry
 from domain.agents import AgentDraft
 from domain.errors import Conflict, InvalidValue, NotFound
-from domain.ids import McpServerId, ToolId, UserId
+from domain.ids import ToolId, UserId
 from domain.mcp_servers import McpTransport
 from domain.models import ModelKind
 from domain.user_tools import DOCUMENTS_MAX, ApiDocument, AuthDraft, AuthType
+from meddled import Meddled
 from model_desk import own_model
 from stored import NOW, registered
 from stored_knowledge import with_base
@@ -110,16 +113,23 @@ async def test_imports_at_once_make_nothing_twice(desk: AgentFileDesk) -> None:
 
 
 async def test_what_is_removed_meanwhile_is_made_anew(desk: AgentFileDesk) -> None:
+    """Between the look for what is alike and the hold on it."""
     owner = await registered(desk.transactions)
+    await with_base(desk.transactions, owner, name="k")
     first = await desk.take(owner, FULL)
-    tools = [one for one in first.agent.tool_ids if one != "calculator"]
-    server = McpServerId(first.created[-1].identifier)
-    removals = [*(desk.delete_tool(owner, one) for one in tools), desk.delete_server(owner, server)]
-    second, *_ = await asyncio.gather(desk.take(owner, FULL, "second"), *removals)
-    async with desk.transactions.autocommit() as tx:
-        agent = await tx.agents.get(second.agent.agent_id, owner=owner)
-        there = {one.tool_id for one in await tx.tools.these(agent.tool_ids, owner=owner)}
-    assert set(agent.tool_ids) == there | {"calculator"}
+    assert first.missing == ()
+
+    async def none_left(_held: Any, ids: Sequence[str], *, owner: UserId) -> frozenset[str]:
+        assert ids
+        assert owner
+        return frozenset()
+
+    names = ("tools.held", "mcp_servers.held", "knowledge.these")
+    second = await desk.take(owner, FULL, "second", Meddled(desk.transactions, instead=dict.fromkeys(names, none_left)))
+    assert second.reused == ()
+    assert [one.name for one in second.created] == ["t", "t", "s"]
+    assert [(one.kind, one.name) for one in second.missing] == [("knowledge", "k")]
+    assert not {one.identifier for one in second.created} & {one.identifier for one in first.created}
 
 
 async def test_all_or_nothing(desk: AgentFileDesk) -> None:
