@@ -90,6 +90,11 @@ class MemoryQueue:
 
     async def put_again(self, job: Job, again: Again) -> None:
         self.pauses.append(again.delay)
+        later = self.clock.now() + again.delay
+        for at, (due, other) in enumerate(self.waiting_jobs):
+            if _alike(job, other):
+                # Whoever put it meanwhile did not know that it has to wait.
+                self.waiting_jobs[at] = max(due, later), other
         await self.put(replace(job, delay=again.delay, rank=job.rank if again.rank is None else again.rank))
 
 

@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import timedelta
 
 import pytest
 
 from application.ports.job_queue import Again, JobKind
+from application.ports.job_table import TakenJob
 from job_desk import JobDesk, Worker, emptied, job, raising, working
 
 Act = Callable[[], Awaitable[Again | None]]
@@ -233,6 +234,27 @@ async def test_the_jobs_of_a_lost_worker_are_done_by_another(desk: JobDesk) -> N
         assert time.monotonic() - began < 5
         await emptied(queue)
     assert worker.most == 1
+
+
+async def test_a_like_that_was_put_meanwhile_shortens_no_pause_and_forgets_no_failure(desk: JobDesk) -> None:
+    table = desk.table()
+    await table.put(job("a"))
+    (held,) = await table.take(1)
+    await table.put(job("a"))
+    await table.put_back(held, job("a", delay=timedelta(seconds=0.6)), 7)
+    assert list(await table.take(1)) == []
+    assert await table.waiting() == 1
+    again: Sequence[TakenJob] = []
+    async with asyncio.timeout(5):
+        while not again:
+            await table.news()
+            again = await table.take(1)
+    assert [(one.job.subject, one.failures) for one in again] == [("a", 7)]
+    # Nor do fewer failures forget more.
+    await table.put(job("a"))
+    await table.put_back(again[0], job("a"), 8)
+    (last,) = await table.take(1)
+    assert last.failures == 8
 
 
 async def test_what_a_lost_worker_says_late_changes_nothing(desk: JobDesk) -> None:

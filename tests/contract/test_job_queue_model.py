@@ -47,6 +47,7 @@ class Model:
     def put(self, subject: str, rank: int, *, late: bool = False) -> None:
         if found := self.waits(subject):
             found.rank = min(found.rank, rank)
+            found.late = found.late or late
         else:
             self.places.append(Waiting(subject, rank, late))
 

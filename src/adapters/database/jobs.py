@@ -58,10 +58,21 @@ _LIKE_WAITS: Final = exists(select(_LIKE.c.number).where(_SAME, _LIKE.c.owner.is
 _KNOWN: Final = jobs.c.kind.in_([kind.value for kind in JobKind])
 
 _NEW: Final = insert(jobs)
-_PUT: Final = _NEW.on_conflict_do_update(
-    index_elements=[jobs.c.kind, jobs.c.subject, jobs.c.generation],
-    index_where=text(WAITS),
-    set_={"rank": func.min(jobs.c.rank, _NEW.excluded.rank)},
+_LIKE_THAT_WAITS: Final[dict[str, Any]] = {
+    "index_elements": [jobs.c.kind, jobs.c.subject, jobs.c.generation],
+    "index_where": text(WAITS),
+}
+_BETTER_RANK: Final = {"rank": func.min(jobs.c.rank, _NEW.excluded.rank)}
+_PUT: Final = _NEW.on_conflict_do_update(**_LIKE_THAT_WAITS, set_=_BETTER_RANK)
+# Who put its like meanwhile did not know that it has to wait.
+_PUT_BACK: Final = _NEW.on_conflict_do_update(
+    **_LIKE_THAT_WAITS,
+    set_={
+        **_BETTER_RANK,
+        "due": func.max(jobs.c.due, _NEW.excluded.due),
+        "is_ready": func.min(jobs.c.is_ready, _NEW.excluded.is_ready),
+        "failures": func.max(jobs.c.failures, _NEW.excluded.failures),
+    },
 )
 _MOMENT: Final = bindparam("now", type_=Moment)
 _SOME_DUE: Final = (
@@ -220,7 +231,7 @@ def _adopt(owner: str, connection: Connection) -> None:
 
 def _put_back(ours: dict[str, Any], values: dict[str, Any], connection: Connection) -> None:
     if connection.execute(_REMOVE, ours).rowcount:
-        connection.execute(_PUT, values)
+        connection.execute(_PUT_BACK, values)
 
 
 def _release(ours: dict[str, Any], connection: Connection) -> None:

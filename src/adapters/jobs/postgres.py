@@ -68,6 +68,13 @@ _RELEASE: Final = """
     UPDATE agentchat_jobs.pgqueuer SET status = 'queued', queue_manager_id = NULL, dedupe_key = $3
     WHERE id = $1 AND status = 'picked' AND queue_manager_id = $2
 """
+_POSTPONE: Final = """
+    UPDATE agentchat_jobs.pgqueuer SET
+        execute_after = greatest(execute_after, now() + $2::interval),
+        headers = jsonb_set(coalesce(headers, '{}'), '{failures}', to_jsonb(
+            greatest(coalesce((headers ->> 'failures')::int, 0), $3::int)::text))
+    WHERE dedupe_key = $1 AND status = 'queued'
+"""
 _NEXT: Final = """
     SELECT extract(epoch FROM least(
         (SELECT min(execute_after) FROM agentchat_jobs.pgqueuer
@@ -152,6 +159,8 @@ class PostgresJobs:
         async with connection.transaction():
             if await connection.fetchval(_REMOVE, taken.number, self._owner) is not None:
                 await _put(job, failures, connection)
+                # Who put its like meanwhile did not know that it has to wait.
+                await connection.execute(_POSTPONE, _key(job), max(job.delay, timedelta()), failures)
 
     async def release(self, taken: TakenJob) -> None:
         await self._connection.run(partial(self._release, taken))

@@ -45,7 +45,7 @@ class JobTable(Protocol):
         ...
 
     async def put_back(self, taken: TakenJob, job: Job, failures: int) -> None:
-        """Behind the others of `job.rank`, and after `job.delay`. A like that waits takes its place."""
+        """Behind the others of `job.rank`, and after `job.delay`. A like that waits takes its place and its time."""
         ...
 
     async def release(self, taken: TakenJob) -> None:
