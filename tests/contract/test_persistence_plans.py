@@ -18,7 +18,9 @@ from domain.documents import ParsedDocument
 from domain.ids import AgentId, FamilyId, FileId, McpServerId, RunId, ToolId, UserId
 from domain.messages import Answer, Question
 from domain.past import Summary
+from domain.usage import DAY_MS, Grouping, Period
 from domain.users import FailedLogins, UserName
+from spending import NOON, attempt, noted
 from stored import (
     DIALOG,
     LEASE,
@@ -53,6 +55,7 @@ BIG = (
     "readings",
     "tools",
     "mcp_servers",
+    "usage_ledger",
 )
 WANTED_ALONE = "SCAN files USING INDEX files_gone"
 """Of an index that holds nothing but what is asked for, all may be read."""
@@ -112,6 +115,7 @@ async def use_everything(transactions: DatabaseTransactions, owner: UserId) -> N
         await tx.dialogs.remove(DIALOG, owner=owner)
         await use_files(tx, owner)
         await use_tools(tx, owner)
+        await use_usage(tx, owner)
         await tx.users.remove(owner)
 
 
@@ -139,6 +143,15 @@ async def use_files(tx: Transaction, owner: UserId) -> None:
     await tx.files.known([one.file_id, other])
     await tx.readings.put(one.sha256, "pdf/1", ParsedDocument("text"))
     await tx.readings.get([one.sha256, "other"], "pdf/1")
+
+
+async def use_usage(tx: Transaction, owner: UserId) -> None:
+    await tx.ledger.add(owner, AgentId("default"), None, [attempt()])
+    await tx.ledger.keep_lost(finished(open_answer(), attempts=(attempt(),)), owner=owner)
+    for grouping in Grouping:
+        await tx.ledger.report(grouping, Period(NOON, NOON + 1), 100, owner=owner)
+    await tx.ledger.spent(NOON, owner=owner)
+    await tx.ledger.remove_before(NOON, 10)
 
 
 async def use_tools(tx: Transaction, owner: UserId) -> None:
@@ -179,7 +192,7 @@ async def use_runs(tx: Transaction, owner: UserId, asked: Question, answer: Answ
     await tx.runs.release_key(run.run_id)
     await tx.runs.abandoned(NOW, 10)
     await tx.runs.hold_abandoned(run.run_id, NOW)
-    await tx.runs.close(finished(answer), [piece(run.run_id, 2, "c")], owner=owner)
+    await tx.runs.close(finished(answer, attempts=(attempt(),)), [piece(run.run_id, 2, "c")], owner=owner)
     await tx.runs.close(finished(answer), (), owner=owner)
     await tx.runs.remove_logs(seconds(99), 10)
     await tx.runs.remove(seconds(99), 10)
@@ -261,6 +274,33 @@ async def test_of_many_files_each_question_reads_its_index(
         assert "SCAN files" not in plan.replace(WANTED_ALONE, "")
     # The key's index is read from its begin, but never the texts.
     assert "readings USING COVERING INDEX" in plan or "Index Only Scan using readings_pk" in plan
+
+
+async def test_of_the_ledger_the_days_of_one_are_read_and_what_is_old(
+    transactions: DatabaseTransactions, sent: list[tuple[str, Any]]
+) -> None:
+    users = [await registered(transactions) for _ in range(40)]
+    for one in users:
+        await noted(transactions, one, [attempt(at=NOON + number * DAY_MS) for number in range(50)])
+    if transactions.database.dialect == "postgresql":
+        await transactions.database.run(lambda: analyzed(transactions))
+    sent.clear()
+    async with transactions.begin() as tx:
+        for grouping in Grouping:
+            assert await tx.ledger.report(grouping, Period(NOON, NOON + 3 * DAY_MS), 100, owner=users[7])
+        await tx.ledger.spent(NOON + 49 * DAY_MS, owner=users[7])
+        await tx.ledger.remove_before(NOON, 10)
+    *asked, removed = await plans(transactions, sent)
+    assert [plan for plan in asked if not ("usage_ledger_pk" in plan or "usage_ledger USING PRIMARY KEY" in plan)] == []
+    assert "usage_ledger_by_time" in removed
+    assert [
+        plan for plan in (*asked, removed) if "SCAN usage_ledger" in plan or "Seq Scan on usage_ledger" in plan
+    ] == []
+
+
+def analyzed(transactions: DatabaseTransactions) -> None:
+    with transactions.database.writer.begin() as connection:
+        connection.exec_driver_sql("ANALYZE")
 
 
 async def with_files(transactions: DatabaseTransactions, owner: UserId) -> None:
