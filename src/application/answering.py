@@ -144,7 +144,10 @@ class Making:
         prompt = await asyncio.to_thread(make) if heavy else make()
         # The run lasts for minutes, and the documents may be large.
         self.told = replace(told, attached=Attached(), past=Past(), caller=None)
-        return prompt if told.caller is None else with_callers_part(prompt, told.caller, told.spec)
+        if told.caller is None:
+            return prompt
+        add = partial(with_callers_part, prompt, told.caller, told.spec)
+        return await asyncio.to_thread(add) if told.caller.is_long else add()
 
 
 @dataclass(frozen=True, slots=True)

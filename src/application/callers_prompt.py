@@ -7,6 +7,7 @@ from typing import Final
 from application.ports.persistence import Transactions
 from application.prompts import Prompt
 from domain.agents import Agent
+from domain.attachments import CHARACTERS_A_TOKEN
 from domain.call_limits import LEAST_SHARE, fitted
 from domain.callers import MOST_TOOLS, CallersPart, under_names, with_own_rounds
 from domain.conversation import IMAGE_TOKENS, AssistantTurn, ModelRequest, ToolTurn, Turn, request_tokens, tokens_of
@@ -43,7 +44,8 @@ def refuse_impossible(spec: ModelSpec, agent: Agent, part: CallersPart) -> None:
     """Before anything is stored. Raises InvalidValue, and ModelError `context_too_long`."""
     if not spec.tools and (part.tools.specs or part.rounds):
         raise InvalidValue("tools", f"the agent's model, {spec.llm_id}, uses no tools")
-    results = sum(min(estimate(one.content), LEAST_SHARE) for round_ in part.rounds for one in round_.results)
+    shares = [one.content[: LEAST_SHARE * CHARACTERS_A_TOKEN] for round_ in part.rounds for one in round_.results]
+    results = sum(min(estimate(one), LEAST_SHARE) for one in shares)
     calls = sum(tokens_of(AssistantTurn(one.text, one.calls)) for one in part.rounds)
     tools = sum(tool.tokens for tool in part.tools.specs)
     asked = estimate(agent.system_prompt) + estimate(part.question) + IMAGE_TOKENS * len(part.images)
@@ -82,7 +84,9 @@ def with_callers_part(prompt: Prompt, part: CallersPart, spec: ModelSpec) -> Pro
     offered = () if silent and own else tools.specs
     names = {} if silent else tools.named_beside([spec.name for spec in own])
     shown = names or {spec.name: spec.name for spec in offered}
-    callers = tuple(replace(one, name=name) for name, one in zip(shown, offered, strict=True)) if offered else ()
+    # One that keeps its name keeps what was counted of it.
+    named = zip(shown, offered, strict=True) if offered else ()
+    callers = tuple(one if one.name == name else replace(one, name=name) for name, one in named)
     request = replace(
         prompt.request,
         tools=(*own, *callers),

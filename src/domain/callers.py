@@ -17,6 +17,8 @@ from domain.tools import JsonValue, ToolCall, ToolRound, ToolSpec
 MOST_TOOLS: Final = 128
 """Vendors take no more in one request."""
 LONGEST_DESCRIPTION: Final = 10_000
+LONG: Final = 200_000
+"""Characters: what has more is not looked at while others wait."""
 
 _TAG: Final = "caller_instructions"
 _FRAME: Final = (
@@ -95,6 +97,13 @@ class CallersPart:
     """Of the whole request: two of one digest ask the same."""
     conversation: str = ""
     """Names what was said up to this question, so that its continuation is recognised; empty where that is no use."""
+
+    @property
+    def is_long(self) -> bool:
+        brought = sum(len(result.content) for one in self.rounds for result in one.results)
+        called = sum(len(call.arguments) for one in self.rounds for call in one.calls)
+        told = sum(len(one.question) + len(one.answer) for one in self.exchanges or ())
+        return brought + called + told > LONG
 
     def instruct(self, agent: Agent) -> Agent:
         """The agent with the caller's instructions below its own."""

@@ -8,11 +8,13 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Final
 
-from domain.errors import InvalidValue
+from domain.errors import InvalidValue, TooLarge
 from domain.messages import Exchange
 from domain.tools import ToolCall, ToolResult, ToolRound
 
 MOST_MESSAGES: Final = 10_000
+MOST_CHARACTERS: Final = 4_000_000
+"""Of all of them: more than any model reads."""
 NO_QUESTION: Final = "[no question]"
 """Stands before what an agent said unasked: vendors want a user to begin."""
 NO_TEXT: Final = "[nothing]"
@@ -77,6 +79,8 @@ def telling_of(messages: Sequence[Message]) -> Telling:
     """Raises InvalidValue with the place of the message that does not belong where it is."""
     if not messages or len(messages) > MOST_MESSAGES:
         raise InvalidValue("messages", f"must be 1 to {MOST_MESSAGES:,} messages")
+    if sum(len(one.text) + sum(len(call.arguments) for call in one.calls) for one in messages) > MOST_CHARACTERS:
+        raise TooLarge("messages", f"must have at most {MOST_CHARACTERS:,} characters together")
     spoken = list(_spoken([one for one in messages if one.role is not Role.INSTRUCTIONS]))
     if not spoken:
         raise InvalidValue("messages", "must hold a message of the role user")

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.agents import Agent
@@ -67,6 +67,7 @@ def rounds(draw: st.DrawFn, call_ids: st.SearchStrategy[str]) -> ToolRound:
     return ToolRound(draw(texts), calls, tuple(ToolResult(one.call_id, one.name, draw(texts)) for one in calls))
 
 
+@settings(max_examples=25)
 @given(st.lists(rounds(st.text(min_size=1, max_size=300)), max_size=4), st.lists(names, unique=True, max_size=4))
 def test_ids_are_such_as_every_vendor_takes_and_pair_calls_with_results(told: list[ToolRound], own: list[str]) -> None:
     mapping = {f"{name}_2": name for name in own}
@@ -81,6 +82,7 @@ def test_ids_are_such_as_every_vendor_takes_and_pair_calls_with_results(told: li
         assert [one.name for one in after.calls] == renamed
 
 
+@settings(max_examples=25)
 @given(rounds(st.just("x")), rounds(st.just("y")))
 def test_what_the_agent_called_by_itself_comes_back_before_the_caller_s_round(
     own: ToolRound, theirs: ToolRound
@@ -124,6 +126,7 @@ def test_a_name_that_the_agent_has_is_offered_as_another_and_comes_back_as_it_wa
     assert all(offered.get(name) == name for name in own if name not in taken)
 
 
+@settings(max_examples=25)
 @given(rounds(st.just("x")), st.integers(1, 50))
 def test_what_a_dialog_shows_of_results_is_bounded(one: ToolRound, most: int) -> None:
     assert len(results_text(one, most)) <= most

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.openai.answer import OpenAIAnswer
@@ -69,6 +69,7 @@ def lines(body: bytes) -> list[bytes]:
     return [line.removeprefix("data: ").encode() for line in found]
 
 
+@settings(max_examples=40)
 @given(st.lists(shown, max_size=8), handed, st.integers(1, 4), st.booleans())
 def test_chunks_joined_are_the_whole(events: list[ChatEvent], calls: list[ChatEvent], size: int, usage: bool) -> None:
     told = [*events, *calls, done()]
@@ -100,6 +101,7 @@ def test_chunks_joined_are_the_whole(events: list[ChatEvent], calls: list[ChatEv
     assert {one["model"] for one in decoded} == {"agent/A%d"}
 
 
+@settings(max_examples=40)
 @given(st.lists(shown, max_size=8), handed, st.integers(1, 4))
 def test_our_own_reader_of_the_protocol_reads_what_was_said(
     events: list[ChatEvent], calls: list[ChatEvent], size: int
@@ -127,6 +129,7 @@ def test_our_own_reader_of_the_protocol_reads_what_was_said(
     assert found == [(one.tool_name, one.arguments) for one in steps]
 
 
+@settings(max_examples=40)
 @given(st.lists(shown, max_size=3), st.sampled_from([AnswerStatus.FAILED, AnswerStatus.INTERRUPTED]), st.booleans())
 def test_an_answer_that_failed_ends_with_an_error_and_nothing_after_it(
     events: list[ChatEvent], status: AnswerStatus, told: bool

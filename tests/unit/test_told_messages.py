@@ -51,6 +51,7 @@ def alternate(told: list[Turn]) -> bool:
     return True
 
 
+@settings(max_examples=60)
 @given(anything)
 def test_any_messages_are_refused_with_their_place_or_alternate(messages: list[Message]) -> None:
     place = ""
@@ -61,7 +62,7 @@ def test_any_messages_are_refused_with_their_place_or_alternate(messages: list[M
     assert not place or re.fullmatch(r"messages(\[\d+\](\.tool_calls|\.tool_call_id)?)?", place)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(conversations())
 def test_what_belongs_together_is_taken_and_nothing_of_it_is_lost(messages: list[Message]) -> None:
     telling = telling_of(messages)
@@ -83,7 +84,7 @@ def test_what_belongs_together_is_taken_and_nothing_of_it_is_lost(messages: list
     assert [*reversed(telling.earlier_images), *telling.images] == shown
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(conversations(), texts, texts)
 def test_the_next_question_finds_the_conversation_that_was_answered(
     messages: list[Message], answer: str, question: str

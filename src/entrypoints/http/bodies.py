@@ -41,6 +41,11 @@ class JsonRequest(Request[Any, Any, Any]):
             raise Refused(Refusal(408, *FRAMEWORK[408], headers={"Connection": "close"})) from error
 
 
+def forget_body(request: Request[Any, Any, Any]) -> None:
+    """Litestar keeps it as long as the response lasts: that of a stream may be minutes, and the body large."""
+    request._body = request._connection_state.body = b""
+
+
 def read_json(body: bytes, media_type: str, wanted: type[T]) -> T:
     """For a handler that reads its body itself. Raises Refused."""
     _check_media_type(media_type)

@@ -63,7 +63,7 @@ class Chunks:
     """The data lines of a streamed completion."""
 
     def __init__(self, asker: Asker, *, include_usage: bool) -> None:
-        self.heard = Heard(asker.run.state)
+        self.heard = Heard(asker.run.state, keeps=False)
         self._include_usage = include_usage
         self._frame = asker.frame("chat.completion.chunk")
         # Text is the hot path: its frame is put together from bytes.

@@ -19,7 +19,7 @@ from application.run_control import ShowRun, StopRun
 from domain.errors import TooManyRequests, Unavailable
 from domain.ids import UserId
 from entrypoints.http.auth import Caller
-from entrypoints.http.bodies import read_json
+from entrypoints.http.bodies import forget_body, read_json
 from entrypoints.http.front import ENCODED_SLASH
 from entrypoints.http.http_config import HttpConfig
 from entrypoints.http.openai.bodies import CompletionBody
@@ -128,6 +128,8 @@ async def complete(
             raw = await request.body()
             body = await asyncio.to_thread(_read, request, raw)
             asked = await asyncio.to_thread(asked_of, body, raw, dialog_id)
+            forget_body(request)
+            raw = b""
             run = await ask(caller.user_id, asked, idempotency_key)
     asker = Asker(run, body.model, show, stop)
     if body.stream:

@@ -23,6 +23,9 @@ class Heard:
     """A run as far as it was heard. Steps of our own tools are ours."""
 
     run: Run
+    keeps: bool = True
+    """Whether the texts are wanted at the end, too."""
+    spoke: bool = False
     text: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
     handed: list[ToolStep] = field(default_factory=list)
@@ -34,10 +37,10 @@ class Heard:
         """What the event adds to the message, as a delta; None when it adds nothing."""
         match event:
             case AnswerDelta(text):
-                self.text.append(text)
-                return {"content": text}
+                return self._said(text)
             case ReasoningText(text):
-                self.reasoning.append(text)
+                if self.keeps:
+                    self.reasoning.append(text)
                 return {"reasoning_content": text}
             case ToolProgress(step):
                 return self._step(step)
@@ -48,6 +51,12 @@ class Heard:
             case _:
                 pass
         return None
+
+    def _said(self, text: str) -> dict[str, Any]:
+        self.spoke = True
+        if self.keeps:
+            self.text.append(text)
+        return {"content": text}
 
     def _step(self, step: ToolStep) -> dict[str, Any] | None:
         if step.status is StepStatus.HANDED:
@@ -67,9 +76,7 @@ class Heard:
     def say_that_it_waits(self) -> dict[str, Any]:
         """A last delta, for a run that waits for a person."""
         sentence = _waiting(self.run, list(self.waiting.values()))
-        text = f"\n\n{sentence}" if self.text else sentence
-        self.text.append(text)
-        return {"content": text}
+        return self._said(f"\n\n{sentence}" if self.spoke else sentence)
 
     @property
     def error(self) -> RunFailed | None:

@@ -17,6 +17,7 @@ from domain.tools import ToolCall
 from entrypoints.http.openai.bodies import Call, CompletionBody, MessageBody, Part, Tool
 
 MOST_TOKENS: Final = 100_000_000
+MOST_TOOL_TOKENS: Final = 200_000
 LONGEST_CALL_ID: Final = 256
 _ROLES: Final = {
     "system": Role.INSTRUCTIONS,
@@ -134,7 +135,10 @@ def _call(call: Call, place: str) -> ToolCall:
 
 def _tools(body: CompletionBody) -> CallersTools:
     tools = [_tool(one, f"tools[{number}]") for number, one in enumerate(body.tools or ())]
-    return CallersTools.of(tools, _choice(body.tool_choice), one_at_a_time=body.parallel_tool_calls is False)
+    read = CallersTools.of(tools, _choice(body.tool_choice), one_at_a_time=body.parallel_tool_calls is False)
+    if sum(spec.tokens for spec in read.specs) > MOST_TOOL_TOKENS:
+        raise InvalidValue("tools", f"must have at most {MOST_TOOL_TOKENS:,} tokens together")
+    return read
 
 
 def _tool(tool: Tool, place: str) -> OfferedTool:
