@@ -88,6 +88,8 @@ class ForgetUsage:
     retention: timedelta
     on_trouble: Callable[[Exception], None]
     on_success: Callable[[], None] = _nothing
+    seconds: float = EVERY_SECONDS
+    """Between two looks."""
 
     async def once(self) -> int:
         """How many went. Raises Unavailable."""
@@ -110,4 +112,4 @@ class ForgetUsage:
             except Exception as trouble:  # noqa: BLE001 - the next look may find the database in order
                 self.on_trouble(trouble)
             # Not all processes at the same moment, also when they were started together.
-            await asyncio.sleep(EVERY_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311
+            await asyncio.sleep(self.seconds * random.uniform(0.8, 1.2))  # noqa: S311
