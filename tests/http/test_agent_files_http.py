@@ -33,6 +33,12 @@ AUTH = [
 
 
 @pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """What databases have to do with it is asked of both where there is no HTTP."""
+    return sqlite_url
+
+
+@pytest.fixture
 def ann(register: Register) -> Headers:
     return register("ann")
 

@@ -10,6 +10,12 @@ AGENT = "/api/v1/agent"
 
 
 @pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """What databases have to do with it is asked of both where there is no HTTP."""
+    return sqlite_url
+
+
+@pytest.fixture
 def ann(register: Register) -> Headers:
     return register("ann")
 
