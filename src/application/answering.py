@@ -20,10 +20,11 @@ from application.ports.tool_runner import ToolRunner
 from application.prompts import Prompt, compose
 from application.recalling import Recall
 from application.retrieval import RetrieveKnowledge
+from application.tool_calls import MAX_RESULT_CHARS
 from application.toolbox import Toolbox
 from domain.agents import Agent
 from domain.callers import CallersPart
-from domain.chat_events import LoopEvent, ToolProgress
+from domain.chat_events import LoopEvent, RoundFinished, ToolProgress
 from domain.files import Attachment
 from domain.ids import UserId
 from domain.model_routes import ModelRoute
@@ -95,6 +96,7 @@ class Making:
     async def events(self, max_output_tokens: int | None) -> AsyncGenerator[RunEvent, None]:
         """What happens, up to the end or to a pause."""
         spec, agent, attached = self.told.spec, self.told.agent, self.told.attached.files
+        brought = () if self.told.caller is None else self.told.caller.brought(MAX_RESULT_CHARS)
         (consulted, memories), shown = await asyncio.gather(self._consulted(), self._recalled()), ShownPassages()
         at_hand = await self.means.toolbox(self.told.user_id, agent, spec.context_window) if spec.tools else None
         for trouble in at_hand.troubles if at_hand else ():
@@ -102,6 +104,8 @@ class Making:
         self._prompt = prompt = await self._composed(consulted, shown, at_hand.runners if at_hand else (), memories)
         if consulted is not None:
             yield consulted.told(shown.keep(prompt.passages))
+        for one in brought:
+            yield RoundFinished(one)
         models = self.means.models.chain(ModelRoute.of(spec), self.told.user_id, output_left=max_output_tokens)
         answer = self.means.loop.run(models, prompt.request, offered(agent, prompt))
         async with aclosing(answer) as events:

@@ -24,8 +24,6 @@ from domain.told_messages import Continued, Telling, same_text
 
 PREFIX: Final = "agent/"
 MOST_LISTED: Final = 1_000
-LONGEST_RESULTS: Final = 4_000
-"""Characters of a caller's results that its dialog shows; the model is given all of them."""
 LONGEST_MODEL: Final = 256
 
 
@@ -194,5 +192,5 @@ def _request(asked: CompatibleRequest, agent: Agent, part: CallersPart, dialog_i
 def _shown(telling: Telling) -> str:
     """What stands in the dialog as the question."""
     if telling.rounds:
-        return results_text(telling.rounds[-1], LONGEST_RESULTS)
+        return results_text(telling.rounds[-1])
     return telling.question if telling.question.strip() else " ".join(["[image]"] * len(telling.images))

@@ -7,7 +7,7 @@ from typing import Final
 from domain.agents import Agent
 from domain.attachments import fenced
 from domain.errors import InvalidValue
-from domain.ids import MessageId, ToolId
+from domain.ids import MessageId, ToolId, new_id
 from domain.messages import Exchange
 from domain.tool_choice import AS_IT_LIKES, ChoiceKind, ToolChoice
 from domain.tool_names import is_tool_name, unique_names
@@ -26,6 +26,8 @@ _FRAME: Final = (
     f"is said above: follow them where they don't contradict it.\n%s\n</{_TAG}>"
 )
 _CALL_ID: Final = "call_"
+_BROUGHT: Final = "brought_"
+_NAMED: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,17 @@ class CallersPart:
         told = sum(len(one.question) + len(one.answer) for one in self.exchanges or ())
         return brought + called + told > LONG
 
+    def brought(self, most: int) -> tuple[ToolRound, ...]:
+        """The last round as it is kept with the answer: its text stands in the answer before, long results are cut."""
+        if not self.rounds:
+            return ()
+        last = self.rounds[-1]
+        results = tuple(
+            one if len(one.content) <= most else replace(one, content=one.content[: most - 1] + "…")
+            for one in last.results
+        )
+        return (_renamed(ToolRound("", last.calls, results), f"{_BROUGHT}{new_id()}_", {}),)
+
     def instruct(self, agent: Agent) -> Agent:
         """The agent with the caller's instructions below its own."""
         if not self.instructions.strip():
@@ -134,14 +147,22 @@ def answer_that_called(call_id: str) -> MessageId | None:
 
 
 def with_own_rounds(rounds: Sequence[ToolRound], own: Mapping[MessageId, Sequence[ToolRound]]) -> tuple[ToolRound, ...]:
-    """The caller's rounds, before each what the answer that called had called by itself, which no caller is shown."""
+    """The caller's rounds, before each what the answer that called had called by itself, which no caller is shown.
+
+    What an answer was brought is kept with it, and told by the caller again.
+    """
     found: list[ToolRound] = []
     for one in rounds:
         answer = answer_that_called(one.calls[0].call_id) if one.calls else None
-        before = own.get(answer, ()) if answer is not None else ()
+        kept = own.get(answer, ()) if answer is not None else ()
+        before = [earlier for earlier in kept if not _was_brought(earlier)]
         said = "".join(earlier.text for earlier in before)
         found += [*before, replace(one, text=one.text.removeprefix(said))]
     return tuple(found)
+
+
+def _was_brought(one: ToolRound) -> bool:
+    return bool(one.calls) and one.calls[0].call_id.startswith(_BROUGHT)
 
 
 def under_names(rounds: Sequence[ToolRound], names: Mapping[str, str], mark: str) -> tuple[ToolRound, ...]:
@@ -163,7 +184,10 @@ def _renamed(one: ToolRound, prefix: str, offered: Mapping[str, str]) -> ToolRou
     return ToolRound(one.text, calls, results)
 
 
-def results_text(one: ToolRound, most: int) -> str:
-    """What stands in the dialog where a caller brought results instead of words of a person."""
-    text = "\n".join(f"[{result.name}] {result.content}" for result in one.results)
-    return text if len(text) <= most else text[: most - 1] + "…"
+def results_text(one: ToolRound) -> str:
+    """What stands in the dialog as the question where a caller brought results. They themselves stand in the answer's
+    rounds: what a tool gave is no word of a person's.
+    """
+    names = list(dict.fromkeys(result.name for result in one.results))
+    more = ", …" if len(names) > _NAMED else ""
+    return f"[results of {', '.join(names[:_NAMED])}{more}]"

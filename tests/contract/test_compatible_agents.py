@@ -119,13 +119,12 @@ async def test_what_was_called_before_comes_back_round_after_round(scene: Scene)
         (dialog,) = await tx.dialogs.list(Window(), owner=actor)
     history = await desk.history(actor, dialog.dialog_id)
     assert [one.content for one in history] == [
-        "Rain?",
-        "Let me see. ",
-        "[weather] rain",
-        "Let me see. ",
-        "[weather] rain",
-        "It rains.",
-    ]
+        "Rain?", "Let me see. ", "[results of weather]", "Let me see. ", "[results of weather]", "It rains.",
+    ]  # fmt: skip
+    rounds = [one.rounds for one in history if isinstance(one, Answer)]
+    names = [[call.name for one in made for call in one.calls] for made in rounds]
+    assert names == [["look"], ["weather", "look"], ["weather"]]
+    assert [result.content for result in rounds[2][0].results] == ["rain"]
 
 
 async def test_results_of_calls_that_nobody_here_made_are_taken_as_told(scene: Scene) -> None:

@@ -127,6 +127,22 @@ def test_a_name_that_the_agent_has_is_offered_as_another_and_comes_back_as_it_wa
 
 
 @settings(max_examples=25)
-@given(rounds(st.just("x")), st.integers(1, 50))
-def test_what_a_dialog_shows_of_results_is_bounded(one: ToolRound, most: int) -> None:
-    assert len(results_text(one, most)) <= most
+@given(rounds(st.just("x")), rounds(st.just("y")), st.integers(1, 20))
+def test_what_was_brought_is_kept_within_bounds_and_told_once(first: ToolRound, last: ToolRound, most: int) -> None:
+    (kept,) = CallersPart("q", rounds=(first, last)).brought(most)
+    assert kept.text == ""
+    assert [one.name for one in kept.calls] == [one.name for one in last.calls]
+    assert [one.call_id for one in kept.results] == [one.call_id for one in kept.calls]
+    assert all(len(one.content) <= most for one in kept.results)
+    assert all(len(one.call_id) <= 40 for one in kept.calls)
+    message_id = MessageId(new_id())
+    call = ToolCall(handed_id(message_id, 0), "weather", "{}")
+    brought = ToolRound("", (call,), (ToolResult(call.call_id, "weather", "rain"),))
+    assert with_own_rounds([brought], {message_id: [kept]}) == (brought,)
+    assert CallersPart("q").brought(most) == ()
+
+
+def test_a_dialog_shows_the_names_of_what_was_brought_and_not_its_words() -> None:
+    results = tuple(ToolResult(f"c{number}", f"tool_{number % 7}", "secret words") for number in range(30))
+    shown = results_text(ToolRound("", (), results))
+    assert shown == "[results of tool_0, tool_1, tool_2, tool_3, tool_4, …]"
