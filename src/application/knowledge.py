@@ -8,8 +8,9 @@ from application.ports.clock import Clock
 from application.ports.embedder import Embedders
 from application.ports.job_queue import Job, JobKind
 from application.ports.persistence import Transactions
+from domain.errors import Conflict
 from domain.ids import KnowledgeId, UserId, new_id
-from domain.knowledge import KnowledgeBase, KnowledgeDraft
+from domain.knowledge import BASES_MAX, KnowledgeBase, KnowledgeDraft
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +20,16 @@ class CreateKnowledge:
     clock: Clock
 
     async def __call__(self, actor: UserId, draft: KnowledgeDraft) -> KnowledgeBase:
-        """Raises Conflict `knowledge_name_taken`."""
+        """Raises Conflict `knowledge_name_taken`, `too_many_knowledge_bases`."""
         configured = self.embedders.configured
         model = configured.name if configured else None
         base = KnowledgeBase.create(KnowledgeId(new_id()), actor, draft, model, self.clock.now())
         async with self.transactions.begin() as tx:
+            # Of many made at once each is counted by the next.
+            await tx.users.locked(actor)
+            if await tx.knowledge.count(owner=actor) >= BASES_MAX:
+                message = f"An account has at most {BASES_MAX:,} knowledge bases: delete one first."
+                raise Conflict("too_many_knowledge_bases", message)
             await tx.knowledge.add(base)
         return base
 

@@ -11,6 +11,8 @@ from domain.text import block, line
 
 NAME_MAX: Final = 64
 DESCRIPTION_MAX: Final = 2000
+BASES_MAX: Final = 1_000
+"""Of one account."""
 MOST_FILES: Final = 10_000
 """Of one base."""
 MOST_ATTEMPTS: Final = 12

@@ -88,6 +88,7 @@ async def test_lists_of_an_account_that_is_gone_are_refused(transactions: Databa
     async with transactions.autocommit() as tx:
         for refused in (
             tx.knowledge.list(Window(), owner=NOBODY),
+            tx.knowledge.count(owner=NOBODY),
             tx.knowledge.these([base.knowledge_id], owner=NOBODY),
             tx.knowledge.add(base),
             tx.knowledge_files.unfinished(owner=NOBODY),
