@@ -118,8 +118,8 @@ def openai_model(name: str) -> tuple[EmbeddingModel, str] | None:
     """One of OpenAI's by the name that vectors bear, and its name there."""
     if not name.startswith(_OPENAI):
         return None
-    at_server, _, shortened = name.removeprefix(_OPENAI).partition("@")
-    own = OPENAI_DIMENSIONS.get(at_server)
-    if shortened:
-        return (EmbeddingModel(name, int(shortened)), at_server) if shortened.isdecimal() else None
-    return (EmbeddingModel(name, own), at_server) if own else None
+    at_server = name.removeprefix(_OPENAI)
+    if own := OPENAI_DIMENSIONS.get(at_server):
+        return EmbeddingModel(name, own), at_server
+    at_server, _, dimensions = at_server.rpartition("@")
+    return (EmbeddingModel(name, int(dimensions)), at_server) if at_server and dimensions.isdecimal() else None

