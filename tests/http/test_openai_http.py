@@ -5,6 +5,9 @@ from typing import Any
 
 import pytest
 
+from domain.errors import TooManyRequests, Unavailable
+from domain.ids import UserId
+from entrypoints.http.openai.endpoint import BodyPlaces
 from http_answers import Client, Headers, Register, data_of
 
 BASE = "/api/v1/openai"
@@ -283,6 +286,19 @@ def test_ten_thousand_messages_are_within_the_window(client: Client, ann: Header
     assert "2" in whole(ask(client, ann, *said))["choices"][0]["message"]["content"]
 
 
+def test_large_bodies_are_held_a_few_at_once() -> None:
+    places, ann_id, bob_id = BodyPlaces(3, 2), UserId("ann"), UserId("bob")
+    with places.taken(ann_id), places.taken(ann_id):
+        with pytest.raises(TooManyRequests), places.taken(ann_id):
+            pass
+        with places.taken(bob_id), pytest.raises(Unavailable), places.taken(bob_id):
+            pass
+        with places.taken(bob_id):
+            pass
+    with places.taken(ann_id), places.taken(ann_id):
+        pass
+
+
 def test_an_agent_without_a_key_fails_as_a_client_understands(client: Client, ann: Headers) -> None:
     data_of(client.post("/api/v1/agent", json={"name": "four", "llm_id": "gpt-4"}, headers=ann))
     error = error_of(ask(client, ann, model="agent/four"), 503)
@@ -292,6 +308,32 @@ def test_an_agent_without_a_key_fails_as_a_client_understands(client: Client, an
     blocks = [block for block in streamed.text.split("\n\n") if block]
     assert json.loads(blocks[-1].removeprefix("data: "))["error"]["code"] == "model_not_configured"
     assert "[DONE]" not in streamed.text
+
+
+def test_a_run_that_waits_for_a_person_says_so_and_goes_on_by_their_word(client: Client, ann: Headers) -> None:
+    body = {"name": "Careful", "tool_ids": ["calculator"], "require_approval": ["calculator"]}
+    data_of(client.post("/api/v1/agent", json=body, headers=ann))
+    answer = whole(ask(client, ann, user("12*34"), model="agent/Careful"))
+    (waits,) = answer["waiting"]
+    content = answer["choices"][0]["message"]["content"]
+    assert waits["tool_name"] == "calculator"
+    assert all(one in content for one in (answer["run_id"], waits["tool_call_id"], "12*34", "/api/v1/chat/approve"))
+    assert (answer["choices"][0]["finish_reason"], answer["usage"]) == ("stop", None)
+    said = {"run_id": answer["run_id"], "tool_call_id": waits["tool_call_id"], "approve": True}
+    data_of(client.post("/api/v1/chat/approve", json=said, headers=ann))
+    assert client.get(f"/api/v1/chat/{answer['run_id']}/events", headers=ann).status_code == 200
+    history = data_of(client.get(f"/api/v1/history?dialog_id={answer['dialog_id']}", headers=ann))
+    assert "408" in history[-1]["content"]
+    streamed = chunks(ask(client, ann, user("12*34"), model="agent/Careful", stream=True))
+    assert [one["tool_name"] for one in streamed[-1]["waiting"]] == ["calculator"]
+
+
+def test_a_named_dialog_that_is_busy_is_a_conflict(client: Client, ann: Headers) -> None:
+    body = {"name": "Careful", "tool_ids": ["calculator"], "require_approval": ["calculator"]}
+    data_of(client.post("/api/v1/agent", json=body, headers=ann))
+    named = {"X-Dialog-ID": "mine"}
+    whole(ask(client, ann, user("12*34"), model="agent/Careful", headers=named))
+    assert error_of(ask(client, ann, user("hi"), headers=named), 409)["code"] == "dialog_busy"
 
 
 def test_an_api_key_is_a_key(client: Client, ann: Headers) -> None:

@@ -93,7 +93,8 @@ def test_every_operation_says_what_it_is_and_how_it_fails(document: dict[str, An
     for path, verb, operation in operations(document):
         assert operation["summary"], (path, verb)
         assert operation["tags"], (path, verb)
-        assert operation["responses"]["default"] == {"$ref": "#/components/responses/Error"}, (path, verb)
+        kind = "OpenAIError" if path.startswith("/api/v1/openai/") else "Error"
+        assert operation["responses"]["default"] == {"$ref": f"#/components/responses/{kind}"}, (path, verb)
         assert "400" not in operation["responses"]
         assert ("401" in operation["responses"]) is (path not in PUBLIC), (path, verb)
 

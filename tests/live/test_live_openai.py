@@ -189,6 +189,17 @@ async def test_a_whole_answer_that_nobody_waits_for_ends_at_its_provider(scene: 
     assert (await scene.person.kept(dialog["dialog_id"]))["status"] == "stopped"
 
 
+async def test_a_stream_that_its_client_left_ends_after_the_grace_of_every_run(scene: Scene) -> None:
+    stream = await scene.ask("silence", stream=True)
+    assert (await anext(aiter(stream))).choices[0].delta.role == "assistant"
+    exchange = await scene.upstream.request()
+    await stream.close()
+    async with asyncio.timeout(10):
+        await exchange.closed.wait()
+    (dialog,) = await scene.person.get("/dialog/list")
+    assert (await scene.person.kept(dialog["dialog_id"]))["status"] == "interrupted"
+
+
 async def test_node_s_library_chats_with_tools_and_an_image(scene: Scene) -> None:
     node = await asyncio.to_thread(installed, CLIENTS, "openai/package.json", OLDEST_NODE)
     command = [*node, "chat.mjs", str(scene.client.base_url), scene.client.api_key, "agent/Ada", picture()]

@@ -16,6 +16,8 @@ from litestar.routes import HTTPRoute
 from litestar.types import ControllerRouterHandler
 
 from entrypoints.http.envelope import ErrorEnvelope
+from entrypoints.http.error_shapes import COMPATIBLE, OpenAIError, is_compatible
+from entrypoints.http.openai.bodies import CompletionBody
 
 STATIC: Final = Path(__file__).parent / "static" / "docs"
 ASSETS: Final = {"openapi-explorer.min.js": "text/javascript", "docs.css": "text/css"}
@@ -94,9 +96,13 @@ def describe(described: Sequence[ControllerRouterHandler], version: str) -> byte
     app = Litestar(route_handlers=described, openapi_config=config, logging_config=None)
     document = app.openapi_schema.to_schema()
     public, for_people = _operations_with(app, "public"), _operations_with(app, "for_people")
-    (_,), schemas = msgspec.json.schema_components([ErrorEnvelope], ref_template="#/components/schemas/{name}")
+    shown = [ErrorEnvelope, OpenAIError, CompletionBody]
+    _, schemas = msgspec.json.schema_components(shown, ref_template="#/components/schemas/{name}")
     document["components"]["schemas"].update(schemas)
-    document["components"]["responses"] = {"Error": _error_response()}
+    document["components"]["responses"] = {
+        "Error": _error_response("ErrorEnvelope"),
+        "OpenAIError": _error_response("OpenAIError"),
+    }
     for path, item in document["paths"].items():
         for verb, operation in item.items():
             if isinstance(operation, dict) and "responses" in operation:
@@ -104,8 +110,9 @@ def describe(described: Sequence[ControllerRouterHandler], version: str) -> byte
                     operation["security"] = [{}]
                 if (path, verb) in for_people:
                     operation["x-agentchat-for-people"] = True
-                _describe_errors(operation)
+                _describe_errors(operation, "OpenAIError" if is_compatible(path) else "Error")
                 _allow_no_body(operation)
+    _describe_completions(document)
     return _LONG_NAME.sub(rb"\1_\2", msgspec.json.encode(document))
 
 
@@ -132,15 +139,23 @@ def _operations_with(app: Litestar, opt: str) -> set[tuple[str, str]]:
     }
 
 
-def _error_response() -> dict[str, Any]:
-    content = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorEnvelope"}}}
+def _describe_completions(document: dict[str, Any]) -> None:
+    """Their handler reads its body itself, for it may be large."""
+    operation = document["paths"].get(f"{COMPATIBLE}/chat/completions", {}).get("post")
+    if operation is not None:
+        schema = {"$ref": "#/components/schemas/CompletionBody"}
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+
+
+def _error_response(schema: str) -> dict[str, Any]:
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
     headers = {"X-Request-ID": {"schema": {"type": "string"}, "description": "The request's id in the server's log"}}
     return {"description": "A refusal: `error.code` says which.", "content": content, "headers": headers}
 
 
-def _describe_errors(operation: dict[str, Any]) -> None:
+def _describe_errors(operation: dict[str, Any], kind: str) -> None:
     """Litestar describes its own error bodies, which no client ever sees."""
-    error = {"$ref": "#/components/responses/Error"}
+    error = {"$ref": f"#/components/responses/{kind}"}
     responses = operation["responses"]
     responses.pop("400", None)
     if operation.get("security") != [{}]:

@@ -13,7 +13,7 @@ from litestar.types import Receive, Scope, Send
 from application.run_control import ShowRun, StopRun
 from application.run_readers import Followed, Follower
 from domain.chat_events import Recorded
-from domain.errors import DomainError
+from domain.errors import DomainError, Unavailable
 from domain.runs import RunStatus
 from entrypoints.http.error_shapes import as_openai
 from entrypoints.http.event_stream import EventStream
@@ -51,7 +51,11 @@ class Asker:
     async def waits(self) -> bool:
         """Whether the run is stored as one that waits: left before that, it would count as one that nobody reads."""
         run = self.run.state
-        return (await self.show(run.user_id, run.run_id)).status is RunStatus.WAITING
+        try:
+            return (await self.show(run.user_id, run.run_id)).status is RunStatus.WAITING
+        except Unavailable:
+            # It is looked at again with the next heartbeat.
+            return False
 
     async def give_up(self) -> None:
         run = self.run.state
