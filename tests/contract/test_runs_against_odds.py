@@ -171,7 +171,7 @@ async def test_a_run_that_takes_long_to_be_prepared_keeps_its_lease(transactions
         await gate.wait()
         return await real(*given, **named)
 
-    database.instead["messages.recent"] = slow
+    database.instead["messages.past"] = slow
     asking = asyncio.create_task(here.ask(actor))
     async with soon():
         await reached.wait()

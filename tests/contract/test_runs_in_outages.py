@@ -49,8 +49,8 @@ async def stored_and_away(real: Any, *given: Any, **named: Any) -> object:
 @pytest.mark.parametrize(
     ("where", "fails", "raised", "failure"),
     [
-        ("messages.recent", away, Unavailable, "database_unavailable"),
-        ("messages.recent", defective, ZeroDivisionError, "internal_error"),
+        ("messages.past", away, Unavailable, "database_unavailable"),
+        ("messages.past", defective, ZeroDivisionError, "internal_error"),
         ("runs.open", stored_and_away, Unavailable, "database_unavailable"),
     ],
 )
@@ -113,7 +113,7 @@ async def test_a_caller_who_is_cut_off_while_the_run_is_prepared_leaves_no_open_
     desk = process(database, delta("x"), finished())
     actor = await desk.person()
     await desk.answer(actor)
-    database.instead["messages.recent"] = stuck
+    database.instead["messages.past"] = stuck
     asking = asyncio.create_task(desk.ask(actor))
     async with soon():
         await reached.wait()
