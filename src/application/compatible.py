@@ -20,7 +20,7 @@ from domain.dialogs import parse_dialog_id
 from domain.errors import Conflict, NotFound, TooLarge, Unauthenticated, Unavailable
 from domain.ids import AgentId, UserId, new_id
 from domain.text import search_key, storable
-from domain.told_messages import Continued, Telling, same_text
+from domain.told_messages import Continued, Telling
 
 PREFIX: Final = "agent/"
 MOST_LISTED: Final = 1_000
@@ -147,9 +147,8 @@ class AskCompatibly:
         if before is None:
             return None
         async with self.transactions.autocommit() as tx:
-            found = await tx.conversations.of(_with(agent, before.conversation_before), owner=actor)
-        same = [one.dialog_id for one in found if same_text(one.last_answer, before.last_answer)]
-        return same[0] if same else None
+            named = _with(agent, before.conversation_before)
+            return await tx.conversations.find(named, before.last_answer, owner=actor)
 
     async def _remember(self, run: Followed, conversation: str) -> None:
         """What is not remembered costs a dialog of its own for the next question, never the answer."""

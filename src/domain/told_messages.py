@@ -177,8 +177,3 @@ def continued(messages: Sequence[Message]) -> Continued | None:
         return None
     said = "".join(one.text for one in spoken[before + 1 : answered + 1])
     return Continued(conversation_of(spoken[: before + 1]), said)
-
-
-def same_text(one: str, other: str) -> bool:
-    """Whatever became of spaces and line ends on the way."""
-    return one.split() == other.split()

@@ -3,7 +3,6 @@
 import pytest
 
 from adapters.database.transactions import DatabaseTransactions
-from application.ports.conversations import ToldDialog
 from domain.errors import Unauthenticated
 from domain.ids import DialogId, MessageId, UserId
 from domain.messages import Answer
@@ -12,7 +11,7 @@ from stored import NOBODY, dialog, exchange, full_answer, open_answer, question,
 HERE, THERE = DialogId("here"), DialogId("there")
 
 
-async def answered(transactions: DatabaseTransactions, owner: UserId, dialog_id: DialogId, content: str) -> Answer:
+async def answered(transactions: DatabaseTransactions, owner: UserId, dialog_id: DialogId) -> Answer:
     answer = open_answer(dialog_id)
     async with transactions.begin() as tx:
         await tx.runs.open(run_of(answer, owner), question(dialog_id), answer)
@@ -23,19 +22,23 @@ async def answered(transactions: DatabaseTransactions, owner: UserId, dialog_id:
 
 async def test_a_conversation_is_found_where_it_was_told_last(transactions: DatabaseTransactions) -> None:
     owner = await with_dialog(transactions, HERE)
-    last = await answered(transactions, owner, HERE, "Hello")
+    last = (await answered(transactions, owner, HERE)).content
     async with transactions.begin() as tx:
         await tx.dialogs.add(dialog(owner, THERE))
     async with transactions.autocommit() as tx:
-        assert await tx.conversations.of("a", owner=owner) == []
+        assert await tx.conversations.find("a", last, owner=owner) is None
         await tx.conversations.told(HERE, "a", owner=owner)
-        assert await tx.conversations.of("a", owner=owner) == [ToldDialog(HERE, last.content)]
+        assert await tx.conversations.find("a", f"\n {last}\t", owner=owner) == HERE
+        assert await tx.conversations.find("a", f"{last}!", owner=owner) is None
         await tx.conversations.told(THERE, "a", owner=owner)
         # Nothing was answered there.
-        assert await tx.conversations.of("a", owner=owner) == [ToldDialog(HERE, last.content)]
-        await tx.conversations.told(HERE, "b", owner=owner)
-        assert await tx.conversations.of("a", owner=owner) == []
-        assert [one.dialog_id for one in await tx.conversations.of("b", owner=owner)] == [HERE]
+        assert await tx.conversations.find("a", last, owner=owner) == HERE
+    await answered(transactions, owner, THERE)
+    async with transactions.autocommit() as tx:
+        assert await tx.conversations.find("a", last, owner=owner) == THERE
+        await tx.conversations.told(THERE, "b", owner=owner)
+        assert await tx.conversations.find("a", last, owner=owner) == HERE
+        assert await tx.conversations.find("b", last, owner=owner) == THERE
 
 
 async def test_one_that_is_being_answered_is_not_found(transactions: DatabaseTransactions) -> None:
@@ -44,34 +47,36 @@ async def test_one_that_is_being_answered_is_not_found(transactions: DatabaseTra
     async with transactions.autocommit() as tx:
         await tx.runs.open(run_of(answer, owner), question(HERE), answer)
         await tx.conversations.told(HERE, "a", owner=owner)
-        assert await tx.conversations.of("a", owner=owner) == []
+        assert await tx.conversations.find("a", "", owner=owner) is None
 
 
 async def test_nobody_finds_another_s_and_a_deleted_account_is_told_so(transactions: DatabaseTransactions) -> None:
     owner, other = await with_dialog(transactions, HERE), await registered(transactions)
-    done = await answered(transactions, owner, HERE, "Hello")
+    done = await answered(transactions, owner, HERE)
     async with transactions.autocommit() as tx:
         await tx.conversations.told(HERE, "a", owner=owner)
         await tx.conversations.told(HERE, "mine", owner=other)
-        assert await tx.conversations.of("a", owner=other) == []
-        assert await tx.conversations.of("mine", owner=other) == []
+        assert await tx.conversations.find("a", done.content, owner=other) is None
+        assert await tx.conversations.find("mine", done.content, owner=other) is None
         assert await tx.conversations.rounds([done.message_id], owner=other) == {}
         with pytest.raises(Unauthenticated):
-            await tx.conversations.of("a", owner=NOBODY)
+            await tx.conversations.find("a", done.content, owner=NOBODY)
         with pytest.raises(Unauthenticated):
             await tx.conversations.rounds([done.message_id], owner=NOBODY)
 
 
 async def test_it_goes_with_its_dialog(transactions: DatabaseTransactions) -> None:
     owner = await with_dialog(transactions, HERE)
-    await answered(transactions, owner, HERE, "Hello")
+    done = await answered(transactions, owner, HERE)
     async with transactions.autocommit() as tx:
         await tx.conversations.told(HERE, "a", owner=owner)
         await tx.dialogs.remove(HERE, owner=owner)
-        assert await tx.conversations.of("a", owner=owner) == []
+        assert await tx.conversations.find("a", done.content, owner=owner) is None
         await tx.conversations.told(HERE, "a", owner=owner)
         await tx.dialogs.add(dialog(owner, HERE))
-        assert await tx.conversations.of("a", owner=owner) == []
+    await answered(transactions, owner, HERE)
+    async with transactions.autocommit() as tx:
+        assert await tx.conversations.find("a", done.content, owner=owner) is None
 
 
 async def test_rounds_come_of_answers_that_are_there_in_one_statement(
@@ -79,7 +84,7 @@ async def test_rounds_come_of_answers_that_are_there_in_one_statement(
 ) -> None:
     owner = await with_dialog(transactions, HERE)
     asked, _ = await exchange(transactions, owner, 0, HERE)
-    done = [await answered(transactions, owner, HERE, text) for text in ("one", "two")]
+    done = [await answered(transactions, owner, HERE) for _ in range(2)]
     statements.clear()
     wanted = [*(one.message_id for one in done), asked.message_id, MessageId("none")]
     async with transactions.autocommit() as tx:

@@ -17,5 +17,5 @@ told_conversations = Table(
         name="told_conversations_dialog",
         ondelete="CASCADE",
     ),
-    Index("told_conversations_by_digest", "user_id", "conversation"),
+    Index("told_conversations_by_digest", "user_id", "conversation", "dialog_id"),
 )

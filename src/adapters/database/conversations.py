@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Text, and_, bindparam, literal_column, select
+from sqlalchemy import Text, and_, bindparam, func, literal_column, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from adapters.database.conversation_tables import told_conversations
@@ -11,12 +11,12 @@ from adapters.database.message_rows import to_rounds
 from adapters.database.owners import OWNER, beside_owner, owned_rows
 from adapters.database.session import Session
 from adapters.database.tables import dialogs, messages
-from application.ports.conversations import ToldDialog
 from domain.ids import DialogId, MessageId, UserId
 from domain.tools import ToolRound
 
-CANDIDATES: Final = 4
-"""Conversations that were the same so far; more than that are hardly told apart by their last answer."""
+CANDIDATES: Final = 200
+"""A program may begin every conversation with the same words."""
+_SPACES: Final = " \n\r\t"
 
 _CONVERSATION: Final = bindparam("conversation", type_=Text)
 _THIS: Final = and_(dialogs.c.user_id == OWNER, dialogs.c.dialog_id == bindparam("dialog", type_=Text))
@@ -32,41 +32,42 @@ def _told(insert: Any) -> Any:
 
 
 _TOLD: Final = {"sqlite": _told(sqlite.insert), "postgresql": _told(postgresql.insert)}
+# Ids of such dialogs are in the order of their making.
+_candidates: Final = (
+    select(told_conversations.c.user_id, told_conversations.c.dialog_id)
+    .where(told_conversations.c.user_id == OWNER, told_conversations.c.conversation == _CONVERSATION)
+    .order_by(told_conversations.c.dialog_id.desc())
+    .limit(CANDIDATES)
+    .subquery("candidates")
+)
 _newest: Final = messages.alias("newest")
 _last: Final = (
     select(_newest.c.position)
-    .where(_newest.c.user_id == told_conversations.c.user_id, _newest.c.dialog_id == told_conversations.c.dialog_id)
+    .where(_newest.c.user_id == _candidates.c.user_id, _newest.c.dialog_id == _candidates.c.dialog_id)
     .order_by(_newest.c.position.desc())
     .limit(1)
-    .correlate(told_conversations)
+    .correlate(_candidates)
     .scalar_subquery()
 )
-_OF: Final = beside_owner(
-    select(told_conversations.c.dialog_id, messages.c.content)
+_FIND: Final = beside_owner(
+    select(_candidates.c.dialog_id)
     .select_from(
-        told_conversations.join(
-            dialogs,
-            and_(
-                dialogs.c.user_id == told_conversations.c.user_id,
-                dialogs.c.dialog_id == told_conversations.c.dialog_id,
-            ),
-        ).join(
+        _candidates.join(
             messages,
             and_(
-                messages.c.user_id == told_conversations.c.user_id,
-                messages.c.dialog_id == told_conversations.c.dialog_id,
+                messages.c.user_id == _candidates.c.user_id,
+                messages.c.dialog_id == _candidates.c.dialog_id,
                 messages.c.position == _last,
             ),
         )
     )
     .where(
-        told_conversations.c.user_id == OWNER,
-        told_conversations.c.conversation == _CONVERSATION,
         messages.c.status != literal_column("'running'"),
+        func.trim(messages.c.content, _SPACES) == bindparam("answer", type_=Text),
     )
-    .order_by(dialogs.c.updated_at.desc())
-    .limit(CANDIDATES)
-    .subquery("candidates")
+    .order_by(_candidates.c.dialog_id.desc())
+    .limit(1)
+    .subquery("found")
 )
 _ROUNDS: Final = beside_owner(
     select(messages.c.message_id, messages.c.rounds)
@@ -90,9 +91,10 @@ class ConversationRows:
         values = {"owner": owner, "dialog": dialog_id, "conversation": conversation}
         await self._session.written(_TOLD[self._dialect], values)
 
-    async def of(self, conversation: str, *, owner: UserId) -> Sequence[ToldDialog]:
-        rows = await owned_rows(self._session, _OF, {"owner": owner, "conversation": conversation})
-        return [ToldDialog(*row) for row in rows]
+    async def find(self, conversation: str, last_answer: str, *, owner: UserId) -> DialogId | None:
+        values = {"owner": owner, "conversation": conversation, "answer": last_answer.strip(_SPACES)}
+        rows = await owned_rows(self._session, _FIND, values)
+        return DialogId(rows[0][0]) if rows else None
 
     async def rounds(self, answers: Sequence[MessageId], *, owner: UserId) -> Mapping[MessageId, Sequence[ToolRound]]:
         rows = await owned_rows(self._session, _ROUNDS, {"owner": owner, "ids": list(answers)})

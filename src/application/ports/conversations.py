@@ -1,19 +1,10 @@
 """Conversations that the programs keep themselves which ask: in which dialog each is."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from domain.ids import DialogId, MessageId, UserId
 from domain.tools import ToolRound
-
-
-@dataclass(frozen=True, slots=True)
-class ToldDialog:
-    """A dialog, and the text of its last answer, which is closed."""
-
-    dialog_id: DialogId
-    last_answer: str
 
 
 class Conversations(Protocol):
@@ -23,8 +14,11 @@ class Conversations(Protocol):
         """The dialog is this conversation now, and no other. Of a dialog that is gone nothing is kept."""
         ...
 
-    async def of(self, conversation: str, *, owner: UserId) -> Sequence[ToldDialog]:
-        """A few dialogs of this conversation, the latest first, but for those that are being answered."""
+    async def find(self, conversation: str, last_answer: str, *, owner: UserId) -> DialogId | None:
+        """The dialog of this conversation whose last answer, which is closed, is this text but for spaces around it.
+
+        The newest, where there are several; of very many that began alike only the newest are looked at.
+        """
         ...
 
     async def rounds(self, answers: Sequence[MessageId], *, owner: UserId) -> Mapping[MessageId, Sequence[ToolRound]]:

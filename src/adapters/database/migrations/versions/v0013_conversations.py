@@ -23,7 +23,8 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
     )
-    op.create_index("told_conversations_by_digest", "told_conversations", ["user_id", "conversation"])
+    columns = ["user_id", "conversation", "dialog_id"]
+    op.create_index("told_conversations_by_digest", "told_conversations", columns)
 
 
 def downgrade() -> None:
