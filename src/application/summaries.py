@@ -58,7 +58,7 @@ class Summarise:
         try:
             return await self._portion(owner, dialog_id)
         except (NotFound, Unauthenticated):
-            # The dialog went, or its account: the summary went with it.
+            # The dialog, its account or the model went.
             return None
 
     async def _portion(self, owner: UserId, dialog_id: DialogId) -> Again | None:
@@ -70,7 +70,8 @@ class Summarise:
             scene = await tx.dialogs.scene(dialog_id, None, owner=owner)
         if not said:
             return None
-        spec = await self._model(owner, scene.agent)
+        # Of an agent whose model is gone nothing is told to another one's provider.
+        spec = await self.find_model(owner, scene.agent.llm_id if scene.agent else None)
         try:
             new, last = await self._made(owner, spec, scene.agent, state, said)
         except ModelError:
@@ -91,9 +92,9 @@ class Summarise:
     ) -> tuple[Summary, MessageId]:
         """With the id of the last answer that it covers. Raises ModelError."""
         most = summary_tokens(spec.context_window)
-        room = min(prompt_budget(spec.context_window, 2 * most, 0), MOST_AT_ONCE)
+        room = min(prompt_budget(spec.context_window, spec.max_output_tokens, 0), MOST_AT_ONCE)
         exchanges = [exchange for _, exchange in said]
-        request, count = summary_request(spec.model, state.summary.text, exchanges, most, room)
+        request, count = summary_request(spec, state.summary.text, exchanges, most, room)
         text = await self.ask(spec, owner, Purpose.SUMMARY, request, agent.agent_id if agent else None)
         kept = kept_summary(text, most)
         if not kept:
@@ -104,10 +105,3 @@ class Summarise:
         """The prompt goes on without, until the dialog has grown further."""
         async with self.transactions.autocommit() as tx:
             return await tx.summaries.failed(dialog_id, state.summary.covers, owner=owner) >= MOST_FAILURES
-
-    async def _model(self, owner: UserId, agent: Agent | None) -> ModelSpec:
-        """The default one where the agent, or its model, is gone."""
-        try:
-            return await self.find_model(owner, agent.llm_id if agent else None)
-        except NotFound:
-            return await self.find_model(owner, None)

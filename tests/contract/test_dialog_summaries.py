@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import pytest
@@ -27,6 +27,7 @@ from domain.past import Past, Summary
 from domain.summaries import INSTRUCTION, MOST_FAILURES, REST_EXCHANGES, summary_tokens
 from domain.tokens import estimate
 from model_asking import asked_models
+from stored import agent, dialog
 
 SPEC = ModelSpec(ModelId("scripted"), Provider.OFFLINE, "scripted", context_window=1600, tools=False)
 DIALOG = DialogId("d/ü 1")
@@ -250,6 +251,22 @@ async def test_a_job_for_a_dialog_or_an_account_that_is_gone_does_nothing(transa
     assert await talk.summarise(job) is None
     assert await talk.summarise(Job(JobKind.SUMMARISE, dialog_subject(UserId("nobody"), DIALOG))) is None
     assert talk.other.requests == []
+
+
+async def test_of_an_agent_whose_model_is_gone_nothing_is_told_to_another_one(
+    transactions: DatabaseTransactions,
+) -> None:
+    talk = await Talk(transactions).begin()
+    one = agent(talk.actor)
+    async with transactions.begin() as tx:
+        await tx.agents.add(one)
+        await tx.dialogs.add(dialog(talk.actor, DIALOG, agent_id=one.agent_id))
+    await talk.say(*many(0, 9))
+    async with transactions.begin() as tx:
+        await tx.agents.save(replace(one, llm_id=ModelId("gone"), version=one.version + 1))
+    await talk.work()
+    assert talk.other.requests == []
+    assert (await talk.past()).summary is None
 
 
 async def test_a_queue_that_is_away_costs_nothing_but_time(transactions: DatabaseTransactions) -> None:

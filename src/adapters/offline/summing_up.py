@@ -6,7 +6,7 @@ from typing import Final
 
 from adapters.offline.extract import first_sentences
 from domain.conversation import ModelRequest, UserTurn
-from domain.summaries import INSTRUCTION
+from domain.summaries import words_allowed
 from domain.tokens import estimate
 
 _OPENING: Final = "<earlier_conversation>\n"
@@ -34,13 +34,12 @@ def summed_up(request: ModelRequest) -> str | None:
 
     What a person stated outlasts what they asked.
     """
-    last = request.turns[-1]
-    if not request.system.startswith(INSTRUCTION) or not isinstance(last, UserTurn):
+    last, words = request.turns[-1], words_allowed(request)
+    if words is None or not isinstance(last, UserTurn):
         return None
     so_far, said = told_before(last.text)
     lines = list(dict.fromkeys([*so_far.splitlines(), *_lines(said)]))
-    room = (request.max_output_tokens or _LONGEST) // 2
-    while len(lines) > 1 and estimate("\n".join(lines)) > room:
+    while len(lines) > 1 and 3 * estimate("\n".join(lines)) > 4 * words:
         lines.remove(next((line for line in lines if "→" in line), lines[0]))
     return "\n".join(lines)
 
