@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from litestar import Litestar
 from litestar.types import ASGIApp
 
+from application.ports.job_queue import JobKind
 from entrypoints.http.app import HttpConfig
 from entrypoints.http.http_statistics import METHODS
 from entrypoints.settings import load_settings
@@ -69,7 +70,7 @@ def test_it_is_prometheus_text_that_names_everything_once(local: Client, person:
         assert seen.kinds[f"agentchat_{name}"] == "gauge"
         assert seen.value(f"agentchat_{name}") == 0
     assert seen.value("agentchat_database_connections_max") in {2, 10}
-    assert seen.labels("agentchat_jobs_waiting", "kind") == {"ingest", "reindex", "purge"}
+    assert seen.labels("agentchat_jobs_waiting", "kind") == {kind.value for kind in JobKind}
     assert seen.kinds["agentchat_jobs_oldest_seconds"] == seen.kinds["agentchat_jobs_workers"] == "gauge"
     assert seen.value("process_resident_memory_bytes") > 1_000_000
     head = local.head("/metrics")
