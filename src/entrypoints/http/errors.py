@@ -51,6 +51,7 @@ DOMAIN_STATUS: Final[Mapping[type[DomainError], int]] = {
 MODEL_STATUS: Final[Mapping[str, int]] = {
     "model_not_configured": 503,
     "model_unavailable": 503,
+    "model_busy": 429,
     "model_rate_limited": 503,
     "model_timeout": 504,
     "model_stalled": 504,
