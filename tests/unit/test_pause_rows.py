@@ -1,5 +1,6 @@
 """What a waiting run keeps: what went in comes out, and one of another form says so."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -41,7 +42,9 @@ def pauses(draw: st.DrawFn) -> RunPause:
     attached = (Attachment(FileId("f"), "a.pdf", FileKind.PDF, 3),) if draw(st.booleans()) else ()
     shown = draw(st.lists(st.tuples(st.just(KnowledgeFileId("k")), st.integers(0, 9), st.integers(9, 20)), max_size=3))
     number, depth = draw(st.integers(0, 9)), draw(st.integers(0, 3))
-    return RunPause(loop, ModelId("m"), agent, attached, tuple(shown), number=number, depth=depth)
+    waits, tried = (tuple(map(ModelId, draw(st.lists(names, max_size=3)))) for _ in range(2))
+    paused = RunPause(loop, ModelId("m"), agent, attached, tuple(shown), number=number, depth=depth)
+    return replace(paused, models_waiting=waits, models_tried=tried)
 
 
 @given(pauses(), st.data())
