@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from application.file_statistics import ReadingStatistics, UploadStatistics
 from application.model_statistics import ModelStatistics
 from application.ports.job_queue import Backlog, JobKind
+from application.remembering import LessonStatistics
 from application.run_statistics import RunStatistics
 from application.tallies import Durations, Tally
 from domain.usage import NANOS_A_UNIT
@@ -39,6 +40,7 @@ class Families(Collector):
     readings: ReadingStatistics
     gauges: tuple[Gauge, ...]
     models: ModelStatistics = field(default_factory=ModelStatistics)
+    lessons: LessonStatistics = field(default_factory=LessonStatistics)
 
     def collect(self) -> Iterator[Metric]:
         build = GaugeMetricFamily(f"{PREFIX}build_info", "The running version; always 1.", labels=["version"])
@@ -48,6 +50,8 @@ class Families(Collector):
         yield from self._of_runs()
         meaning = "Calls of models' providers that ended, and how."
         yield counter("model_attempts", meaning, ("model", "outcome"), self.models.attempts)
+        meaning = "What agents that remember made of answers."
+        yield counter("memory_lessons", meaning, ("outcome",), self.lessons.ended)
         yield from self._of_files()
         for gauge in self.gauges:
             yield GaugeMetricFamily(PREFIX + gauge.name, gauge.meaning, value=gauge.value())

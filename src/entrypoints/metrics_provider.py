@@ -10,6 +10,7 @@ from adapters.documents.child_parsers import ChildParsers
 from application.backlog import LookAtBacklog
 from application.document_reading import ReadDocument
 from application.model_chain import AskModels
+from application.remembering import LessonStatistics
 from application.run_registry import RunRegistry
 from application.uploads import UploadFile
 from entrypoints.http.http_statistics import HttpStatistics
@@ -36,6 +37,7 @@ class Numbers(Provider):
         parsers: ChildParsers,
         database: DatabaseTransactions,
         models: AskModels,
+        lessons: LessonStatistics,
     ) -> Families:
         calling = models.calling
         gauges = (
@@ -48,7 +50,7 @@ class Numbers(Provider):
             *database_gauges(database),
         )
         statistics = http, registry.statistics, upload.statistics, read.statistics
-        return Families(version("agentchat"), *statistics, gauges, calling.statistics)
+        return Families(version("agentchat"), *statistics, gauges, calling.statistics, lessons)
 
     @provide
     def numbers(self, families: Families, place: WorkerPlace, look: LookAtBacklog) -> ServerNumbers:
