@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from domain.errors import TooManyRequests, Unavailable
 from domain.ids import UserId
@@ -226,6 +228,33 @@ def test_what_can_t_be_honoured_is_refused_by_its_name_and_leaves_nothing(client
         error = error_of(ask(client, ann, **{"messages": [user("hi")], **body}), 400)
         assert (error["param"], error["type"]) == (param, "invalid_request_error")
     assert dialogs(client, ann) == []
+
+
+words = st.sampled_from(
+    ["", "hi", "user", "assistant", "tool", "system", "text", "image_url", "function", "f", "\ud83d"]
+)
+scalars = words | st.none() | st.booleans() | st.integers(-1, 3) | st.just(1e400) | st.just(10**30)
+KEYS = (
+    *("role", "content", "text", "type", "image_url", "url", "refusal"),
+    *("tool_calls", "tool_call_id", "id", "function", "name", "arguments", "parameters"),
+)
+FIELDS = (
+    *("stream", "stream_options", "tools", "tool_choice", "max_tokens"),
+    *("n", "stop", "response_format", "modalities"),
+)
+keys, fields = st.sampled_from(KEYS), st.sampled_from(FIELDS)
+values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=4))
+messages = st.dictionaries(keys, values, max_size=4).map(lambda one: {"role": "user", **one})
+
+
+@settings(max_examples=50)
+@given(st.lists(messages | values, max_size=3) | values, st.dictionaries(fields, values, max_size=3))
+def test_no_body_is_a_mistake_of_ours(client: Client, ann: Headers, told: Any, more: dict[str, Any]) -> None:
+    content = json.dumps({"model": "nobody", "messages": told, **more}).encode()
+    response = client.post(CHAT, content=content, headers={**ann, "content-type": "application/json"})
+    # What is read as a question is refused for its model, which is nobody's.
+    error = error_of(response, 404 if response.status_code == 404 else 400)
+    assert error["type"] == "invalid_request_error"
 
 
 def test_what_only_tunes_sampling_is_taken_whatever_it_is(client: Client, ann: Headers) -> None:
