@@ -213,6 +213,31 @@ def test_a_fallback_whose_line_is_long_is_passed_over() -> None:
     assert run(act()).outcomes == [("a", "model_auth_failed"), ("c", ANSWERED)]
 
 
+def test_each_model_has_tries_of_its_own() -> None:
+    down = [Play(0, "model_unavailable")] * 9
+    said = asked(providers(spec("a", "b"), spec("b", "c"), spec("c"), a=list(down), b=list(down), c=list(down)))
+    assert [name for name, _ in said.outcomes] == ["a", "a", "b", "b", "c", "c", "c"]
+
+
+def test_who_waited_in_line_while_the_breaker_opened_asks_nobody_and_gives_the_place_back() -> None:
+    of = providers(spec("a", max_concurrent=1))
+    models = of.models()
+
+    async def act() -> None:
+        calling, first = models.calling, of.specs["a"]
+        leave = await calling.places.take(first)
+        waiting = asyncio.create_task(ask(models.chain(ModelRoute.of(first), ASKER)))
+        await asyncio.sleep(0)
+        for _ in range(FAILURES):
+            calling.breakers.begin(first).ended(ModelError("model_unavailable", "Down.", retryable=True))
+        leave()
+        said = await waiting
+        assert (said.code, said.outcomes, of.asked) == ("model_unavailable", [], [])
+        assert [line.active for line in calling.places.lines.values()] == [0]
+
+    run(act())
+
+
 def test_every_place_is_given_back_whatever_fails() -> None:
     limited = [spec("a", "b", max_concurrent=1), spec("b", max_concurrent=1)]
     of = providers(*limited, a=[Play(0, "model_unavailable"), Play(1, "model_stalled")], b=[Play(0, "defect")])
