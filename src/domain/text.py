@@ -1,8 +1,12 @@
 """Rules for text that people send: one place, so that every field treats NUL, controls and length alike."""
 
+import re
 import unicodedata
+from typing import Final
 
 from domain.errors import InvalidValue
+
+_NEVER_STORED: Final = re.compile("[\x00\ud800-\udfff]")
 
 
 def line(field: str, value: str, *, minimum: int = 0, maximum: int) -> str:
@@ -23,7 +27,7 @@ def block(field: str, value: str, *, minimum: int = 0, maximum: int) -> str:
 
 
 def storable(field: str, value: str) -> str:
-    if "\x00" in value or any("\ud800" <= char <= "\udfff" for char in value if char >= "\ud800"):
+    if _NEVER_STORED.search(value):
         raise InvalidValue(field, "must not contain NUL or unpaired surrogates")
     return value
 

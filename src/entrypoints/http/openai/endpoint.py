@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any, Final
 
 from dishka.integrations.litestar import FromDishka, inject
@@ -14,7 +15,7 @@ from litestar.params import FromPath, HeaderParameter
 from litestar.types import ASGIApp
 from msgspec import Struct
 
-from application.compatible import AskCompatibly, FindNamedAgent, ListNamedAgents, NamedAgent
+from application.compatible import AskCompatibly, CompatibleRequest, FindNamedAgent, ListNamedAgents, NamedAgent
 from application.run_control import ShowRun, StopRun
 from domain.errors import TooManyRequests, Unavailable
 from domain.ids import UserId
@@ -29,8 +30,10 @@ from entrypoints.http.openai.translate import asked_of
 TAGS: Final = ["openai"]
 MOST_BYTES: Final = 24_000_000
 """Of a body: its images are written in base64."""
-SMALL_BYTES: Final = 200_000
+SMALL_BYTES: Final = 50_000
 """What is read on the event loop; more takes a while."""
+LARGE_BYTES: Final = 2_000_000
+"""What is held in memory by a few requests at once only."""
 
 
 class ModelObject(Struct):
@@ -119,23 +122,29 @@ async def complete(
     idempotency_key: Annotated[str | None, HeaderParameter(name="Idempotency-Key")] = None,
 ) -> ASGIApp:
     dialog_id = _named_dialog(request)
-    if _announced(request) <= SMALL_BYTES:
-        raw = await request.body()
-        body = _read(request, raw)
-        run = await ask(caller.user_id, asked_of(body, raw, dialog_id), idempotency_key)
-    else:
-        with places.taken(caller.user_id):
-            raw = await request.body()
-            body = await asyncio.to_thread(_read, request, raw)
-            asked = await asyncio.to_thread(asked_of, body, raw, dialog_id)
-            forget_body(request)
-            raw = b""
-            run = await ask(caller.user_id, asked, idempotency_key)
+    announced = _announced(request)
+    with places.taken(caller.user_id) if announced > LARGE_BYTES else nullcontext():
+        body, asked = await _asked(request, announced, dialog_id)
+        run = await ask(caller.user_id, asked, idempotency_key)
     asker = Asker(run, body.model, show, stop)
     if body.stream:
         usage = body.stream_options is not None and bool(body.stream_options.include_usage)
         return CompletionStream(asker, include_usage=usage, heartbeat=config.heartbeat_seconds)
     return WholeCompletion(asker, kept=idempotency_key is not None)
+
+
+async def _asked(
+    request: Request[Any, Any, Any], announced: int, dialog_id: str | None
+) -> tuple[CompletionBody, CompatibleRequest]:
+    raw = await request.body()
+    forget_body(request)
+    read = partial(_read, request, raw)
+    body = read() if announced <= SMALL_BYTES else await asyncio.to_thread(read)
+    translate = partial(asked_of, body, raw, dialog_id)
+    asked = translate() if announced <= SMALL_BYTES else await asyncio.to_thread(translate)
+    # The texts and images are in what is asked.
+    body.messages.clear()
+    return body, asked
 
 
 def _read(request: Request[Any, Any, Any], raw: bytes) -> CompletionBody:
