@@ -1,5 +1,6 @@
 """What agents learn about users: by a job, after the answer and in nobody's way."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -33,6 +34,7 @@ MOST_AT_ONCE: Final = 12_000
 """Tokens that a model is given to read."""
 MOST_USEFUL: Final = 10
 """Memories that count as spoken of."""
+_LOOKED_AT: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +84,14 @@ class Remember:
             # After the lesson, which says the version that they must still have at its end.
             known = await tx.memories.known(lesson.agent_id, "", 0, owner=owner)
             agent = await tx.agents.get(lesson.agent_id, owner=owner)
+        # What takes milliseconds for long messages is done beside the loop, which has answers to stream.
+        spoken_of = await asyncio.to_thread(_spoken_of, lesson.said, known)
         try:
             spec = await self._model(owner, agent)
-            operations = await self._learnt(owner, spec, lesson, known)
+            operations = await self._learnt(owner, spec, lesson, [*dict.fromkeys([*spoken_of, *known])])
         except ModelError:
             return await self._put_off(owner, dialog_id, lesson)
-        changes = merged(known, operations, _new_id, _spoken_of(lesson.said, known))
+        changes = merged(known, operations, _new_id, {one.memory_id for one in spoken_of[:MOST_USEFUL]})
         changes = replace(changes, added=await self.embed(changes.added))
         return await self._keep(owner, dialog_id, lesson, changes)
 
@@ -103,15 +107,19 @@ class Remember:
     async def _learnt(
         self, owner: UserId, spec: ModelSpec, lesson: Lesson, known: Sequence[Known]
     ) -> Sequence[Operation]:
-        """Nothing where the model says nothing that can be used, also when it is asked again. Raises ModelError."""
+        """The model is shown the first of `known`, as far as there is room. Raises ModelError.
+
+        Nothing where it writes what can't be used, also when it is asked again.
+        """
         room = min(prompt_budget(spec.context_window, MOST_OUTPUT, 0), MOST_AT_ONCE)
-        asked = lesson_request(spec.model, lesson.said, _by_relevance(lesson.said, known), room)
+        notes = [(one.memory_id, one.content) for one in known]
+        asked = await asyncio.to_thread(lesson_request, spec.model, lesson.said, notes, room)
         if asked is None:
             return self._ended("no_room")
         for _ in range(2):
             text = await self.ask(spec, owner, Purpose.MEMORY, asked.request, lesson.agent_id)
             try:
-                return self._ended("learnt", learnt_from(text, asked))
+                return self._ended("learnt", await asyncio.to_thread(learnt_from, text, asked))
             except Unreadable as problem:
                 asked = asked.again(text, str(problem))
         return self._ended("unreadable")
@@ -141,16 +149,7 @@ def _new_id() -> MemoryId:
     return MemoryId(new_id())
 
 
-def _by_relevance(said: Sequence[Said], known: Sequence[Known]) -> list[tuple[MemoryId, str]]:
-    first = best(_words(said), [one.content for one in known], len(known))
-    order = dict.fromkeys([*first, *range(len(known))])
-    return [(known[number].memory_id, known[number].content) for number in order]
-
-
-def _spoken_of(said: Sequence[Said], known: Sequence[Known]) -> set[MemoryId]:
-    found = best(_words(said), [one.content for one in known], MOST_USEFUL)
-    return {known[number].memory_id for number in found}
-
-
-def _words(said: Sequence[Said]) -> str:
-    return "\n".join(one.text for one in said)
+def _spoken_of(said: Sequence[Said], known: Sequence[Known]) -> list[Known]:
+    """Those that share words with what was said, most of all first."""
+    words = "\n".join(one.text[:_LOOKED_AT] for one in said)
+    return [known[number] for number in best(words, [one.content for one in known], len(known))]

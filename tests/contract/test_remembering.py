@@ -165,7 +165,7 @@ async def test_a_model_that_never_stops_or_is_away_is_asked_later_and_given_up(
 ) -> None:
     one = await remembering(transactions)
     await told(transactions, one, "I am Ann.")
-    endless = [delta("x" * 250_000), finished()]
+    endless: list[Step] = [delta("x" * 250_000), finished()]
     school = School(transactions, endless, [fail("model_auth_failed")], [fail("content_refused")])
     pauses = [await school.learn(one) for _ in range(MOST_FAILURES)]
     assert [pause and pause.delay for pause in pauses] == [*PAUSES, None]
