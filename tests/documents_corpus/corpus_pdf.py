@@ -123,8 +123,13 @@ def doubling(depth: int) -> bytes:
 def unpacking(size: int) -> bytes:
     """A page whose content was packed twice, a thousand times smaller each time."""
     packer = zlib.compressobj(9)
-    spaces = bytes(1 << 20).replace(b"\0", b" ")
-    packed = b"".join(packer.compress(spaces) for _ in range(size >> 20)) + packer.flush()
+    spaces = b" " * (1 << 20)
+    # Each piece starts anew, so that all but the first, which has the header, are the same bytes.
+    first, other = (packer.compress(spaces) + packer.flush(zlib.Z_FULL_FLUSH) for _ in range(2))
+    checksum = 1
+    for _ in range(size >> 20):
+        checksum = zlib.adler32(spaces, checksum)
+    packed = first + other * ((size >> 20) - 1) + b"\x03\x00" + checksum.to_bytes(4, "big")
     return objects(
         b"<< /Type /Catalog /Pages 2 0 R >>",
         b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",

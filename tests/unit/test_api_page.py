@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,11 +24,10 @@ REFUSALS = {
 }
 
 
-def calls() -> Iterator[tuple[str, ast.Call]]:
-    for path in SOURCE:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                yield node.func.id, node
+@cache
+def calls() -> list[tuple[str, ast.Call]]:
+    nodes = (node for path in SOURCE for node in ast.walk(ast.parse(path.read_text())))
+    return [(node.func.id, node) for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
 
 
 def words(node: ast.expr | None) -> list[str]:
