@@ -109,7 +109,7 @@ def _lesson() -> Select[Any]:
     # An agent remembers what it was asked while it did, by its version then, and only while it still does.
     then = and_(agent_versions.c.agent_id == messages.c.agent_id, agent_versions.c.version == messages.c.agent_version)
     state = and_(memory_states.c.user_id == OWNER, memory_states.c.agent_id == messages.c.agent_id)
-    learnt = func.coalesce(memory_cursors.c.learnt, _NOWHERE)
+    learnt = func.coalesce(select(memory_cursors.c.learnt).where(_CURSOR).scalar_subquery(), _NOWHERE)
     recent = (
         select(
             messages.c.position,
