@@ -24,7 +24,7 @@ class _CallPieces:
 
 
 class AnswerAssembler:
-    """Collects one turn, which answers those before it. How the deltas of calls were interleaved makes no difference."""
+    """Collects one turn, which answers those before it. How deltas of calls were interleaved makes no difference."""
 
     def __init__(self, before: Sequence[Turn] = ()) -> None:
         self._before = before

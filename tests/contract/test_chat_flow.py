@@ -34,7 +34,7 @@ async def test_before_the_first_token_at_most_three_statements_and_one_after_the
     transactions: DatabaseTransactions, statements: list[str]
 ) -> None:
     # Without a server a statement is no round trip: there are more of them, and as few transactions.
-    before, after = (3, 1) if transactions.database.dialect == "postgresql" else (5, 4)
+    before, after = (3, 1) if transactions.database.dialect == "postgresql" else (5, 5)
     gates = [hold() for _ in range(4)]
     desk = ChatDesk(transactions, ScriptedChatModel(turns=[[gate, delta("x"), finished()] for gate in gates]))
     actor = await desk.person()

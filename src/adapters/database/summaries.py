@@ -43,7 +43,7 @@ _LAST: Final = exists(
 )
 _SAVE: Final = (
     update(dialog_summaries)
-    .where(_THIS, _EXPECTED, _COVERS > dialog_summaries.c.covers, _LAST)
+    .where(_THIS, _EXPECTED, dialog_summaries.c.covers < _COVERS, _LAST)
     .values(covers=_COVERS, content=bindparam("content_", type_=Text), failures=0)
 )
 _FAILED: Final = (

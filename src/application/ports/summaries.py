@@ -37,8 +37,8 @@ class Summaries(Protocol):
     ) -> Sequence[tuple[MessageId, Exchange]]:
         """The first exchanges that are wanted and not summed up, with the ids of their answers, oldest first.
 
-        At least one if there is one; more, at most `limit`, while all their texts have `most_bytes`. Without tool rounds
-        where these have more.
+        At least one if there is one; more, at most `limit`, while all their texts have `most_bytes`. Without tool
+        rounds where these have more.
         """
         ...
 
