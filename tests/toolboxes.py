@@ -7,6 +7,8 @@ from adapters.openapi.documents import OpenApiDocuments
 from adapters.scripted import ScriptedMcpConnections, ScriptedWeb, answered
 from adapters.security import FernetBox
 from application.mcp_servers import LoadMcpServers, StdioRule
+from application.own_tools import OpenOwnTools
+from application.ports.api_documents import ApiDocuments
 from application.ports.guarded_web import GuardedWeb
 from application.ports.mcp_connections import McpConnections
 from application.ports.tool_runner import ToolRunner
@@ -25,14 +27,16 @@ def toolbox(
     builtin: Mapping[ToolId, ToolRunner],
     connections: McpConnections | None = None,
     web: GuardedWeb | None = None,
+    documents: ApiDocuments | None = None,
 ) -> Toolbox:
     seals = Seals(FernetBox(SECRETS))
     # The default agent carries web_fetch, which a test seldom has: it is nobody's own all the same.
     specs = BuiltInTools.of([*(tool.spec for tool in builtin.values()), WEB_FETCH])
     return Toolbox(
         builtin,
-        LoadTools(transactions, seals, specs),
-        OpenApiDocuments(web or ScriptedWeb(answered())),
+        OpenOwnTools(
+            LoadTools(transactions, seals, specs), documents or OpenApiDocuments(web or ScriptedWeb(answered()))
+        ),
         LoadMcpServers(transactions, seals, StdioRule(allowed=True)),
         connections or ScriptedMcpConnections(),
         _unforeseen,

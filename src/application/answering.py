@@ -16,12 +16,13 @@ from application.callers_prompt import told_before, with_callers_part
 from application.given_images import open_earlier_images
 from application.knowledge_search import Consulted, SearchKnowledge, ShownPassages, consult
 from application.model_chain import AskModels, ModelChain
+from application.offered_again import missing, under_offered_names
 from application.ports.tool_runner import ToolRunner
 from application.prompts import Prompt, compose
 from application.recalling import Recall
 from application.retrieval import RetrieveKnowledge
 from application.tool_calls import MAX_RESULT_CHARS
-from application.toolbox import Toolbox
+from application.toolbox import AtHand, Toolbox
 from domain.agents import Agent
 from domain.callers import CallersPart
 from domain.chat_events import LoopEvent, RoundFinished, ToolProgress
@@ -32,7 +33,6 @@ from domain.models import ModelSpec
 from domain.past import Past
 from domain.pauses import PauseAsked, RunPause
 from domain.summaries import Load
-from domain.tools import ToolSpec
 
 RunEvent = LoopEvent | RunPause
 
@@ -168,7 +168,11 @@ class Continuing:
         pause, agent, shown = self.pause, self.pause.agent, ShownPassages(self.pause.shown)
         route = ModelRoute(self.spec, pause.models_waiting, pause.models_tried)
         models = self.means.models.chain(route, self.user_id, output_left=pause.loop.output_left)
-        answer = self.means.loop.resume(models, pause.loop, pause.calls(), equipment(agent, await self._runners(shown)))
+        at_hand = await self.means.toolbox.again(self.user_id, agent, pause.loop.request.tools)
+        for trouble in at_hand.troubles:
+            yield ToolProgress(trouble)
+        tools = await self._equipment(at_hand, shown)
+        answer = self.means.loop.resume(models, pause.loop, pause.calls(), tools)
         async with aclosing(answer) as events:
             async for event in events:
                 if isinstance(event, PauseAsked):
@@ -177,21 +181,20 @@ class Continuing:
                 else:
                     yield event
 
-    async def _runners(self, shown: ShownPassages) -> list[ToolRunner]:
-        """Those that the model was offered, as far as they are still there: a name may be another tool's by now."""
-        agent, offered = self.pause.agent, {_identity(spec) for spec in self.pause.loop.request.tools}
-        runners = list((await self.means.toolbox(self.user_id, agent, self.spec.context_window)).runners)
+    async def _equipment(self, at_hand: AtHand, shown: ShownPassages) -> Equipment:
+        """What the model was offered, as far as it is still there; what is not stands there with the reason."""
+        agent, specs = self.pause.agent, self.pause.loop.request.tools
+        searches: list[ToolRunner] = []
         if agent.knowledge_ids:
-            runners += self.means.search(self.user_id, agent, (), shown, self.spec)
-        if any(spec.name == SEARCH_ATTACHMENT for spec in self.pause.loop.request.tools):
+            searches += self.means.search(self.user_id, agent, (), shown, self.spec)
+        if any(spec.tool_id == SEARCH_ATTACHMENT for spec in specs):
             files = await self.means.attachments.earlier(self.user_id, self.attached, self.spec, Attached())
-            runners.append(SearchAttachment([one.name for one in files.documents], files.again))
-        return [runner for runner in runners if _identity(runner.spec) in offered]
-
-
-def _identity(spec: ToolSpec) -> tuple[str, str, str]:
-    """What a person approved: a name may be another tool's by now, and a tool may reach something else."""
-    return spec.name, spec.tool_id, spec.origin
+            searches.append(SearchAttachment([one.name for one in files.documents], files.again))
+        there = [*at_hand.runners, *under_offered_names(searches, specs)]
+        lost = missing(there, specs, {*agent.tool_ids, *agent.mcp_ids}, at_hand.away)
+        equipped = equipment(agent, there)
+        # Nobody is asked for a word on what can't be called.
+        return replace(equipped, tools={**equipped.tools, **{one.spec.name: one for one in lost}})
 
 
 def equipment(agent: Agent, runners: Iterable[ToolRunner]) -> Equipment:

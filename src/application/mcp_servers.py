@@ -153,6 +153,7 @@ class LeftOut:
 
     name: str
     reason: str
+    server_id: McpServerId
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,7 @@ class LoadMcpServers:
                     raise forbidden
                 servers.append(self.seals.opened(stored))
             except (Conflict, Forbidden) as refusal:
-                left_out.append(LeftOut(stored.name, refusal.message))
+                left_out.append(LeftOut(stored.name, refusal.message, stored.server_id))
         return servers, left_out
 
     async def _forbidden(self, tx: Transaction, owner: UserId, servers: Iterable[StoredServer]) -> Forbidden | None:

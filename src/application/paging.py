@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
@@ -35,6 +35,9 @@ class Window:
         if limit is not None and not 1 <= limit <= MAX_LIMIT:
             raise InvalidValue("limit", f"must be 1 to {MAX_LIMIT}")
         return cls(limit, None if cursor is None else _decode(cursor))
+
+    def at_most(self, items: int) -> "Window":
+        return replace(self, limit=items if self.limit is None else min(items, self.limit))
 
     @property
     def fetch(self) -> int | None:

@@ -1,27 +1,25 @@
 """The tools of an agent, made ready for one answer: built-in ones, people's own, and those of MCP servers."""
 
 import asyncio
-from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import accumulate
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from application.attachment_search import NAME as SEARCH_ATTACHMENT
 from application.knowledge_search import NAME as SEARCH_KNOWLEDGE
 from application.mcp_servers import LoadMcpServers
 from application.mcp_tools import runners_of
-from application.ports.api_documents import ApiDocuments
+from application.offered_again import Renamed, under_offered_names
+from application.own_tools import OpenOwnTools, OwnRunners, Room, fitting
 from application.ports.mcp_connections import McpConnections, McpTool, McpUnavailable
-from application.ports.tool_runner import ToolOutput, ToolRunner
-from application.tools import CallableTool, LoadTools
+from application.ports.tool_runner import ToolRunner
 from domain.agents import Agent
 from domain.errors import DomainError
 from domain.ids import McpServerId, ToolId, UserId
 from domain.mcp_servers import McpServer
 from domain.messages import StepStatus, ToolStep
 from domain.tool_names import unique_names
-from domain.tools import JsonValue, ToolSpec, ToolType
+from domain.tools import ToolSpec, ToolType
 
 MOST_TOOLS: Final = 126
 """Vendors take 128 in one request: two places are for the searches, which come later."""
@@ -39,13 +37,14 @@ class AtHand:
 
     runners: tuple[ToolRunner, ...] = ()
     troubles: tuple[ToolStep, ...] = ()
+    away: Mapping[ToolId, str] = field(default_factory=dict)
+    """Why the tools of this id are not among the runners. Those of an MCP server have the server's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Toolbox:
     builtin: Mapping[ToolId, ToolRunner]
-    load_tools: LoadTools
-    documents: ApiDocuments
+    own: OpenOwnTools
     load_servers: LoadMcpServers
     connections: McpConnections
     on_defect: Callable[[Exception], None]
@@ -56,43 +55,45 @@ class Toolbox:
 
         As many of the first as the model takes, and as have room in a quarter of its window.
         """
-        builtin = [self.builtin[tool_id] for tool_id in agent.tool_ids if tool_id in self.builtin]
+        builtin = self._builtin(agent)
         if len(builtin) == len(agent.tool_ids) and not agent.mcp_ids:
             return AtHand(tuple(builtin))
+        room = Room(MOST_TOOLS, context_window // 4)
+        left = Room(room.tools - len(builtin), room.tokens - sum(runner.spec.tokens for runner in builtin))
+        own, foreign = await self._others(user_id, agent, left)
+        runners = [*builtin, *own.runners, *foreign.runners]
+        offered = fitting(runners, room)
+        left_out = (_too_many(len(offered)),) if own.more or len(runners) > len(offered) else ()
+        return replace(_together(own, foreign, left_out), runners=_named(offered))
+
+    async def again(self, user_id: UserId, agent: Agent, offered: Sequence[ToolSpec]) -> AtHand:
+        """The tools that a model was offered before, as far as they are there now, under the names that it knows."""
+        ids = {spec.tool_id for spec in offered}
+        tool_ids = tuple(one for one in agent.tool_ids if one in ids)
+        mcp_ids = tuple(one for one in agent.mcp_ids if one in ids)
+        own, foreign = await self._others(user_id, replace(agent, tool_ids=tool_ids, mcp_ids=mcp_ids))
+        there = [*self._builtin(agent), *own.runners, *foreign.runners]
+        return replace(_together(own, foreign), runners=under_offered_names(there, offered))
+
+    def _builtin(self, agent: Agent) -> list[ToolRunner]:
+        return [self.builtin[tool_id] for tool_id in agent.tool_ids if tool_id in self.builtin]
+
+    async def _others(self, user_id: UserId, agent: Agent, room: Room | None = None) -> tuple[OwnRunners, AtHand]:
         try:
-            own, (foreign, troubles) = await asyncio.gather(self._own(user_id, agent), self._foreign(user_id, agent))
+            return await asyncio.gather(self.own(user_id, agent.tool_ids, room), self._foreign(user_id, agent))
         except DomainError as trouble:
-            return AtHand(tuple(builtin), (_trouble("Tools", trouble.message, ToolType.TOOL),))
-        runners = [*builtin, *own.runners, *foreign]
-        offered = _within(runners, context_window // 4)
-        left_out = (_too_many(len(runners), len(offered)),) if len(runners) > len(offered) else ()
-        return AtHand(_named(offered), (*own.troubles, *troubles, *left_out))
+            away = dict.fromkeys((*agent.tool_ids, *map(ToolId, agent.mcp_ids)), trouble.message)
+            return OwnRunners(), AtHand((), (_trouble("Tools", trouble.message, ToolType.TOOL),), away)
 
-    async def _own(self, user_id: UserId, agent: Agent) -> AtHand:
-        """Reading a document takes a while, the first time."""
-        runners: list[ToolRunner] = []
-        troubles: list[ToolStep] = []
-        for one in await self.load_tools(user_id, agent.tool_ids):
-            try:
-                runners += await asyncio.to_thread(self._operations, one)
-            except DomainError as trouble:
-                troubles.append(_trouble(one.tool.en_name, trouble.message, ToolType.TOOL))
-        return AtHand(tuple(runners), tuple(troubles))
-
-    def _operations(self, one: CallableTool) -> Sequence[ToolRunner]:
-        document = one.tool.document
-        if document is None or one.credentials is None:
-            raise DomainError("tool_auth_lost", "its authentication is not set, or can't be read any more: set it.")
-        return self.documents.runners(one.tool.tool_id, document.text, one.credentials)
-
-    async def _foreign(self, user_id: UserId, agent: Agent) -> tuple[list[ToolRunner], list[ToolStep]]:
+    async def _foreign(self, user_id: UserId, agent: Agent) -> AtHand:
         servers, left_out = await self.load_servers(user_id, [McpServerId(one) for one in agent.mcp_ids])
-        troubles = [_trouble(one.name, one.reason, ToolType.MCP) for one in left_out]
-        runners: list[ToolRunner] = []
-        for listed in await asyncio.gather(*map(self._listed, servers)):
-            runners += listed.runners
-            troubles += listed.troubles
-        return runners, troubles
+        listed = await asyncio.gather(*map(self._listed, servers))
+        closed = [_away(one.server_id, one.name, one.reason) for one in left_out]
+        return AtHand(
+            tuple(runner for one in listed for runner in one.runners),
+            tuple(trouble for one in (*closed, *listed) for trouble in one.troubles),
+            dict(entry for one in (*closed, *listed) for entry in one.away.items()),
+        )
 
     async def _listed(self, server: McpServer) -> AtHand:
         try:
@@ -110,25 +111,14 @@ class Toolbox:
         except Exception as defect:  # noqa: BLE001 - one server, whatever it says, does not cost the answer
             self.on_defect(defect)
             reason = "its list of tools could not be understood."
-        return AtHand(troubles=(_trouble(server.name, reason, ToolType.MCP),))
-
-
-@dataclass(frozen=True, slots=True)
-class _Renamed:
-    """A tool whose name another one had before it, or that no vendor would take."""
-
-    tool: ToolRunner
-    spec: ToolSpec
-
-    async def run(self, arguments: Mapping[str, JsonValue]) -> ToolOutput:
-        return await self.tool.run(arguments)
+        return _away(server.server_id, server.name, reason)
 
 
 def _named(runners: Sequence[ToolRunner]) -> tuple[ToolRunner, ...]:
     specs = [runner.spec for runner in runners]
     names = unique_names((spec.name for spec in specs), taken=RESERVED)
     return tuple(
-        runner if name == spec.name else _Renamed(runner, replace(spec, name=name))
+        runner if name == spec.name else Renamed(runner, replace(spec, name=name))
         for runner, spec, name in zip(runners, specs, names, strict=True)
     )
 
@@ -137,9 +127,15 @@ def _trouble(name: str, reason: str, kind: ToolType) -> ToolStep:
     return ToolStep(StepStatus.ERROR, name, f"{name} can't be used in this answer: {reason}", "", "", kind)
 
 
-def _within(runners: Sequence[ToolRunner], tokens: int) -> Sequence[ToolRunner]:
-    spent = list(accumulate(runner.spec.tokens for runner in runners[:MOST_TOOLS]))
-    return runners[: bisect_right(spent, tokens)]
+def _away(server_id: McpServerId, name: str, reason: str) -> AtHand:
+    trouble = _trouble(name, reason, ToolType.MCP)
+    return AtHand((), (trouble,), {ToolId(server_id): trouble.message})
+
+
+def _together(own: OwnRunners, foreign: AtHand, left_out: tuple[ToolStep, ...] = ()) -> AtHand:
+    troubles = [_trouble(one.name, one.reason, ToolType.TOOL) for one in own.troubles]
+    away = {one.tool_id: trouble.message for one, trouble in zip(own.troubles, troubles, strict=True) if one.tool_id}
+    return AtHand((), (*troubles, *foreign.troubles, *left_out), {**away, **foreign.away})
 
 
 def _left_out(name: str, tools: Sequence[McpTool]) -> ToolStep:
@@ -149,6 +145,6 @@ def _left_out(name: str, tools: Sequence[McpTool]) -> ToolStep:
     return ToolStep(StepStatus.ERROR, name, reason, "", "", ToolType.MCP)
 
 
-def _too_many(count: int, offered: int) -> ToolStep:
-    reason = f"of the {count} tools of this agent the model is offered the first {offered}: it takes no more."
+def _too_many(offered: int) -> ToolStep:
+    reason = f"of the tools of this agent the model is offered the first {offered}: it takes no more."
     return ToolStep(StepStatus.ERROR, "Tools", reason, "", "", ToolType.TOOL)

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from itertools import accumulate
+from typing import TypeAlias, TypeVar
 
 from application.paging import Page, Position, Window
 from application.ports.api_documents import ApiDocuments
@@ -15,9 +16,10 @@ from domain.credentials import Credentials
 from domain.errors import Conflict, Forbidden, InvalidValue
 from domain.ids import ToolId, UserId, new_id
 from domain.tools import ToolSpec
-from domain.user_tools import DOCUMENTS_MAX, TOOLS_MAX, ApiDocument, BuiltInTool, ToolDraft, UserTool
+from domain.user_tools import DOCUMENTS_MAX, SHOWN_MAX, TOOLS_MAX, ApiDocument, BuiltInTool, ToolDraft, UserTool
 
 Tool: TypeAlias = BuiltInTool | UserTool
+_T = TypeVar("_T", bound=Tool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class CreateTool:
     clock: Clock
 
     async def __call__(self, actor: UserId, draft: ToolDraft) -> UserTool:
-        """Raises InvalidValue, and Conflict `too_many_tools`."""
+        """Raises InvalidValue, and Conflict `too_many_tools`, `tools_too_large`."""
         tool = UserTool.create(ToolId(new_id()), actor, draft, self.clock.now())
         tool = _with_auth(tool, draft, self.seals)
         await _understand(tool, draft, self.documents)
@@ -67,7 +69,7 @@ class ChangeTool:
     built_in: BuiltInTools
 
     async def __call__(self, actor: UserId, tool_id: ToolId, draft: ToolDraft) -> UserTool:
-        """Raises InvalidValue, also `auth_needed_again`, and Forbidden, NotFound, Conflict `too_many_tools`."""
+        """Raises InvalidValue, also `auth_needed_again`, and Forbidden, NotFound, Conflict `tools_too_large`."""
         self.built_in.refuse_change(tool_id)
         async with self.transactions.autocommit() as tx:
             tool = await tx.tools.get(tool_id, owner=actor)
@@ -125,7 +127,7 @@ class ListTools:
         async with self.transactions.autocommit() as tx:
             own = await tx.tools.list(window, owner=actor)
         both: list[Tool] = sorted([*own, *self.built_in.behind(window)], key=_key, reverse=True)
-        return Page.cut(both, window, _position)
+        return _page(both, window)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ class ListOwnTools:
     async def __call__(self, actor: UserId, window: Window) -> Page[UserTool]:
         async with self.transactions.autocommit() as tx:
             own = await tx.tools.list(window, owner=actor)
-        return Page.cut(own, window, _position)
+        return _page(own, window)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,20 +150,32 @@ class CallableTool:
 
 @dataclass(frozen=True, slots=True)
 class LoadTools:
-    """The tools of an agent that a model can be offered, in the agent's order, in one statement at most."""
+    """The tools of an agent that a model can be offered, in the agent's order."""
 
     transactions: Transactions
     seals: Seals
     built_in: BuiltInTools
 
-    async def __call__(self, owner: UserId, tool_ids: Sequence[ToolId]) -> Sequence[CallableTool]:
-        """Built-in tools are left out, and so is what is gone, somebody else's, or a name without a document."""
-        wanted = [one for one in dict.fromkeys(tool_ids) if one not in self.built_in.tools]
+    def wanted(self, tool_ids: Sequence[ToolId]) -> Sequence[ToolId]:
+        return [one for one in dict.fromkeys(tool_ids) if one not in self.built_in.tools]
+
+    async def __call__(
+        self, owner: UserId, tool_ids: Sequence[ToolId], characters: int
+    ) -> tuple[Sequence[CallableTool], Sequence[str]]:
+        """Those of the first whose documents have so many characters together, and the names of the others.
+
+        Built-in tools are left out, and so is what is gone, somebody else's, or a name without a document. In one
+        statement where all have room.
+        """
+        wanted = self.wanted(tool_ids)
         if not wanted:
-            return ()
+            return (), ()
         async with self.transactions.autocommit() as tx:
-            found = {one.tool_id: one for one in await tx.tools.these(wanted, owner=owner) if one.is_executable}
-        return [CallableTool(found[one], self._credentials(found[one])) for one in wanted if one in found]
+            portion = await tx.tools.portion(wanted, characters, owner=owner)
+        found = {one.tool_id: one for one in portion.tools if one.is_executable}
+        return [
+            CallableTool(found[one], self._credentials(found[one])) for one in wanted if one in found
+        ], portion.beyond
 
     def _credentials(self, tool: UserTool) -> Credentials | None:
         try:
@@ -205,15 +219,23 @@ def _with_auth(tool: UserTool, draft: ToolDraft, seals: Seals) -> UserTool:
 
 
 async def make_room_for_tools(tx: Transaction, owner: UserId, tools: int, characters: int) -> None:
-    """Whoever calls it holds the account. Raises Conflict `too_many_tools`."""
+    """Whoever calls it holds the account. Raises Conflict `too_many_tools`, `tools_too_large`."""
     stock = await tx.tools.stock(owner=owner)
     if stock.tools + tools > TOOLS_MAX:
         raise Conflict("too_many_tools", f"An account has at most {TOOLS_MAX} tools: delete one first.")
     if stock.characters + characters > DOCUMENTS_MAX:
         raise Conflict(
-            "too_many_tools",
-            f"The documents of an account's tools have at most {DOCUMENTS_MAX:,} characters: delete one first.",
+            "tools_too_large",
+            f"The documents of an account's tools have at most {DOCUMENTS_MAX:,} characters together: shorten or "
+            "delete one first.",
         )
+
+
+def _page(tools: Sequence[_T], window: Window) -> Page[_T]:
+    """Shorter where the documents are long: whoever reads on gets them all, and nobody's request holds them all."""
+    sizes = accumulate(tool.size if isinstance(tool, UserTool) else 0 for tool in tools)
+    room = sum(size <= SHOWN_MAX for size in sizes)
+    return Page.cut(tools, window if room == len(tools) else window.at_most(room), _position)
 
 
 def _key(tool: Tool) -> tuple[object, ...]:

@@ -20,6 +20,8 @@ DOCUMENT_MAX: Final = 1_000_000
 """Characters of one document."""
 DOCUMENTS_MAX: Final = 20_000_000
 """Characters of all documents of a person."""
+SHOWN_MAX: Final = 2_000_000
+"""Characters of all documents in one page of a list."""
 TOOLS_MAX: Final = 500
 BUILT_IN_SINCE: Final = datetime(2026, 1, 1, tzinfo=UTC)
 

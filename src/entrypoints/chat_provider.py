@@ -20,6 +20,7 @@ from application.log_writer import LogWriter
 from application.mcp_servers import LoadMcpServers
 from application.model_chain import AskModels
 from application.models import FindModel
+from application.own_tools import OpenOwnTools
 from application.ports.api_documents import ApiDocuments
 from application.ports.argument_check import ArgumentCheck
 from application.ports.clock import Clock, SharedClock
@@ -126,7 +127,7 @@ class Chat(Provider):
         load_servers: LoadMcpServers,
         connections: McpConnections,
     ) -> Toolbox:
-        return Toolbox(tools, load_tools, documents, load_servers, connections, _listing_defect)
+        return Toolbox(tools, OpenOwnTools(load_tools, documents), load_servers, connections, _listing_defect)
 
     @provide
     def answering(

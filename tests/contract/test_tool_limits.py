@@ -57,8 +57,9 @@ async def test_documents_take_room_and_give_it_back(desk: ToolDesk, owner: UserI
         lambda: desk.create_tool(owner, document=document),
         lambda: desk.change_tool(owner, bare.tool_id, document=document),
     ):
-        with pytest.raises(Conflict, match="20,000,000"):
+        with pytest.raises(Conflict, match="20,000,000") as refused:
             await act()
+        assert refused.value.code == "tools_too_large"
     await desk.change_tool(owner, tool.tool_id, document=ApiDocument("x"))
     assert (await desk.change_tool(owner, bare.tool_id, document=document)).is_executable
     await desk.change_tool(owner, bare.tool_id, document=ApiDocument(""))

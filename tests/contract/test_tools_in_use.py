@@ -49,8 +49,9 @@ async def test_a_chat_loads_its_tools_with_their_credentials_in_one_statement(
     bare, theirs = await desk.tool(owner), await desk.tool(await registered(desk.transactions), document=document)
     wanted = [two, bare, theirs, open_to_all, one, two]
     statements.clear()
-    found = await desk.load_tools()(owner, [CALCULATOR, *(tool.tool_id for tool in wanted), ToolId("gone")])
-    assert len(statements) == 1
+    asked = [CALCULATOR, *(tool.tool_id for tool in wanted), ToolId("gone")]
+    found, beyond = await desk.load_tools()(owner, asked, 6)
+    assert (len(statements), beyond) == (1, ())
     assert [each.tool for each in found] == [two, open_to_all, one]
     bearer = Credentials(headers=(("Authorization", "Bearer t0ken"),))
     assert [each.credentials for each in found] == [bearer, Credentials(), bearer]
@@ -60,7 +61,7 @@ async def test_a_chat_with_built_in_tools_alone_asks_for_none(
     desk: ToolDesk, owner: UserId, statements: list[str]
 ) -> None:
     statements.clear()
-    assert await desk.load_tools()(owner, [CALCULATOR]) == ()
+    assert await desk.load_tools()(owner, [CALCULATOR], 0) == ((), ())
     assert await desk.load_servers()(owner, []) == ((), ())
     assert statements == []
 
@@ -71,10 +72,8 @@ async def test_under_another_key_there_are_no_credentials_and_the_rest_is_there(
     bare = await desk.tool(owner, document=document)
     server = await desk.server(owner)
     other = replace(desk, secrets=OTHER_KEY)
-    assert [one.credentials for one in await other.load_tools()(owner, [tool.tool_id, bare.tool_id])] == [
-        None,
-        Credentials(),
-    ]
+    found, _ = await other.load_tools()(owner, [tool.tool_id, bare.tool_id], 4)
+    assert [one.credentials for one in found] == [None, Credentials()]
     reached, left_out = await other.load_servers()(owner, [server.server_id])
     assert reached == []
     assert [(one.name, KEY_LOST in one.reason) for one in left_out] == [("files", True)]

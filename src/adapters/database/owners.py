@@ -27,15 +27,19 @@ def beside_owner(page: FromClause, *order: ColumnElement[Any]) -> Select[Any]:
 
 def newest_first(wanted: Select[Any], table: Table, identifier: str) -> Select[Any]:
     """The window of an owner's list, newest first; bound by `window_values`."""
-    before = tuple_(bindparam("before", type_=Moment), bindparam("before_id", type_=Text))
-    position = tuple_(table.c.created_at, table.c[identifier])
     page = (
-        wanted.where(position < before)
+        wanted.where(before(table, identifier))
         .order_by(table.c.created_at.desc(), table.c[identifier].desc())
         .limit(LIMIT)
         .subquery("page")
     )
     return beside_owner(page, page.c.created_at.desc(), page.c[identifier].desc())
+
+
+def before(table: Table, identifier: str) -> ColumnElement[bool]:
+    """What a window shows, however long it is."""
+    after = tuple_(bindparam("before", type_=Moment), bindparam("before_id", type_=Text))
+    return tuple_(table.c.created_at, table.c[identifier]) < after
 
 
 def window_values(window: Window, owner: UserId) -> dict[str, Any]:

@@ -1,17 +1,20 @@
 """Tools that people brought."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from itertools import accumulate
 from typing import Any, Final
 
-from sqlalchemy import Connection, Integer, Text, bindparam, cast, delete, func, insert, select, update
+from sqlalchemy import Connection, Integer, Text, bindparam, case, cast, delete, func, insert, null, select, update
 
 from adapters.database.agent_links import AgentLinks
 from adapters.database.errors import account_gone
 from adapters.database.owners import (
     OWNER,
+    before,
     beside_owner,
     newest_first,
     owned_row,
@@ -23,9 +26,9 @@ from adapters.database.session import Session
 from adapters.database.tables import agents, users
 from adapters.database.tool_tables import tools
 from application.paging import Window
-from application.ports.tools import Stock
+from application.ports.tools import Portion, Stock
 from domain.ids import ToolId, UserId
-from domain.user_tools import ApiDocument, AuthType, SealedAuth, UserTool
+from domain.user_tools import SHOWN_MAX, ApiDocument, AuthType, SealedAuth, UserTool
 
 _MINE: Final = tools.c.user_id == OWNER
 _THIS: Final = tools.c.tool_id == bindparam("id", type_=Text)
@@ -37,8 +40,27 @@ _ADD: Final = insert(tools)
 _GET: Final = beside_owner(_SHOWN.where(_MINE, _THIS).subquery())
 # In a transaction the tool stays as it is until the end: of two who change it one would undo the other's change.
 _HOLD: Final = select(tools.c.tool_id).where(_MINE, _THIS).with_for_update()
-_LIST: Final = newest_first(_SHOWN.where(_MINE), tools, "tool_id")
+# Of documents that are newer, with their window alone: whoever shows a list loads no more of it than a page may show.
+_ahead: Final = func.sum(tools.c.size).over(
+    order_by=(tools.c.created_at.desc(), tools.c.tool_id.desc()), rows=(None, -1)
+)
+_sized: Final = select(tools.c.tool_id, _ahead.label("ahead")).where(_MINE, before(tools, "tool_id")).subquery()
+_ROOM: Final = select(_sized.c.tool_id).where(func.coalesce(_sized.c.ahead, 0) <= SHOWN_MAX)
+_LIST: Final = newest_first(_SHOWN.where(_MINE, tools.c.tool_id.in_(_ROOM)), tools, "tool_id")
 _THESE: Final = beside_owner(_SHOWN.where(_MINE, _AMONG).subquery())
+_ALL_FIT: Final = select(func.sum(tools.c.size)).where(_MINE, _AMONG).scalar_subquery() <= bindparam(
+    "characters", type_=Integer
+)
+_PORTION: Final = beside_owner(
+    select(
+        *(
+            case((_ALL_FIT, column), else_=null()).label("document") if column.name == "document" else column
+            for column in tools.c
+        )
+    )
+    .where(_MINE, _AMONG)
+    .subquery()
+)
 _by_name: Final = _SHOWN.where(_MINE, tools.c.en_name.in_(bindparam("names", type_=Text, expanding=True))).subquery()
 _NAMED: Final = beside_owner(_by_name, _by_name.c.created_at, _by_name.c.tool_id)
 # Whoever links them to an agent and whoever removes them take turns.
@@ -78,6 +100,16 @@ class ToolRows:
     async def these(self, tool_ids: Sequence[ToolId], *, owner: UserId) -> Sequence[UserTool]:
         values = {"owner": owner, "ids": [*tool_ids]}
         return [_to_tool(row) for row in await owned_rows(self._session, _THESE, values)]
+
+    async def portion(self, tool_ids: Sequence[ToolId], characters: int, *, owner: UserId) -> Portion:
+        rows = await owned_rows(self._session, _PORTION, {"owner": owner, "ids": [*tool_ids], "characters": characters})
+        if sum(row[-1] for row in rows) <= characters:
+            return Portion([_to_tool(row[:-1]) for row in rows])
+        known = {row[0]: row for row in rows}
+        ordered = [known[one] for one in dict.fromkeys(tool_ids) if one in known]
+        room = bisect_right(list(accumulate(row[-1] for row in ordered)), characters)
+        found = await self.these([row[0] for row in ordered[:room]], owner=owner)
+        return Portion(found, [_to_tool(row[:-1]).en_name for row in ordered[room:] if row[-1]])
 
     async def named(self, names: Sequence[str], *, owner: UserId) -> Sequence[UserTool]:
         values = {"owner": owner, "names": [*names]}

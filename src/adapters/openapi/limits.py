@@ -20,7 +20,7 @@ FOLLOWED_NODES: Final = 50_000
 """Looked at for all operations together; beyond that references are followed once only."""
 ALL_NODES: Final = 200_000
 """Looked at for all operations together; beyond that the document is refused."""
-REMEMBERED: Final = 64
+REMEMBERED: Final = 256
 REMEMBERED_NODES: Final = 300_000
 """Values of all documents that are remembered: some 50 MB at the very worst."""
 DESCRIPTION: Final = 1_000

@@ -19,6 +19,14 @@ class Stock:
     characters: int
 
 
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """`beyond` are the names of those whose documents were not loaded."""
+
+    tools: Sequence[UserTool]
+    beyond: Sequence[str] = ()
+
+
 class Tools(Protocol):
     async def add(self, tool: UserTool) -> None: ...
 
@@ -27,11 +35,20 @@ class Tools(Protocol):
         ...
 
     async def list(self, window: Window, *, owner: UserId) -> Sequence[UserTool]:
-        """Newest first."""
+        """Newest first. Where the documents have more than SHOWN_MAX characters together, the first of them alone, and
+        one more than have room.
+        """
         ...
 
     async def these(self, tool_ids: Sequence[ToolId], *, owner: UserId) -> Sequence[UserTool]:
         """Those that are there and the owner's, each once, in any order, in one statement."""
+        ...
+
+    async def portion(self, tool_ids: Sequence[ToolId], characters: int, *, owner: UserId) -> Portion:
+        """As `these`, but with so many characters of documents at most: those of the first, in the order of the ids.
+
+        In one statement where all have room.
+        """
         ...
 
     async def named(self, names: Sequence[str], *, owner: UserId) -> Sequence[UserTool]:
