@@ -4,6 +4,7 @@ import asyncio
 import codecs
 import re
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -33,10 +34,10 @@ _AS_IT_IS: Final = frozenset({FileKind.TEXT, FileKind.JSON, FileKind.CSV, FileKi
 _AS_BROWSERS_DO: Final = {"gb2312": "gb18030", "gbk": "gb18030", "iso-8859-1": "cp1252", "latin-1": "cp1252"}
 
 
-async def text_of(answer: WebAnswer, parser: DocumentParser, places: asyncio.Semaphore) -> str:
+async def text_of(answer: WebAnswer, parser: DocumentParser, place: AbstractAsyncContextManager[None]) -> str:
     """Pages are parsed where they harm nobody. Raises ToolFailed, whose message goes on after the address.
 
-    `places`: so many at once, that other documents find a parser too.
+    `place`: held while a parser works, so that other documents find one too.
     """
     # Megabytes of another encoding take a tenth of a second.
     is_long = len(answer.body) > _LONG
@@ -44,7 +45,7 @@ async def text_of(answer: WebAnswer, parser: DocumentParser, places: asyncio.Sem
     if text is not None:
         return text
     try:
-        async with places:
+        async with place:
             return (await parser.parse(kind, _whole(body))).text
     except DocumentRefused as refusal:
         raise ToolFailed(f"{refusal.reason.rstrip('.')}.") from refusal

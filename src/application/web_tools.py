@@ -1,10 +1,10 @@
 """The tools that look into the web: a page, and a search."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from application.fair_places import FairPlaces
 from application.ports.document_parser import DocumentParser
 from application.ports.guarded_web import GuardedWeb, WebAnswer, WebFailed, WebLimits, WebRefused, WebRequest
 from application.ports.tool_runner import ToolFailed, ToolOutput, ToolRunner
@@ -20,6 +20,11 @@ PAGE_CHARACTERS: Final = 20_000
 MOST_CHARACTERS: Final = 100_000
 FETCH_LIMITS: Final = WebLimits(seconds=20.0, max_bytes=5 << 20)
 ACCEPTED: Final = "text/html,application/xhtml+xml,application/pdf;q=0.9,text/*;q=0.9,application/json;q=0.9,*/*;q=0.5"
+
+FETCHES: Final = 16
+"""Pages that a process asks for or reads at once: so many times 5 MB are held, and their copies."""
+FETCHES_OF_ONE: Final = 4
+"""Of them those of one person."""
 
 SEARCH_TOKENS: Final = 4_000
 SNIPPET_TOKENS: Final = 400
@@ -78,7 +83,8 @@ class WebFetch:
     parser: DocumentParser
     tokens: int = PAGE_TOKENS
     limits: WebLimits = FETCH_LIMITS
-    places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    fetching: FairPlaces = field(default_factory=lambda: FairPlaces(FETCHES, FETCHES_OF_ONE))
+    reading: FairPlaces = field(default_factory=lambda: FairPlaces(1, 1))
 
     @property
     def spec(self) -> ToolSpec:
@@ -89,14 +95,19 @@ class WebFetch:
         if not isinstance(url, str) or not url.strip():
             raise ToolFailed("url must be an address such as https://example.org/page.")
         characters = _count(arguments, "max_chars", PAGE_CHARACTERS, MOST_CHARACTERS)
+        # Megabytes are held from here on: until the page is read, and nobody asks for more pages than have a place.
+        async with self.fetching.taken():
+            return await self._shown(url, min(characters, self.tokens * CHARACTERS_A_TOKEN))
+
+    async def _shown(self, url: str, most: int) -> ToolOutput:
         answer = await self._asked(url)
         try:
-            text = (await text_of(answer, self.parser, self.places)).strip()
+            text = (await text_of(answer, self.parser, self.reading.taken())).strip()
         except ToolFailed as problem:
             raise ToolFailed(f"{plain_name(answer.url)} {problem}") from problem
         if not text:
             raise ToolFailed(f"{plain_name(answer.url)} has no text; a browser might make some by running its scripts.")
-        wanted = text[: min(characters, self.tokens * CHARACTERS_A_TOKEN)]
+        wanted = text[:most]
         safe = fenced(wanted)
         shown = beginning(safe, self.tokens)
         is_whole = not answer.cut and len(wanted) == len(text) and len(shown) == len(safe)
@@ -172,5 +183,5 @@ def web_tools(
     web: GuardedWeb, parser: DocumentParser, engine: SearchEngine | None, *, readers: int = 1
 ) -> tuple[ToolRunner, ...]:
     """Without a search engine there is no web_search. `readers`: pages that are parsed at once in this process."""
-    fetch = WebFetch(web, parser, places=asyncio.Semaphore(readers))
+    fetch = WebFetch(web, parser, reading=FairPlaces(readers, readers))
     return (fetch, WebSearch(engine)) if engine is not None else (fetch,)
