@@ -26,8 +26,8 @@ from domain.agents import Agent, AgentVersion
 from domain.dialogs import Dialog
 from domain.ids import AgentId, ApiKeyId, DialogId, FamilyId, KnowledgeId, MessageId, UserId
 from domain.messages import Feedback, Message
-from domain.past import Past
 from domain.own_models import OwnModel
+from domain.past import Past
 from domain.users import ApiKey, FailedLogins, RefreshToken, User, UserName
 
 
@@ -234,9 +234,9 @@ class Transaction(Protocol):
     chunks: Chunks
     tools: Tools
     mcp_servers: McpServers
-    ledger: UsageLedger
     models: OwnModels
     sealed: SealedTexts
+    ledger: UsageLedger
 
 
 class Transactions(Protocol):
