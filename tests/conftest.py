@@ -4,7 +4,8 @@ Async tests and async fixtures need no marker: anyio's plugin runs them, on uvlo
 module's in one event loop. `@given` works on async tests too.
 
 - `database_url`: a fresh, migrated database; the test runs once on SQLite and once on Postgres.
-- `sqlite_url`, `postgres_url`: the same on one of them. `empty_database_url`: without tables, on both.
+- `shared_database_url`: one for all tests of a module; whoever asks for it must not mind what the others leave there.
+- `sqlite_url`, `postgres_url`: a fresh one on one of them. `empty_database_url`: without tables, on both.
 - `transactions`: DatabaseTransactions on `database_url`, closed after the test.
 - `postgres`: this worker's server (tests/servers/postgres.py).
 - `seaweedfs`: this worker's S3 server (tests/servers/seaweedfs.py).
@@ -106,17 +107,30 @@ def postgres_url(postgres: Postgres, postgres_template: str) -> Iterator[str]:
     yield from _postgres_database(postgres, postgres_template)
 
 
+def _sqlite_database(folder: Path, template: Path) -> str:
+    file = folder / "agentchat.db"
+    shutil.copyfile(template, file)
+    return f"sqlite:///{file}"
+
+
 @pytest.fixture
 def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
-    file = tmp_path / "agentchat.db"
-    shutil.copyfile(sqlite_template, file)
-    return f"sqlite:///{file}"
+    return _sqlite_database(tmp_path, sqlite_template)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest) -> str:
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def shared_database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield _sqlite_database(tmp_path_factory.mktemp("shared"), request.getfixturevalue("sqlite_template"))
+    else:
+        asked = request.getfixturevalue
+        yield from _postgres_database(asked("postgres"), asked("postgres_template"))
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -33,6 +33,7 @@ from domain.models import ModelSpec
 from domain.past import Past
 from domain.pauses import PauseAsked, RunPause
 from domain.summaries import Load
+from domain.waiting_images import files_of, put_back, set_aside
 
 RunEvent = LoopEvent | RunPause
 
@@ -172,7 +173,9 @@ class Continuing:
         for trouble in at_hand.troubles:
             yield ToolProgress(trouble)
         tools = await self._equipment(at_hand, shown)
-        answer = self.means.loop.resume(models, pause.loop, pause.calls(), tools)
+        images = await self.means.attachments.pictures(self.user_id, files_of(pause.loop.request))
+        loop = replace(pause.loop, request=put_back(pause.loop.request, images))
+        answer = self.means.loop.resume(models, loop, pause.calls(), tools)
         async with aclosing(answer) as events:
             async for event in events:
                 if isinstance(event, PauseAsked):
@@ -213,7 +216,7 @@ def paused(
 ) -> RunPause:
     route = models.route
     return RunPause(
-        asked.pause,
+        replace(asked.pause, request=set_aside(asked.pause.request)),
         route.spec.llm_id,
         agent,
         attached,

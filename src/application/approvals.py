@@ -58,7 +58,7 @@ class ApproveCall:
             await self.quotas.refuse_exhausted(actor)
             spec = await self.find_model(actor, pause.llm_id)
             async with self.transactions.begin() as tx:
-                run, pause = await tx.pauses.held(run_id, owner=actor)
+                run, pause = await tx.pauses.held(run_id, owner=actor, known=paused.pause)
                 if pause.number != paused.pause.number:
                     raise Conflict("tool_call_decided", "The answer went on meanwhile, and waits with another call.")
                 pause = pause.approve(approval)
@@ -67,6 +67,8 @@ class ApproveCall:
                     return run
                 leave = self.answering.models.admit(spec, actor)
                 undo.callback(leave)
+                # A word is not spent on an answer that would be interrupted at once.
+                self.runs.refuse_draining()
                 await tx.pauses.end(run_id, self.leases.until())
             live = self._live(replace(paused, run=run, pause=pause), spec, leave)
             self._start(live, pause.depth)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
@@ -101,6 +101,18 @@ class OpenAttachments:
                 await self._open_earlier(file, spec, earlier, MOST_IMAGE_BYTES - asked.image_bytes)
         return earlier
 
+    async def pictures(self, actor: UserId, wanted: Sequence[FileId]) -> Mapping[FileId, Image]:
+        """Images that were shown before, without those that are gone or can't be made now."""
+        if not wanted:
+            return {}
+        async with self.transactions.autocommit() as tx:
+            files = await tx.files.these(wanted, owner=actor)
+        found: dict[FileId, Image] = {}
+        for file in files:
+            with suppress(DomainError):
+                found[file.file_id] = await self._picture(file)
+        return found
+
     async def _open(self, file: StoredFile, spec: ModelSpec, attached: Attached) -> None:
         if file.kind.is_image:
             attached.images.append(await self._picture(file))
@@ -124,7 +136,7 @@ class OpenAttachments:
     async def _picture(self, file: StoredFile) -> Image:
         async with self.places.of(file.user_id), aclosing(self.storage.read(file.file_id)) as content:
             try:
-                return await self.parser.picture(file.kind, content)
+                return replace(await self.parser.picture(file.kind, content), file_id=file.file_id)
             except DocumentRefused as refusal:
                 raise InvalidValue("file_url", f"{file.name} {refusal.reason}", code=refusal.code) from refusal
 

@@ -1,9 +1,10 @@
 """What is said to a model and what it answers, in no vendor's words."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from domain.ids import FileId
 from domain.tokens import estimate, reported
 from domain.tool_choice import AS_IT_LIKES, ToolChoice
 from domain.tools import ToolCall, ToolResult, ToolSpec
@@ -50,10 +51,14 @@ class FinishReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image's bytes. `media_type` is one of image/png, image/jpeg, image/webp, image/gif."""
+    """An image's bytes. `media_type` is one of image/png, image/jpeg, image/webp, image/gif.
+
+    `file_id`: the file of the user that it was made of, and can be made of again.
+    """
 
     media_type: str
     data: bytes
+    file_id: FileId | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Runs that wait for a person: what they need to go on, at any process, and what the person says."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final
 
@@ -72,6 +72,8 @@ class RunPause:
     models_waiting: tuple[ModelId, ...] = ()
     models_tried: tuple[ModelId, ...] = ()
     """Of the route on which `llm_id` answers."""
+    stored: bytes = field(default=b"", compare=False, repr=False)
+    """As it was read from where it lies: whoever reads the same again knows it already."""
 
     @property
     def decided(self) -> bool:
@@ -94,7 +96,7 @@ class RunPause:
             if known.tool_call_id == approval.tool_call_id:
                 said = "approved" if known.approved else "declined"
                 raise Conflict("tool_call_decided", f"This call was {said} already.")
-        return replace(self, approvals=(*self.approvals, approval))
+        return replace(self, approvals=(*self.approvals, approval), stored=b"")
 
     def calls(self) -> Sequence[tuple[ToolCall, bool]]:
         """The calls that waited, in their order, with the arguments that hold now, and whether they may be made."""

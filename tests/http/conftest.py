@@ -1,10 +1,11 @@
 """The whole application, with a client, on the database of the test: what asks for it runs on every database."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from dishka import Provider, Scope
@@ -22,6 +23,7 @@ from http_answers import Client, Headers, Register
 from servers.postgres import Postgres
 
 PASSWORD = "test"
+_numbers = count(1)
 # Most tests have users, and no test of HTTP is about the cost of a guess.
 CHEAP = Provider(scope=Scope.APP)
 CHEAP.provide(lambda: Argon2Hasher(time_cost=1, memory_kib=8), provides=PasswordHasher)
@@ -54,7 +56,15 @@ def another_server(database_url: str, tmp_path: Path, client: Client) -> Iterato
         yield made
 
 
-def _server(database_url: str, tmp_path: Path) -> Litestar:
+@pytest.fixture
+def searching_server(database_url: str, tmp_path: Path, client: Client) -> Iterator[Client]:
+    """On the same database, with an engine that searches the web."""
+    engine = {"AGENTCHAT_WEB_SEARCH__KIND": "searxng", "AGENTCHAT_WEB_SEARCH__BASE_URL": "https://search.example.org"}
+    with TestClient(_server(database_url, tmp_path, engine), raise_server_exceptions=False) as made:
+        yield made
+
+
+def _server(database_url: str, tmp_path: Path, more: Mapping[str, str] = MappingProxyType({})) -> Litestar:
     variables = {
         "AGENTCHAT_DATABASE_URL": database_url,
         "AGENTCHAT_DATA_DIR": str(tmp_path / "data"),
@@ -63,7 +73,7 @@ def _server(database_url: str, tmp_path: Path) -> Litestar:
         "AGENTCHAT_VECTOR__KIND": "embedded",
         "AGENTCHAT_INGESTION__IN_SERVER": "true",
     }
-    return create_app(load_settings(variables, tmp_path), instead=[CHEAP])
+    return create_app(load_settings({**variables, **more}, tmp_path), instead=[CHEAP])
 
 
 @pytest.fixture
@@ -72,13 +82,22 @@ def client(app: Litestar) -> Iterator[Client]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def shared(shared_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """One server for all tests of a module, for making one takes longer than most of them.
+
+    It is theirs as `client` where the module says so. Its tests have their own users, and count nobody else's things.
+    """
+    with TestClient(_server(shared_database_url, tmp_path_factory.mktemp("server")), raise_server_exceptions=False) as made:
+        yield made
+
+
 @pytest.fixture
 def register(client: Client) -> Register:
-    """Makes a user and gives the headers that speak for them."""
-    numbers = count(1)
+    """Makes a user, whose name begins like this, and gives the headers that speak for them."""
 
-    def make(name: str | None = None) -> Headers:
-        account = {"user_name": name or f"user-{next(numbers)}", "user_password": PASSWORD}
+    def make(name: str = "user") -> Headers:
+        account = {"user_name": f"{name}-{next(_numbers)}", "user_password": PASSWORD}
         made = client.post("/api/v1/user/register", json=account)
         assert made.status_code == 200, made.text
         logged_in = client.post("/api/v1/user/login", json=account).json()["data"]

@@ -8,7 +8,7 @@ import pytest
 from http_answers import Client, Headers, Register, code_of, data_of
 
 TOOLS = "/api/v1/tool"
-BUILT_IN = {"current_time", "calculator", "search_knowledge", "search_attachment"}
+BUILT_IN = {"current_time", "calculator", "web_fetch", "search_knowledge", "search_attachment"}
 EXAMPLE = {"zh_name": "天气", "en_name": "weather", "description": "查询天气", "logo_url": "/icons/sun.png"}
 SCHEMA = {
     "openapi": "3.1.0",
@@ -74,7 +74,8 @@ def test_the_reference_s_example_works_as_printed(client: Client, ann: Headers) 
 
 def test_built_in_tools_are_everyone_s_and_nobody_s_to_change(client: Client, ann: Headers) -> None:
     built_in = {one["tool_id"]: one for one in data_of(client.get(f"{TOOLS}/all", headers=ann))}
-    assert set(built_in) >= BUILT_IN
+    # Without an engine there is nothing that searches the web.
+    assert set(built_in) == BUILT_IN
     for tool_id, tool in built_in.items():
         assert (tool["user_id"], tool["is_user_defined"], tool["executable"]) == ("0", False, True)
         assert tool["en_name"]
@@ -257,3 +258,26 @@ def test_a_list_of_long_documents_is_shown_as_each_of_them_is(client: Client, an
     first = own(client, ann, limit=2).json()
     assert first["data"] == alone[:2]
     assert own(client, ann, limit=2, cursor=first["next_cursor"]).json()["data"] == alone[2:]
+
+
+def test_with_an_engine_agents_may_search_the_web(searching_server: Client, ann: Headers) -> None:
+    built_in = {one["tool_id"]: one for one in data_of(searching_server.get(f"{TOOLS}/all", headers=ann))}
+    assert set(built_in) == BUILT_IN | {"web_search"}
+    assert (built_in["web_search"]["user_id"], built_in["web_search"]["executable"]) == ("0", True)
+    agent = {"name": "searcher", "tool_ids": ["web_search", "web_fetch"]}
+    assert data_of(searching_server.post("/api/v1/agent", json=agent, headers=ann))["tool_ids"] == agent["tool_ids"]
+
+
+def test_without_an_engine_no_agent_is_given_what_searches_the_web(client: Client, ann: Headers) -> None:
+    refused = client.post("/api/v1/agent", json={"name": "searcher", "tool_ids": ["web_search"]}, headers=ann)
+    assert code_of(refused, 404) == "tool_not_found"
+
+
+def test_a_list_of_very_long_documents_comes_in_pages_also_without_a_limit(client: Client, ann: Headers) -> None:
+    long = YAML + "# and so on\n" * 75_000
+    made = [data_of(create(client, ann, en_name=f"t{n}", openapi_schema=long))["tool_id"] for n in range(3)]
+    first = own(client, ann).json()
+    assert [one["tool_id"] for one in first["data"]] == [made[2], made[1]]
+    rest = own(client, ann, cursor=first["next_cursor"]).json()
+    assert [one["tool_id"] for one in rest["data"]] == [made[0]]
+    assert "next_cursor" not in rest

@@ -9,17 +9,23 @@ from domain.agents import Agent
 from domain.conversation import AssistantTurn, Image, ModelRequest, ReasoningBlock, ToolTurn, Turn, UserTurn
 from domain.errors import Conflict
 from domain.files import Attachment
-from domain.ids import ModelId, ToolId
+from domain.ids import FileId, ModelId, ToolId
 from domain.pauses import Approval, LoopPause, RunPause, ShownPlace
 from domain.tools import ToolCall, ToolResult, ToolSpec, ToolType
 
-FORM: Final = 2
+FORM: Final = 3
 """Raise it when the form changes: what waits in an older one can't go on then, and says so."""
+
+
+class _Image(msgspec.Struct, array_like=True):
+    media_type: str
+    data: bytes
+    file_id: str | None
 
 
 class _User(msgspec.Struct, array_like=True, tag="user"):
     text: str
-    images: tuple[Image, ...]
+    images: tuple[_Image, ...]
 
 
 class _Assistant(msgspec.Struct, array_like=True, tag="assistant"):
@@ -176,7 +182,7 @@ def _to_request(kept: _Request) -> ModelRequest:
 def _from_turn(turn: Turn) -> _Turn:
     match turn:
         case UserTurn(text, images):
-            return _User(text, images)
+            return _User(text, tuple(_Image(one.media_type, one.data, one.file_id) for one in images))
         case AssistantTurn(text, calls, reasoning):
             return _Assistant(text, calls, reasoning)
         case ToolTurn(results):
@@ -186,11 +192,15 @@ def _from_turn(turn: Turn) -> _Turn:
 def _to_turn(kept: _Turn) -> Turn:
     match kept:
         case _User():
-            return UserTurn(kept.text, kept.images)
+            return UserTurn(kept.text, tuple(_to_image(one) for one in kept.images))
         case _Assistant():
             return _to_assistant(kept)
         case _Tool():
             return ToolTurn(kept.results)
+
+
+def _to_image(kept: _Image) -> Image:
+    return Image(kept.media_type, kept.data, None if kept.file_id is None else FileId(kept.file_id))
 
 
 def _to_assistant(kept: _Assistant) -> AssistantTurn:

@@ -1,6 +1,7 @@
 """Runs that wait for a person: beside the run lies what it needs to go on."""
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -67,16 +68,22 @@ class PauseRows:
         return bool(await self._session.written(_PUT, values) or await self._session.rows(_WAITED, values))
 
     async def find(self, run_id: RunId, *, owner: UserId) -> tuple[Run, RunPause]:
+        return await self._found(run_id, owner, None)
+
+    async def _found(self, run_id: RunId, owner: UserId, known: RunPause | None) -> tuple[Run, RunPause]:
         run = to_run(await owned_row(self._session, GET, {"owner": owner, "id": run_id}, "run", run_id))
         _refuse_awake(run)
         rows = await self._session.rows(_GET, {"id": run_id})
         if not rows or rows[0][0] is None:
             raise _awake()
-        return run, await asyncio.to_thread(to_pause, rows[0][0])
+        state: bytes = rows[0][0]
+        if known is not None and known.stored == state:
+            return run, known
+        return run, replace(await asyncio.to_thread(to_pause, state), stored=state)
 
-    async def held(self, run_id: RunId, *, owner: UserId) -> tuple[Run, RunPause]:
+    async def held(self, run_id: RunId, *, owner: UserId, known: RunPause | None = None) -> tuple[Run, RunPause]:
         await self.hold(run_id)
-        return await self.find(run_id, owner=owner)
+        return await self._found(run_id, owner, known)
 
     async def save(self, run_id: RunId, pause: RunPause) -> None:
         state = await asyncio.to_thread(from_pause, pause)

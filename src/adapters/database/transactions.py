@@ -119,9 +119,9 @@ class Repositories:
         self.chunks: Chunks = ChunkRows(session, dialect, vectors)
         self.tools: Tools = ToolRows(session)
         self.mcp_servers: McpServers = McpServerRows(session)
-        self.ledger: UsageLedger = LedgerRows(session, dialect)
         self.models: OwnModels = ModelRows(session)
         self.sealed: SealedTexts = SealedRows(session)
+        self.ledger: UsageLedger = LedgerRows(session, dialect)
 
 
 class DatabaseTransactions:

@@ -34,8 +34,10 @@ class Pauses(Protocol):
         """As `held`, for a look: nobody is kept from anything."""
         ...
 
-    async def held(self, run_id: RunId, *, owner: UserId) -> tuple[Run, RunPause]:
+    async def held(self, run_id: RunId, *, owner: UserId, known: RunPause | None = None) -> tuple[Run, RunPause]:
         """In a transaction, to its end: nobody else decides on the run, lets it go on, or closes it.
+
+        `known` was found before: it is given back if it is what lies there, and nothing is understood twice.
 
         Raises NotFound for no run of the owner's, Conflict `approval_not_awaited` for one that does not wait or was
         asked to stop.
