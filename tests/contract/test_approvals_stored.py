@@ -8,7 +8,7 @@ import pytest
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import call, finished
 from application.chat import ChatRequest
-from domain.errors import Conflict, NotFound
+from domain.errors import Conflict, NotFound, Unavailable
 from domain.messages import Answer, AnswerStatus, StepStatus
 from domain.pauses import WAITS_FOR
 from domain.runs import RunStatus
@@ -107,3 +107,24 @@ async def test_a_late_word_never_holds_for_a_call_that_nobody_saw(scene: Scene) 
     assert unknown.value.code == "tool_call_not_found"
     assert [one["amount"] for one in scene.till.asked] == [5]
     await desk.stop(actor, run_id=run.state.run_id, dialog_id=None)
+
+
+async def test_a_server_that_begins_to_shut_down_meanwhile_does_not_spend_the_word(scene: Scene) -> None:
+    database = Meddled(scene.transactions)
+    desk = scene.process(ASKS, DONE, database=database)
+    other = scene.process(DONE)
+    actor, agent_id = await scene.person()
+    run = await asked(desk, actor, agent_id)
+
+    async def drained(held: Callable[..., Awaitable[object]], *given: object, **named: object) -> object:
+        desk.registry.draining = True
+        return await held(*given, **named)
+
+    database.instead["pauses.held"] = drained
+    with pytest.raises(Unavailable) as refused:
+        await desk.approve(actor, run.state.run_id, yes())
+    assert refused.value.code == "shutting_down"
+    await other.approve(actor, run.state.run_id, yes())
+    await ended(other, actor, run.state.run_id)
+    assert (await other.show(actor, run.state.run_id)).status is RunStatus.COMPLETE
+    assert len(scene.till.asked) == 1
