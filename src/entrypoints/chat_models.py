@@ -1,6 +1,7 @@
 """Which adapter answers for which provider: the only place that knows them all."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,6 +11,7 @@ from adapters.openai import OpenAIEndpoint
 from adapters.web.chat import HttpChatModel
 from adapters.web.client import WebClient
 from application.ports.chat_model import ChatModel, ChatModels, Timeouts
+from domain.conversation import ModelEvent, ModelRequest
 from domain.errors import ModelError
 from domain.ids import ModelId
 from domain.models import ModelSpec, Provider
@@ -78,7 +80,8 @@ class ConfiguredModels:
         refuse_unavailable(spec)
         model = self._opened.get(spec.llm_id)
         if model is None:
-            model = self._opened[spec.llm_id] = CHAT_MODELS[spec.provider](spec, self._access(spec))
+            access = self._access(spec)
+            model = self._opened[spec.llm_id] = _Keyless(CHAT_MODELS[spec.provider](spec, access), access.key)
         return model
 
     def _access(self, spec: ModelSpec) -> Access:
@@ -90,6 +93,22 @@ class ConfiguredModels:
             settings.models[spec.llm_id].thinking_tokens,
             settings.offline_delay_ms / 1000,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Keyless:
+    """The operator's key is nobody's to see, also where their server repeats it."""
+
+    model: ChatModel
+    key: str = field(repr=False)
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+        try:
+            async with aclosing(self.model.stream(request)) as events:
+                async for event in events:
+                    yield event
+        except ModelError as error:
+            raise without_key(error, self.key) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +125,11 @@ class EveryModel:
 def refuse_unavailable(spec: ModelSpec) -> None:
     if spec.unavailable_reason is not None:
         raise ModelError("model_not_configured", spec.unavailable_reason)
+
+
+def without_key(error: ModelError, key: str) -> ModelError:
+    """Servers repeat what they were sent, also where we look for a word."""
+    if not key or key not in error.message:
+        return error
+    message = error.message.replace(key, "…")
+    return ModelError(error.code, message, retryable=error.retryable, retry_after=error.retry_after)

@@ -18,7 +18,7 @@ from application.sealing import Seals
 from domain.conversation import ModelEvent, ModelRequest, ReasoningDelta, TextDelta, ToolCallDelta
 from domain.errors import ModelError
 from domain.models import ModelSpec
-from entrypoints.chat_models import CHAT_MODELS, Access, refuse_unavailable
+from entrypoints.chat_models import CHAT_MODELS, Access, refuse_unavailable, without_key
 
 ANSWER_CHARACTERS: Final = 4_000_000
 """Of one answer. Who brought the server may have written it, too."""
@@ -76,14 +76,6 @@ def opened_key(seals: Seals, spec: ModelSpec) -> str:
     except SecretBroken:
         message = f"The key of the model {spec.model!r} can't be opened: send it again."
         raise ModelError("model_not_configured", message) from None
-
-
-def without_key(error: ModelError, key: str) -> ModelError:
-    """Servers repeat what they were sent, also where we look for a word."""
-    if not key or key not in error.message:
-        return error
-    message = error.message.replace(key, "…")
-    return ModelError(error.code, message, retryable=error.retryable, retry_after=error.retry_after)
 
 
 def _refuse_endless(left: int) -> None:

@@ -20,7 +20,7 @@ from application.model_trials import (
 from domain.errors import ModelError, TooManyRequests
 from domain.ids import UserId
 from domain.own_models import ELLIPSIS
-from entrypoints.own_chat_models import without_key
+from entrypoints.chat_models import without_key
 
 USERS = st.sampled_from(["ann", "bob", "cho"]).map(UserId)
 
