@@ -88,7 +88,8 @@ def shared(shared_database_url: str, tmp_path_factory: pytest.TempPathFactory) -
 
     It is theirs as `client` where the module says so. Its tests have their own users, and count nobody else's things.
     """
-    with TestClient(_server(shared_database_url, tmp_path_factory.mktemp("server")), raise_server_exceptions=False) as made:
+    app = _server(shared_database_url, tmp_path_factory.mktemp("server"))
+    with TestClient(app, raise_server_exceptions=False) as made:
         yield made
 
 
