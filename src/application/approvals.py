@@ -18,6 +18,7 @@ from application.run_closing import replay, stored_log
 from application.run_log import RunLog
 from application.run_making import Begun, MakeRuns
 from application.run_registry import RunRegistry
+from application.stand_ins import who_goes_on
 from domain.chat_events import Recorded
 from domain.errors import Conflict, InvalidValue
 from domain.files import Attachment
@@ -46,8 +47,9 @@ class ApproveCall:
     async def __call__(self, actor: UserId, run_id: RunId, approval: Approval) -> Run:
         """The run as it is then. When it can't go on now nothing is decided: say it again.
 
-        Raises NotFound, Conflict `approval_not_awaited` and `tool_call_decided`, InvalidValue for arguments that the
-        tool does not take, and whatever refuses a question: TooManyRequests, Unavailable `shutting_down`.
+        Raises NotFound, Conflict `approval_not_awaited`, `tool_call_decided` and, where no model can go on,
+        `approval_outdated`, InvalidValue for arguments that the tool does not take, and whatever refuses a question:
+        TooManyRequests, Unavailable `shutting_down`.
         """
         with self.runs.admitted(actor), self.runs.starting(run_id), ExitStack() as undo:
             # What takes a while is done before anything is held: the log of a waiting run does not grow.
@@ -56,7 +58,8 @@ class ApproveCall:
                 await self._refuse_wrong(pause, approval)
                 paused = await _paused(tx, run, pause)
             await self.quotas.refuse_exhausted(actor)
-            spec = await self.find_model(actor, pause.llm_id)
+            going_on = await who_goes_on(self.find_model, actor, pause)
+            spec = going_on.spec
             async with self.transactions.begin() as tx:
                 run, pause = await tx.pauses.held(run_id, owner=actor, known=paused.pause)
                 if pause.number != paused.pause.number:
@@ -70,7 +73,7 @@ class ApproveCall:
                 # A word is not spent on an answer that would be interrupted at once.
                 self.runs.refuse_draining()
                 await tx.pauses.end(run_id, self.leases.until())
-            live = self._live(replace(paused, run=run, pause=pause), spec, leave)
+            live = self._live(replace(paused, run=run, pause=going_on.on(pause)), spec, leave)
             self._start(live, pause.depth)
             undo.pop_all()
             return live.state
