@@ -103,7 +103,7 @@ class ToolDesk:
         await DeleteTool(self.transactions, Clock(), BUILT_IN)(owner, tool_id)
 
     async def delete_server(self, owner: UserId, server_id: McpServerId) -> None:
-        await DeleteMcpServer(self.transactions, self.connections, Clock())(owner, server_id)
+        await DeleteMcpServer(self.transactions, self.seals, self.connections, Clock())(owner, server_id)
 
     async def change_server(self, owner: UserId, server_id: McpServerId, **said: Any) -> McpServer:
         change = ChangeMcpServer(self.transactions, self.seals, self.stdio, self.connections, Clock())

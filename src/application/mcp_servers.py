@@ -74,7 +74,7 @@ class ChangeMcpServer:
             after = before.change(draft, self.clock.now())
             await self.stdio.check(tx, actor, after.address.transport)
             await tx.mcp_servers.save(self.seals.changed(stored, before, after))
-        await self.connections.forget(server_id)
+        await self.connections.forget(server_id, None if after.address == before.address else before)
         return after
 
 
@@ -83,13 +83,15 @@ class DeleteMcpServer:
     """Agents lose it in the same moment."""
 
     transactions: Transactions
+    seals: Seals
     connections: McpConnections
     clock: Clock
 
     async def __call__(self, actor: UserId, server_id: McpServerId) -> None:
         async with self.transactions.begin() as tx:
+            before = self.seals.shown(await tx.mcp_servers.get(server_id, owner=actor))
             await tx.mcp_servers.remove(server_id, self.clock.now(), owner=actor)
-        await self.connections.forget(server_id)
+        await self.connections.forget(server_id, before)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ import logging
 import resource
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -264,14 +266,14 @@ async def test_a_server_that_keeps_failing_is_left_alone_and_then_asked_again() 
         for _ in range(FAILURES):
             with pytest.raises(McpUnavailable, match="HTTP 500"):
                 await connections.tools(target)
-        asked = len(server.exchanges)
+        asked = posts(server)
         with pytest.raises(McpUnavailable, match="asked again in 5 seconds"):
             await connections.tools(target)
-        assert len(server.exchanges) == asked
+        assert posts(server) == asked
         now += FIRST_PAUSE
         scripts[0] = answering("", hanging)
         assert await connections.tools(target) == ()
-        assert len(server.exchanges) > asked
+        assert posts(server) > asked
 
 
 async def test_a_server_that_was_changed_is_asked_at_once() -> None:
@@ -283,6 +285,31 @@ async def test_a_server_that_was_changed_is_asked_at_once() -> None:
         await connections.forget(target.server_id)
         with pytest.raises(McpUnavailable, match="HTTP 500"):
             await connections.tools(target)
+
+
+def posts(server: ByteServer) -> int:
+    """A session that is closed says goodbye by DELETE."""
+    return sum(one.method == "POST" for one in server.exchanges)
+
+
+async def test_a_server_is_not_reached_any_more_as_it_was_before_it_was_changed_or_removed() -> None:
+    """A run that began before still has its old address, with the old secrets."""
+    script = answering("tools/call", result({"content": []}))
+    async with ByteServer(script) as server, connecting(LIMITS) as connections:
+        old = http_server(server.url)
+        await connections.call(old, "tool", {})
+        asked = posts(server)
+        await connections.forget(old.server_id, old)
+        for _ in range(2):
+            with pytest.raises(McpUnavailable, match="changed or removed"):
+                await connections.call(old, "tool", {})
+        assert posts(server) == asked
+        # Back at that address, at whatever process.
+        again = replace(old, updated_at=old.updated_at + timedelta(seconds=1))
+        await connections.call(again, "tool", {})
+        assert posts(server) > asked
+        with pytest.raises(McpUnavailable, match="changed or removed"):
+            await connections.call(old, "tool", {})
 
 
 async def test_lists_are_remembered_for_some_minutes_only() -> None:

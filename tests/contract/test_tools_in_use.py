@@ -189,3 +189,15 @@ async def test_a_program_of_this_machine_is_an_admin_s_where_the_operator_allows
     allowed.connections.offers["run"] = TOOLS
     assert await allowed.ask()(chief, server.server_id) == TOOLS
     assert (await allowed.change_server(chief, server.server_id, name="new")).name == "new"
+
+
+async def test_what_is_changed_or_removed_is_left_as_it_was_and_what_is_renamed_is_not(
+    desk: ToolDesk, owner: UserId
+) -> None:
+    server = await desk.server(owner)
+    renamed = await desk.change_server(owner, server.server_id, name="other")
+    assert desk.connections.left == []
+    moved = await desk.change_server(owner, server.server_id, url="https://elsewhere.example.org/mcp")
+    assert desk.connections.left == [renamed]
+    await desk.delete_server(owner, server.server_id)
+    assert desk.connections.left == [renamed, moved]

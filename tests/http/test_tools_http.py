@@ -1,10 +1,15 @@
 """Tools over HTTP, on every database."""
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from litestar.testing import TestClient
 
+from entrypoints.main import create_app
+from entrypoints.settings import load_settings
 from http_answers import Client, Headers, Register, code_of, data_of
 
 TOOLS = "/api/v1/tool"
@@ -37,6 +42,22 @@ paths:
 @pytest.fixture
 def ann(register: Register) -> Headers:
     return register("ann")
+
+
+@pytest.fixture
+def searching(client: Client, database_url: str, tmp_path: Path) -> Iterator[Client]:
+    """Another server on the database of `client`, with an engine that searches the web."""
+    variables = {
+        "AGENTCHAT_DATABASE_URL": database_url,
+        "AGENTCHAT_DATA_DIR": str(tmp_path / "searching"),
+        "AGENTCHAT_SECRET_KEYS": '["a-secret-of-the-tests-that-is-long-enough-0123456789"]',
+        "AGENTCHAT_EMBEDDING__KIND": "none",
+        "AGENTCHAT_VECTOR__KIND": "embedded",
+        "AGENTCHAT_WEB_SEARCH__KIND": "searxng",
+        "AGENTCHAT_WEB_SEARCH__BASE_URL": "https://search.example.org",
+    }
+    with TestClient(create_app(load_settings(variables, tmp_path)), raise_server_exceptions=False) as made:
+        yield made
 
 
 def create(client: Client, user: Headers, **fields: Any) -> Any:
@@ -260,12 +281,12 @@ def test_a_list_of_long_documents_is_shown_as_each_of_them_is(client: Client, an
     assert own(client, ann, limit=2, cursor=first["next_cursor"]).json()["data"] == alone[2:]
 
 
-def test_with_an_engine_agents_may_search_the_web(searching_server: Client, ann: Headers) -> None:
-    built_in = {one["tool_id"]: one for one in data_of(searching_server.get(f"{TOOLS}/all", headers=ann))}
+def test_with_an_engine_agents_may_search_the_web(searching: Client, ann: Headers) -> None:
+    built_in = {one["tool_id"]: one for one in data_of(searching.get(f"{TOOLS}/all", headers=ann))}
     assert set(built_in) == BUILT_IN | {"web_search"}
     assert (built_in["web_search"]["user_id"], built_in["web_search"]["executable"]) == ("0", True)
     agent = {"name": "searcher", "tool_ids": ["web_search", "web_fetch"]}
-    assert data_of(searching_server.post("/api/v1/agent", json=agent, headers=ann))["tool_ids"] == agent["tool_ids"]
+    assert data_of(searching.post("/api/v1/agent", json=agent, headers=ann))["tool_ids"] == agent["tool_ids"]
 
 
 def test_without_an_engine_no_agent_is_given_what_searches_the_web(client: Client, ann: Headers) -> None:

@@ -36,7 +36,7 @@ class Saying:
             raise self._failure(self._said)
         return ToolOutput(self._said)
 
-    async def forget(self, server_id: McpServerId) -> None:
+    async def forget(self, server_id: McpServerId, before: McpServer | None = None) -> None:
         pass
 
 

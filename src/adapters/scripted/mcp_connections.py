@@ -17,6 +17,7 @@ class ScriptedMcpConnections:
         self.asked: list[McpServer] = []
         self.fresh: list[bool] = []
         self.forgotten: list[McpServerId] = []
+        self.left: list[McpServer] = []
 
     async def tools(self, server: McpServer, *, fresh: bool = False) -> Sequence[McpTool]:
         self.asked.append(server)
@@ -31,5 +32,7 @@ class ScriptedMcpConnections:
             raise ToolFailed(f"{server.name} has no tool {tool!r}.")
         return ToolOutput(f"{tool}: {dict(arguments)}")
 
-    async def forget(self, server_id: McpServerId) -> None:
+    async def forget(self, server_id: McpServerId, before: McpServer | None = None) -> None:
         self.forgotten.append(server_id)
+        if before is not None:
+            self.left.append(before)

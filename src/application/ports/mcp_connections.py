@@ -43,6 +43,9 @@ class McpConnections(Protocol):
         """Raises ToolFailed with what the server said, and McpUnavailable. Cancelling it tells the server."""
         ...
 
-    async def forget(self, server_id: McpServerId) -> None:
-        """Close what is open to a server that was changed or removed."""
+    async def forget(self, server_id: McpServerId, before: McpServer | None = None) -> None:
+        """Close what is open to a server that was changed or removed.
+
+        As it was `before` it is reached no more at this process, by whatever answer still has it so.
+        """
         ...
