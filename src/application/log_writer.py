@@ -52,8 +52,9 @@ class LogWriter:
             # One that is not told of was closed by another process, or went with its dialog.
             if asked_to_stop.get(run.state.run_id, True):
                 run.end(AnswerStatus.STOPPED)
-        self.on_stored([run.state.run_id for run in pieces])
-        await self._announce([run for run in pieces if not run.announced])
+        shown = [run for run, piece in pieces.items() if piece.events]
+        self.on_stored([run.state.run_id for run in shown])
+        await self._announce([run for run in shown if not run.announced])
 
     async def _append(self, pieces: Mapping[LiveRun, LogPiece]) -> Mapping[RunId, bool]:
         try:

@@ -12,7 +12,7 @@ from application.ports.persistence import Transaction, Transactions
 from application.ports.runs import LogPiece
 from application.run_log import RunLog
 from domain.attempts import Attempt
-from domain.chat_events import ChatEvent, Recorded, RunFailed, RunFinished
+from domain.chat_events import AttemptBegan, AttemptEnded, ChatEvent, Recorded, RunFailed, RunFinished
 from domain.conversation import FinishReason
 from domain.errors import DomainError, NotFound, Unauthenticated
 from domain.ids import RunId, UserId
@@ -94,12 +94,12 @@ class KeepAnswer:
 
 
 async def _ended_elsewhere(tx: Transaction, answer: Answer, log: RunLog, owner: UserId) -> tuple[Recorded, ...]:
+    # What it used is paid for all the same: whoever closed it knows less of it, or nothing.
+    await tx.ledger.keep_lost(answer, owner=owner)
     try:
         run = await tx.runs.get(answer.run_id, owner=owner)
         return (await stored_end(tx, run, log.last_seq),)
     except (NotFound, Unauthenticated):
-        # What it used is paid for all the same.
-        await tx.ledger.keep_lost(answer, owner=owner)
         # Nobody misses a stopped answer whose dialog was deleted: that is why it was stopped.
         if answer.status is AnswerStatus.STOPPED:
             return log.stamped((finished(answer),))
@@ -164,9 +164,8 @@ class CloseAbandoned:
         if not isinstance(opened, Answer):
             raise TypeError(f"message {run.message_id} is no answer")
         now = self.clock.now()
-        transcript, last = await _so_far(tx, run)
-        answer = transcript.close(opened, run.status_if_abandoned, now, last.at if last else None)
-        last_seq = last.seq if last else 0
+        transcript, last_seq, heard_at = await _so_far(tx, run)
+        answer = transcript.close(opened, run.status_if_abandoned, now, heard_at)
         done = Recorded(seq_after_crash(last_seq), int(now.timestamp() * 1000), finished(answer))
         return await tx.runs.close(answer, [LogPiece(run.run_id, (done,))], owner=run.user_id)
 
@@ -187,13 +186,18 @@ class CloseAbandoned:
         self.on_trouble(run.run_id, trouble)
 
 
-async def _so_far(tx: Transaction, run: Run) -> tuple[Transcript, Recorded | None]:
-    """What the stored log says, and its last event."""
-    transcript, last = Transcript(), None
+async def _so_far(tx: Transaction, run: Run) -> tuple[Transcript, int, int | None]:
+    """What was stored of it, the number of its last event, and when it was heard of last."""
+    transcript, last_seq, heard_at = Transcript(), 0, None
     async for recorded in stored_log(tx, run):
         replay(transcript, recorded)
-        last = recorded[-1]
-    return transcript, last
+        last_seq, heard_at = recorded[-1].seq, recorded[-1].at
+    unseen = await tx.runs.unseen(run.run_id)
+    for event in unseen.events if unseen and unseen.after == last_seq else ():
+        transcript.apply(event)
+        if isinstance(event, AttemptBegan | AttemptEnded):
+            heard_at = max(heard_at or 0, event.attempt.at + event.attempt.duration_ms)
+    return transcript, last_seq, heard_at
 
 
 async def stored_log(tx: Transaction, run: Run) -> AsyncGenerator[Sequence[Recorded], None]:

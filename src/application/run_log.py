@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from application.ports.runs import LogPiece
+from application.ports.runs import LogPiece, Unseen
 from domain.chat_events import ChatEvent, KeptEvent, Recorded, RunFinished, ToolProgress
 from domain.ids import RunId
 from domain.messages import StepStatus
@@ -19,7 +19,7 @@ class RunLog:
     So a piece whose fate is unknown can be sent again, by whoever comes first.
     """
 
-    __slots__ = ("_kept", "_sent", "_written", "events", "left", "run_id", "unwritable")
+    __slots__ = ("_beside", "_kept", "_sent", "_written", "events", "left", "run_id", "unwritable")
 
     def __init__(self, run_id: RunId, stored: Sequence[Recorded] = ()) -> None:
         """`stored` is all that it held when it was left: it goes on behind that."""
@@ -27,6 +27,8 @@ class RunLog:
         self.events: list[Recorded] = list(stored)
         self._kept: tuple[KeptEvent, ...] = ()
         self._written = len(stored)
+        self._beside: Unseen | None = None
+        """Of what was kept: how far it is stored before anything is shown with it."""
         self.left = False
         """Whether its run waits for a person: this log is whole, and goes on elsewhere."""
         self._sent: LogPiece | None = None
@@ -52,7 +54,7 @@ class RunLog:
         self._kept = ()
 
     def keep(self, event: KeptEvent) -> None:
-        """It is stored with the next event that is shown."""
+        """It is stored with the next event that is shown, and beside the log until there is one."""
         self._kept = (*self._kept, event)
 
     def index_after(self, seq: int) -> int:
@@ -76,20 +78,29 @@ class RunLog:
         """What is to be written next: the piece that was not acknowledged, else what came since."""
         if self.unwritable:
             return None
-        if self._sent is None and len(self.events) > self._written:
+        if self._sent is None:
             stretch = self.events[self._written : self._written + MAX_PIECE]
-            self._sent = LogPiece(self.run_id, tuple(stretch))
+            unseen = self._unseen() if self._written + len(stretch) == len(self.events) else None
+            if stretch or unseen:
+                self._sent = LogPiece(self.run_id, tuple(stretch), unseen)
         return self._sent
+
+    def _unseen(self) -> Unseen | None:
+        """None where there is nothing new."""
+        unseen = Unseen(len(self.events), self._kept)
+        return unseen if self._kept and unseen != self._beside else None
 
     def acknowledge(self, piece: LogPiece) -> None:
         if piece is self._sent:
-            self._written = piece.last_seq
+            self._written = piece.last_seq if piece.events else self._written
+            self._beside = piece.unseen or self._beside
             self._sent = None
 
     def rest(self, last: Sequence[Recorded]) -> list[LogPiece]:
         """All that is not known to be stored, and `last` after it."""
-        pieces = [] if self._sent is None else [self._sent]
-        begin = self._sent.last_seq if self._sent else self._written
+        sent = self._sent.events if self._sent else ()
+        pieces = [LogPiece(self.run_id, sent)] if sent else []
+        begin = sent[-1].seq if sent else self._written
         stretch = [*self.events[begin:], *last]
         pieces += [
             LogPiece(self.run_id, tuple(stretch[start : start + MAX_PIECE]))

@@ -262,7 +262,7 @@ async def test_stop_reaches_the_run_at_another_process(desks: Desk, database_url
 
 
 async def test_stopping_what_ended_or_died_or_is_not_ones_own(desks: Desk) -> None:
-    dead, alive = desks(hold(), hears=False), desks()
+    dead, alive = desks(hold(), hears=False, writes=False), desks()
     actor, other = await dead.person(), await dead.person()
     run = await dead.ask(actor)
     with pytest.raises(NotFound):

@@ -81,7 +81,7 @@ async def until_logged(folder: Path, run_id: str) -> None:
     """Until what was shown is in the database."""
     with closing(sqlite3.connect(folder / "agentchat.db")) as database:
         for _ in range(500):
-            if database.execute("SELECT 1 FROM run_log WHERE run_id = ?", [run_id]).fetchone():
+            if database.execute("SELECT 1 FROM run_log WHERE run_id = ? AND first_seq > 0", [run_id]).fetchone():
                 return
             await asyncio.sleep(0.02)
     raise AssertionError("nothing was written")

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from application.ports.runs import LogPiece
+from application.ports.runs import LogPiece, Unseen
 from application.run_log import MAX_PIECE, RunLog
 from domain.chat_events import AnswerDelta, Recorded, RunFinished, TurnFinished
 from domain.conversation import FinishReason, Usage
@@ -17,13 +17,23 @@ DONE = RunFinished(
 
 
 class Stored:
-    """Keeps the first piece of each number, as the database does."""
+    """Keeps the first piece of each number, and what lies beside them, as the database does."""
 
     def __init__(self) -> None:
         self.pieces: dict[int, LogPiece] = {}
+        self.unseen: Unseen | None = None
 
     def take(self, piece: LogPiece) -> None:
-        self.pieces.setdefault(piece.first_seq, piece)
+        if piece.events:
+            self.pieces.setdefault(piece.first_seq, piece)
+        self.unseen = piece.unseen or self.unseen
+
+    @property
+    def kept(self) -> int:
+        """What another process would know of."""
+        events, unseen = self.events, self.unseen
+        beside = unseen.events if unseen and unseen.after == len(events) else ()
+        return sum(len(one.kept) for one in events) + len(beside)
 
     @property
     def events(self) -> list[Recorded]:
@@ -35,7 +45,7 @@ acts = st.lists(st.sampled_from(["say", "say", "keep", "write", "fail", "lose wo
 
 @given(acts)
 def test_what_is_stored_at_the_end_is_the_log_whatever_was_lost_on_the_way(done: list[str]) -> None:
-    log, stored = RunLog(RUN_ID), Stored()
+    log, stored, known = RunLog(RUN_ID), Stored(), 0
     for act in done:
         if act == "say":
             log.record(AnswerDelta("word"))
@@ -46,6 +56,8 @@ def test_what_is_stored_at_the_end_is_the_log_whatever_was_lost_on_the_way(done:
                 stored.take(piece)
             if act == "write":
                 log.acknowledge(piece)
+                known = stored.kept
+        assert stored.kept >= known
         assert stored.events == log.events[: len(stored.events)]
     last = log.stamped([DONE])
     for piece in log.rest(last):
@@ -53,6 +65,28 @@ def test_what_is_stored_at_the_end_is_the_log_whatever_was_lost_on_the_way(done:
     assert stored.events == [*log.events, *last]
     assert [one.seq for one in stored.events] == list(range(1, len(stored.events) + 1))
     assert sum(len(one.kept) for one in stored.events) == done.count("keep")
+
+
+@given(acts)
+def test_all_that_was_kept_is_stored_by_two_flushes_and_the_same_never_twice(done: list[str]) -> None:
+    """Two: what came while a piece was on its way is in the next one."""
+    log, stored = RunLog(RUN_ID), Stored()
+    for act in done:
+        if act == "say":
+            log.record(AnswerDelta("word"))
+        elif act == "keep":
+            log.keep(TurnFinished(FinishReason.STOP))
+        elif piece := log.next_piece():
+            stored.take(piece)
+            if act == "write":
+                log.acknowledge(piece)
+    for _ in range(2):
+        if piece := log.next_piece():
+            stored.take(piece)
+            log.acknowledge(piece)
+    assert stored.kept == done.count("keep")
+    assert stored.events == log.events
+    assert log.next_piece() is None
 
 
 @given(st.integers(0, 3 * MAX_PIECE))

@@ -6,8 +6,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.database.run_log_rows import from_piece, to_recorded
-from application.ports.runs import LogPiece
+from adapters.database.run_log_rows import from_piece, to_recorded, to_rows, to_unseen
+from application.ports.runs import LogPiece, Unseen
 from domain.attempts import Attempt, Purpose
 from domain.chat_events import (
     AnswerDelta,
@@ -133,6 +133,16 @@ def test_a_log_cut_anyhow_comes_back_as_it_was(log: tuple[Recorded, ...], cuts: 
     edges = [0, *sorted(cut for cut in cuts if cut < len(log)), len(log)]
     pieces = [log[begin:end] for begin, end in pairwise(edges)]
     assert through_rows([log]) == through_rows(pieces) == list(log)
+
+
+@given(log=logs(ANY), after=st.integers(0, 20_000_000))
+def test_what_is_shown_with_no_event_yet_lies_in_a_row_of_no_number(log: tuple[Recorded, ...], after: int) -> None:
+    unseen = Unseen(after, tuple(event for one in log for event in one.kept))
+    stretch, beside = to_rows(LogPiece(RUN, log, unseen))
+    assert (stretch, to_rows(LogPiece(RUN, (), unseen))) == (from_piece(LogPiece(RUN, log)), [beside])
+    assert (beside["run_id"], beside["first_seq"], beside["last_seq"]) == (RUN, 0, 0)
+    again = to_unseen(beside["data"])
+    assert (again.after, [type(one) for one in again.events]) == (after, [type(one) for one in unseen.events])
 
 
 @given(log=logs(ANY))

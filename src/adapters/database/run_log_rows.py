@@ -4,6 +4,8 @@
 the text joined, the length of each part in characters, and the milliseconds between each part and the next. Every other
 event is a segment of its own, and what was kept with an event comes before it. What went in comes out, apart from
 unpaired surrogates, which UTF-8 can't hold: each comes back as "?", as in the stored answer. NUL stays.
+
+The row numbered 0 is no part of the log: it holds what is shown with no event yet.
 """
 
 import json
@@ -14,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from application.ports.runs import LogPiece
+from application.ports.runs import LogPiece, Unseen
 from domain.chat_events import (
     AnswerDelta,
     AttemptBegan,
@@ -29,6 +31,7 @@ from domain.chat_events import (
     ToolProgress,
     TurnFinished,
 )
+from domain.ids import RunId
 
 
 class _Text(msgspec.Struct, array_like=True):
@@ -82,6 +85,10 @@ class _Finished(msgspec.Struct, array_like=True, tag="finished"):
     event: RunFinished
 
 
+class _Unseen(msgspec.Struct, array_like=True, tag="unseen"):
+    after: int
+
+
 _Segment = _Answer | _Reasoning | _Tool | _Retrieved | _Turn | _Round | _Began | _Attempt | _Failed | _Finished
 
 _TEXTS: Final[dict[type[Any], Any]] = {AnswerDelta: _Answer, ReasoningText: _Reasoning}
@@ -99,6 +106,7 @@ _SINGLES: Final[dict[type[Any], Any]] = {
 }
 _encode: Final = msgspec.json.Encoder().encode
 _segments_of: Final = msgspec.json.Decoder(list[_Segment]).decode
+_beside: Final = msgspec.json.Decoder(list[_Unseen | _Turn | _Round | _Began | _Attempt]).decode
 _kind_of: Final = attrgetter("event.__class__", "kept")
 _text_of: Final = attrgetter("event.text")
 _at_of: Final = attrgetter("at")
@@ -112,6 +120,27 @@ def from_piece(piece: LogPiece) -> dict[str, Any]:
         "last_seq": events[-1].seq,
         "data": _json(list(_segments(events))),
     }
+
+
+def to_rows(piece: LogPiece) -> list[dict[str, Any]]:
+    """The stretch, and what lies beside it."""
+    rows = [from_piece(piece)] if piece.events else []
+    return rows if piece.unseen is None else [*rows, from_unseen(piece.run_id, piece.unseen)]
+
+
+def from_unseen(run_id: RunId, unseen: Unseen) -> dict[str, Any]:
+    segments = [_Unseen(unseen.after), *(_KEPT[type(one)](one) for one in unseen.events)]
+    return {"run_id": run_id, "first_seq": 0, "last_seq": 0, "data": _json(segments)}
+
+
+def to_unseen(data: str) -> Unseen:
+    after, events = 0, []
+    for segment in _beside(data):
+        if isinstance(segment, _Unseen):
+            after = segment.after
+        else:
+            events.append(segment.event)
+    return Unseen(after, tuple(events))
 
 
 def to_recorded(first_seq: int, data: str) -> list[Recorded]:
@@ -158,7 +187,7 @@ def _parted(segment: _Text, seq: int, kept: tuple[KeptEvent, ...]) -> Iterator[R
         kept = ()
 
 
-def _json(segments: list[_Segment]) -> str:
+def _json(segments: Sequence[_Segment | _Unseen]) -> str:
     try:
         return _encode(segments).decode()
     except UnicodeEncodeError:

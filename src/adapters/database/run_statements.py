@@ -85,6 +85,9 @@ LOG: Final = (
     .order_by(run_log.c.first_seq)
     .limit(LIMIT)
 )
+# Numbers of events begin with 1: this row takes none, and a piece that is there already stays as it is.
+IS_BESIDE: Final = run_log.c.first_seq == literal_column("0", Integer)
+UNSEEN: Final = select(run_log.c.data).where(run_log.c.run_id == ID, IS_BESIDE)
 
 
 def bound(side: str, column: Column[Any]) -> BindParameter[Any]:

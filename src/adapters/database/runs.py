@@ -12,7 +12,7 @@ from adapters.database.dialogs import from_dialog
 from adapters.database.errors import BrokenReference
 from adapters.database.message_rows import from_answer
 from adapters.database.owners import owned_row, owned_rows, refuse_missing
-from adapters.database.run_log_rows import from_piece, to_recorded
+from adapters.database.run_log_rows import from_piece, to_recorded, to_rows, to_unseen
 from adapters.database.run_rows import asked_to_stop, from_opening, to_run
 from adapters.database.run_statements import (
     ABANDONED,
@@ -30,12 +30,13 @@ from adapters.database.run_statements import (
     RELEASE_KEY,
     REMOVE_LOGS,
     REMOVE_RUNS,
+    UNSEEN,
 )
 from adapters.database.runs_on_postgres import PostgresRuns
 from adapters.database.runs_on_sqlite import SqliteRuns
 from adapters.database.session import Session, Values
 from adapters.database.usage_rows import from_attempts
-from application.ports.runs import LogPiece
+from application.ports.runs import LogPiece, Unseen
 from domain.chat_events import Recorded
 from domain.dialogs import Dialog
 from domain.errors import Conflict, NotFound
@@ -86,11 +87,16 @@ class RunRows:
             await self._writes.begin(list(run_ids))
 
     async def append(self, pieces: Sequence[LogPiece]) -> Mapping[RunId, bool]:
-        return asked_to_stop(await self._writes.append([from_piece(one) for one in pieces])) if pieces else {}
+        rows = [row for one in pieces for row in to_rows(one)]
+        return asked_to_stop(await self._writes.append(rows)) if rows else {}
 
     async def log(self, run_id: RunId, after: int, limit: int) -> Sequence[Recorded]:
         rows = await self._session.rows(LOG, {"id": run_id, "after": after, "row_limit": limit})
         return [one for row in rows for one in to_recorded(*row) if one.seq > after]
+
+    async def unseen(self, run_id: RunId) -> Unseen | None:
+        rows = await self._session.rows(UNSEEN, {"id": run_id})
+        return to_unseen(rows[0][0]) if rows else None
 
     async def close(self, answer: Answer, pieces: Sequence[LogPiece], *, owner: UserId) -> bool:
         values = {

@@ -20,6 +20,7 @@ from adapters.database.run_statements import (
     CLOSE_RUN,
     DIALOG,
     FINISH_ANSWER,
+    IS_BESIDE,
     IS_OPEN,
     IS_QUEUED,
     RENEW,
@@ -65,12 +66,12 @@ _live: Final = (
     .with_for_update(read=True)
     .cte("live")
 )
-_added: Final = (
-    postgres_insert(run_log)
-    .from_select(_COLUMNS, select(*_pieces.c).join(_live, _live.c.run_id == _pieces.c.run_id))
-    .on_conflict_do_nothing()
-    .cte("added")
+_new: Final = postgres_insert(run_log).from_select(
+    _COLUMNS, select(*_pieces.c).join(_live, _live.c.run_id == _pieces.c.run_id)
 )
+_added: Final = _new.on_conflict_do_update(
+    index_elements=run_log.primary_key.columns, set_={"data": _new.excluded.data}, where=IS_BESIDE
+).cte("added")
 _words: Final = func.unnest(bindparam("words", type_=ARRAY(Text))).table_valued("ids", name="words").render_derived()
 APPEND: Final = union_all(
     select(_live.c.run_id, _live.c.stop_requested, null()),
@@ -131,7 +132,9 @@ class PostgresRuns:
 
     async def append(self, pieces: Sequence[Values]) -> Rows:
         values = _arrays(pieces)
-        rows = await self._session.written(APPEND, {**values, "words": words_of(values["ids"])})
+        # Of what lies beside a log no reader is told.
+        told = [piece["run_id"] for piece in pieces if piece["first_seq"]]
+        rows = await self._session.written(APPEND, {**values, "words": words_of(told)})
         return [row for row in rows if row[0] is not None]
 
     async def close(self, values: Values, pieces: Sequence[Values], attempts: Sequence[Values]) -> bool:

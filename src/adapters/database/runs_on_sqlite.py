@@ -19,6 +19,7 @@ from adapters.database.run_statements import (
     CLOSE_RUN,
     DIALOG,
     FINISH_ANSWER,
+    IS_BESIDE,
     IS_OPEN,
     IS_QUEUED,
     RENEW,
@@ -35,7 +36,10 @@ _ids: Final = func.json_each(bindparam("ids", type_=Text)).table_valued("value",
 _THESE: Final = runs.c.run_id.in_(select(_ids.c.value))
 
 _LIVE: Final = select(runs.c.run_id, runs.c.stop_requested).where(_THESE, IS_OPEN)
-_ADD_PIECES: Final = insert(run_log).on_conflict_do_nothing()
+_new: Final = insert(run_log)
+_ADD_PIECES: Final = _new.on_conflict_do_update(
+    index_elements=run_log.primary_key.columns, set_={"data": _new.excluded.data}, where=IS_BESIDE
+)
 _CLOSE: Final = CLOSE_RUN.where(THE_OPEN_ONE)
 _FINISH: Final = FINISH_ANSWER.where(messages.c.message_id == bindparam("message", type_=Text))
 _TOUCH: Final = (

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from domain.chat_events import Recorded
+from domain.chat_events import KeptEvent, Recorded
 from domain.dialogs import Dialog
 from domain.ids import DialogId, RunId, UserId
 from domain.messages import Answer, Question
@@ -17,11 +17,24 @@ from domain.runs import Run
 
 
 @dataclass(frozen=True, slots=True)
+class Unseen:
+    """What was kept since the event numbered `after`, and is shown with none yet."""
+
+    after: int
+    events: tuple[KeptEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LogPiece:
-    """A stretch of a run's log, its numbers without gaps. It is stored as one row, adjacent text joined."""
+    """A stretch of a run's log, its numbers without gaps. It is stored as one row, adjacent text joined.
+
+    `unseen` lies beside the log, for whoever closes the run of a process that died: each takes the place of the one
+    before it. A piece may have nothing else.
+    """
 
     run_id: RunId
     events: tuple[Recorded, ...]
+    unseen: Unseen | None = None
 
     @property
     def first_seq(self) -> int:
@@ -77,6 +90,10 @@ class Runs(Protocol):
 
         `after` may lie inside of a piece. The caller has proved that the run is theirs. Nothing when there is no log.
         """
+        ...
+
+    async def unseen(self, run_id: RunId) -> Unseen | None:
+        """The last one that was appended. It tells nothing new once the log went on behind it."""
         ...
 
     async def close(self, answer: Answer, pieces: Sequence[LogPiece], *, owner: UserId) -> bool:
