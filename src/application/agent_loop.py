@@ -106,10 +106,16 @@ class AgentLoop:
             guarded = [call for call in turn.tool_calls if call.name in equipment.guarded]
             # A person is not asked about a call that can't be made anyway.
             wrong = {call.call_id: await self.calls.problem(call, equipment.tools) for call in guarded}
-            waiting = [call for call in guarded if (wrong[call.call_id] or course.book.refusal(call)) is None]
+            possible = [call for call in guarded if (wrong[call.call_id] or course.book.refusal(call)) is None]
             results: dict[str, ToolResult] = {}
             callers = [call for call in turn.tool_calls if call.name in equipment.callers]
-            at_once = [call for call in turn.tool_calls if call not in waiting and call not in callers]
+            at_once = [call for call in turn.tool_calls if call not in possible and call not in callers]
+            # Of those that wait each can be made after the word: they are counted together, and the others before them.
+            waiting = course.book.in_room(possible, at_once)
+            for call in possible[len(waiting) :]:
+                turned_down = ended(call, equipment.tools[call.name], course.book.turn_down(), failed=True)
+                results[call.call_id], step = turned_down
+                yield ToolProgress(step)
             async with aclosing(self.calls.run(at_once, equipment.tools, course.book, results, wrong)) as told:
                 async for progress in told:
                     yield progress

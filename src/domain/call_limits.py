@@ -15,6 +15,7 @@ SAME_FAILURES: Final = 2
 """A call that failed so often is not made again with the same arguments."""
 REFUSED_TURNS: Final = 2
 """A model that in so many turns, one after the other, makes nothing but refused calls will not come to an answer."""
+_ENOUGH: Final = f"{MOST_CALLS} calls were made for this answer, which is the limit: answer with what you have."
 LEAST_SHARE: Final = 64
 """Tokens of each result, however little room there is."""
 
@@ -47,10 +48,20 @@ class CallBook:
         self._refused = 0
         return self.refused_turns < REFUSED_TURNS
 
+    def turn_down(self) -> str:
+        """What the model is told of a call for which there is no room beside the others of its turn."""
+        self._refused += 1
+        return _ENOUGH
+
+    def in_room(self, calls: Sequence[ToolCall], beside: Sequence[ToolCall]) -> Sequence[ToolCall]:
+        """The first of these that `admit` will take, together, when it has taken the others."""
+        room = MOST_CALLS - self.made - sum(self.refusal(call) is None for call in beside)
+        return calls[: max(0, room)]
+
     def refusal(self, call: ToolCall) -> str | None:
         """What `admit` would say, counting nothing."""
         if self.made >= MOST_CALLS:
-            return f"{MOST_CALLS} calls were made for this answer, which is the limit: answer with what you have."
+            return _ENOUGH
         if self.failures.get(digest(call), 0) >= SAME_FAILURES:
             return (
                 f"This call failed {SAME_FAILURES} times with the same arguments and was not made again: "

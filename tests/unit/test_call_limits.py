@@ -106,3 +106,23 @@ def test_results_of_earlier_questions_are_shortened_before_an_exchange_goes() ->
     kept = relieved((*earlier, *now), 500)
     assert kept == (*map(shortened, earlier), *now)
     assert relieved((*earlier, *now), 5000) == now
+
+
+@given(
+    st.integers(0, MOST_CALLS),
+    st.lists(st.sampled_from(["new", "failed"]), max_size=6),
+    st.lists(st.sampled_from(["new", "failed"]), max_size=6),
+)
+def test_what_is_in_room_beside_others_is_admitted_after_them_and_nothing_more_would_be(
+    made: int, beside: list[str], wanted: list[str]
+) -> None:
+    book = CallBook(made)
+    for _ in range(SAME_FAILURES):
+        book.failed(ToolCall("x", "failed", "{}"))
+    others = [ToolCall(f"o{at}", name, "{}") for at, name in enumerate(beside)]
+    asked = [one for at, name in enumerate(wanted) if book.refusal(one := ToolCall(f"w{at}", name, "{}")) is None]
+    room = book.in_room(asked, others)
+    assert room == asked[: len(room)]
+    for one in others:
+        book.admit(one)
+    assert [book.admit(one) is None for one in asked] == [True] * len(room) + [False] * (len(asked) - len(room))
