@@ -167,7 +167,7 @@ class Continuing:
 
     async def events(self) -> AsyncGenerator[RunEvent, None]:
         pause, agent, shown = self.pause, self.pause.agent, ShownPassages(self.pause.shown)
-        route = ModelRoute(self.spec, pause.models_waiting, pause.models_tried)
+        route = pause.route(self.spec)
         models = self.means.models.chain(route, self.user_id, output_left=pause.loop.output_left)
         at_hand = await self.means.toolbox.again(self.user_id, agent, pause.loop.request.tools)
         for trouble in at_hand.troubles:

@@ -68,12 +68,13 @@ class ApproveCall:
                 if not pause.decided:
                     await tx.pauses.save(run_id, pause)
                     return run
-                leave = self.answering.models.admit(spec, actor)
+                pause = going_on.on(pause)
+                leave = self.answering.models.admit(pause.route(spec), actor)
                 undo.callback(leave)
                 # A word is not spent on an answer that would be interrupted at once.
                 self.runs.refuse_draining()
                 await tx.pauses.end(run_id, self.leases.until())
-            live = self._live(replace(paused, run=run, pause=going_on.on(pause)), spec, leave)
+            live = self._live(replace(paused, run=run, pause=pause), spec, leave)
             self._start(live, pause.depth)
             undo.pop_all()
             return live.state

@@ -28,6 +28,7 @@ from domain.dialogs import Dialog, name_from_question, parse_dialog_id
 from domain.errors import Conflict, DomainError, InvalidValue, NotFound, TooLarge, Unavailable
 from domain.ids import AgentId, DialogId, MessageId, RunId, UserId, new_id
 from domain.messages import Answer, AnswerStatus, Question
+from domain.model_routes import ModelRoute
 from domain.models import ModelSpec
 from domain.past import MOST_BYTES, MOST_EXCHANGES, Past
 from domain.pauses import MOST_WAITING
@@ -123,7 +124,7 @@ class StartChat:
         answer = _open_answer(question, spec, agent)
         run = _queued(actor, answer, self.leases.until(), idempotency)
         async with self.quotas.admitted(actor, spec):
-            taken = _Taken(run, question, answer, agent, spec, self.answering.models.admit(spec, actor))
+            taken = _Taken(run, question, answer, agent, spec, self.answering.models.admit(ModelRoute.of(spec), actor))
             return await self._start_or_give_up(asked, attached, taken, dialog)
 
     async def _start_or_give_up(

@@ -56,13 +56,17 @@ class Calling:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Who is asked what, and for what. `guest`: nobody admitted it at this model. `output_left` as in a request."""
+    """Who is asked what, and for what. `guest`: nobody admitted it at this model. `output_left` as in a request.
+
+    `patience`: how long a place is waited for.
+    """
 
     spec: ModelSpec
     request: ModelRequest
     purpose: Purpose = Purpose.ANSWER
     guest: bool = False
     output_left: int | None = None
+    patience: float | None = None
 
 
 class Attempting:
@@ -97,7 +101,7 @@ class Attempting:
             model = self._limited = LimitedOutput(model, call.output_left, call.spec.context_window)
         self._sent = request_tokens(call.request)
         self.events = model.stream(call.request)
-        leave = await calling.places.take(call.spec, guest=call.guest)
+        leave = await calling.places.take(call.spec, guest=call.guest, patience=call.patience)
         try:
             # What waited in line may find that the others have failed meanwhile.
             self._trial = calling.breakers.begin(call.spec)

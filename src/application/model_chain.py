@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from application.model_attempts import Attempting, Call, Calling
-from application.model_places import Leave
+from application.model_places import Leave, no_place
 from domain.assembly import AnswerAssembler
 from domain.attempts import Purpose
 from domain.chat_events import LoopEvent, ToolProgress
@@ -26,7 +26,8 @@ RETRIES: Final = 2
 FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 8.0
 LONGEST_PAUSE_BEFORE_OTHERS: Final = 1.0
-"""Where another model can answer, nobody waits longer than this for the one that failed."""
+"""Where another model can answer, nobody waits longer than this for one that failed, or for a place at one."""
+BUSY: Final = "model_busy"
 
 FindModel = Callable[[UserId, ModelId], Awaitable[ModelSpec]]
 """Raises NotFound. Asked only when a model failed."""
@@ -43,14 +44,16 @@ class AskModels:
     first_token: float = 120.0
     first_pause: float = FIRST_PAUSE
 
-    def admit(self, spec: ModelSpec, user_id: UserId) -> Leave:
+    def admit(self, route: ModelRoute, user_id: UserId) -> Leave:
         """Take a run on, as `ModelPlaces` does. Nobody is let in to ask a model alone that is left alone.
 
-        Raises TooManyRequests `model_busy`, ModelError `model_unavailable`.
+        Where others can answer, no place is kept: a full line is passed. Raises TooManyRequests `model_busy`,
+        ModelError `model_unavailable`.
         """
-        if not spec.fallbacks:
-            self.calling.breakers.refuse(spec)
-        return self.calling.places.admit(spec, user_id)
+        if route.next is not None:
+            return no_place
+        self.calling.breakers.refuse(route.spec)
+        return self.calling.places.admit(route.spec, user_id)
 
     def chain(
         self,
@@ -61,8 +64,9 @@ class AskModels:
         output_left: int | None = None,
         guest: bool = False,
     ) -> "ModelChain":
-        """`output_left`, 1 or more, is for all answers together. `guest`: no place was admitted at its first model."""
-        return ModelChain(self, owner, purpose, route, output_left, route.spec.llm_id if not guest else None)
+        """`output_left`, 1 or more, is for all answers together. `guest`: nobody admitted the run."""
+        alone = route.next is None
+        return ModelChain(self, owner, purpose, route, output_left, route.spec.llm_id if alone and not guest else None)
 
 
 @dataclass(slots=True)
@@ -127,7 +131,8 @@ class ModelChain:
 
     def _call(self, request: ModelRequest) -> Call:
         spec = self.spec
-        return Call(spec, request, self.purpose, self.admitted != spec.llm_id, self.output_left)
+        patience = None if self.route.next is None else LONGEST_PAUSE_BEFORE_OTHERS
+        return Call(spec, request, self.purpose, self.admitted != spec.llm_id, self.output_left, patience)
 
     async def _instead(self, failure: Exception, attempt: Attempting, patience: "_Patience") -> ToolStep | None:
         """What the person is told when another model goes on; None when the same is asked again. Raises the failure."""
@@ -140,7 +145,12 @@ class ModelChain:
         if attempt.begun and await patience.waited(failure, others=others):
             return None
         failed = self.spec
-        if not others or not await self._move(failure):
+        if not others:
+            raise failure
+        if not await self._move(failure):
+            if failure.code == BUSY:
+                # Nobody else can answer: it is worth a longer wait.
+                return None
             raise failure
         patience.renew()
         message = f"{failure.message} {self.spec.llm_id} answers instead."

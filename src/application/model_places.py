@@ -54,18 +54,24 @@ class ModelPlaces:
 
     lines: dict[tuple[str, Limit], "Line"] = field(default_factory=dict)
 
-    async def take(self, spec: ModelSpec, *, guest: bool = False) -> Leave:
-        """Wait for a place, as long as it takes. `guest`: nobody admitted this call, and a long line refuses it.
+    async def take(self, spec: ModelSpec, *, guest: bool = False, patience: float | None = None) -> Leave:
+        """Wait for a place, as long as it takes, or so many seconds.
 
-        Raises ModelError `model_busy`.
+        `guest`: nobody admitted this call, and a long line refuses it. Raises ModelError `model_busy`.
         """
         limit = _limit(spec)
         if limit.most is None:
-            return _nothing
+            return no_place
         if guest:
             self.refuse_guest(spec)
         line = self._line(spec, limit)
-        await line.take()
+        if patience is not None and line.soonest > patience:
+            raise _busy(spec)
+        try:
+            async with asyncio.timeout(patience):
+                await line.take()
+        except TimeoutError:
+            raise _busy(spec) from None
         return _Once(line.leave)
 
     def refuse_guest(self, spec: ModelSpec) -> None:
@@ -73,7 +79,7 @@ class ModelPlaces:
         limit = _limit(spec)
         line = self.lines.get((key_of(spec), limit))
         if limit.most is not None and line is not None and len(line.waiting) >= limit.most * QUEUE_FACTOR:
-            raise ModelError("model_busy", _too_many(spec), retryable=True, retry_after=limit.pace)
+            raise _busy(spec)
 
     def admit(self, spec: ModelSpec, user_id: UserId) -> Leave:
         """Take a run on, until what is returned is called.
@@ -83,7 +89,7 @@ class ModelPlaces:
         """
         limit = _limit(spec)
         if limit.most is None:
-            return _nothing
+            return no_place
         line = self._line(spec, limit)
         most = limit.most * (1 + QUEUE_FACTOR)
         if line.runs.total() >= most or line.runs[user_id] >= (most + 1) // 2:
@@ -118,6 +124,17 @@ class Line:
     def idle(self) -> bool:
         recent = self.begun and self.begun[-1] + WINDOW_SECONDS > asyncio.get_running_loop().time()
         return not (self.active or self.waiting or self.runs or recent)
+
+    @property
+    def soonest(self) -> float:
+        """Seconds until one more can begin, as far as that is known: how long calls take is not."""
+        a_minute, now = self.limit.a_minute, asyncio.get_running_loop().time()
+        if a_minute is None or self._wait(a_minute) + len(self.waiting) == 0:
+            return 0.0
+        # It begins a minute after the one that it follows at that distance.
+        at = len(self.waiting) + len(self.begun) - a_minute
+        followed = self.begun[at] if 0 <= at < len(self.begun) else now
+        return followed + WINDOW_SECONDS - now if at >= 0 else 0.0
 
     async def take(self) -> None:
         ready = asyncio.get_running_loop().create_future()
@@ -188,9 +205,13 @@ def _limit(spec: ModelSpec) -> Limit:
     return Limit(spec.max_concurrent, spec.requests_a_minute)
 
 
+def _busy(spec: ModelSpec) -> ModelError:
+    return ModelError("model_busy", _too_many(spec), retryable=True, retry_after=_limit(spec).pace)
+
+
 def _too_many(spec: ModelSpec) -> str:
     return f"Too many questions are waiting for {spec.llm_id}."
 
 
-def _nothing() -> None:
+def no_place() -> None:
     """A model without a limit keeps no account."""

@@ -9,7 +9,6 @@ from domain.conversation import AssistantTurn
 from domain.errors import Conflict, NotFound
 from domain.ids import ModelId, UserId
 from domain.model_fitting import can_take, fitted
-from domain.model_routes import ModelRoute
 from domain.models import ModelSpec
 from domain.pauses import RunPause
 
@@ -56,7 +55,7 @@ def _taken_over(pause: RunPause, spec: ModelSpec) -> RunPause | None:
     *before, turn = whole.turns
     if not can_take(whole, spec) or not isinstance(turn, AssistantTurn):
         return None
-    route = ModelRoute(spec, pause.models_waiting, pause.models_tried)
+    route = pause.route(spec)
     for llm_id in _up_to(spec.llm_id, pause.models_waiting):
         if llm_id not in route.tried:
             route = route.passing(llm_id, spec.fallbacks if llm_id == spec.llm_id else ())

@@ -10,6 +10,8 @@ from domain.conversation import AssistantTurn, ModelRequest
 from domain.errors import Conflict, NotFound
 from domain.files import Attachment
 from domain.ids import KnowledgeFileId, ModelId
+from domain.model_routes import ModelRoute
+from domain.models import ModelSpec
 from domain.tools import ToolCall, ToolResult, ToolSpec
 
 ShownPlace = tuple[KnowledgeFileId, int, int]
@@ -78,6 +80,10 @@ class RunPause:
     @property
     def decided(self) -> bool:
         return len(self.approvals) == len(self.loop.pending)
+
+    def route(self, spec: ModelSpec) -> ModelRoute:
+        """On which `spec`, the model that answers, goes on."""
+        return ModelRoute(spec, self.models_waiting, self.models_tried)
 
     def offered(self, tool_call_id: str) -> ToolSpec | None:
         """The tool that a waiting call names. Raises NotFound `tool_call_not_found`."""

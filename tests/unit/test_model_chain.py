@@ -187,11 +187,11 @@ def test_an_open_breaker_moves_on_at_once_and_refuses_where_there_is_nobody_else
             await ask(models.chain(ModelRoute.of(of.specs["a"]), ASKER))
         said = await ask(models.chain(ModelRoute.of(of.specs["a"]), ASKER))
         assert (said.outcomes, said.failed_models) == ([("b", ANSWERED)], ["a"])
-        models.admit(of.specs["a"], ASKER)
+        models.admit(ModelRoute.of(of.specs["a"]), ASKER)
         with pytest.raises(ModelError, match="left alone") as refusal:
-            models.admit(replace(of.specs["a"], fallbacks=()), ASKER)
+            models.admit(ModelRoute.of(replace(of.specs["a"], fallbacks=())), ASKER)
         assert refusal.value.retry_after is not None
-        models.admit(of.specs["c"], ASKER)
+        models.admit(ModelRoute.of(of.specs["c"]), ASKER)
 
     run(act())
 

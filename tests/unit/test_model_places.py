@@ -161,12 +161,16 @@ def test_no_mix_of_ends_cancels_and_failures_loses_a_place_or_the_order(
     async def act(places: ModelPlaces, model: Held) -> None:
         tasks: list[asyncio.Task[int]] = []
         cancelled: set[int] = set()
+        going = False
         for do, chosen, settles in history:
             number = chosen % len(tasks) if tasks else 0
             if do in {Do.COME, Do.COME_TO_FAIL}:
-                fails = do is Do.COME_TO_FAIL
+                # Who is served in the same moment may begin before one who was served earlier.
+                await settle() if going else None
+                fails, going = do is Do.COME_TO_FAIL, False
                 tasks.append(asyncio.create_task(read(places, spec(size), model, len(tasks), fails=fails)))
             elif tasks:
+                going = True
                 if do is not Do.END:
                     tasks[number].cancel()
                     cancelled.add(number)
