@@ -69,8 +69,8 @@ class Seals:
             address = self._address(stored)
         except SecretBroken as problem:
             raise Conflict("secret_broken", f"The MCP server {stored.name!r} can't be used: {KEY_LOST}.") from problem
-        if names := address.awaited:
-            wanted = f"it came without the values of its headers ({', '.join(names)}): send them"
+        if lacking := address.lacks:
+            wanted = f"it came without {lacking}: send them"
             raise Conflict("secret_needed", f"The MCP server {stored.name!r} can't be used: {wanted}.")
         return _server(stored, address)
 

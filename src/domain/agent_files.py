@@ -10,16 +10,12 @@ from urllib.parse import urlsplit, urlunsplit
 from domain.agents import MAX_LINKS
 from domain.errors import InvalidValue
 from domain.knowledge import KnowledgeBase
-from domain.mcp_servers import McpServer, McpTransport
+from domain.mcp_servers import LEFT_OUT, McpServer, McpTransport, is_whole
 from domain.user_tools import ApiDocument, AuthType, BuiltInTool, UserTool
 
-LEFT_OUT: Final = "***"
-"""Stands in an address for a part that looks like a secret."""
-
 _T = TypeVar("_T")
-_LONG: Final = 20
-_KEYLIKE: Final = re.compile(r"(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{12,}")
-_UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_PLAIN: Final = re.compile(r"[a-z-]{0,15}|v[0-9]{1,2}((alpha|beta)[0-9]{0,2})?")
+"""Parts of a path that are no key. Keys look like anything, so whatever else there is may be one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +56,7 @@ class ToolEntry:
 
 @dataclass(frozen=True, slots=True)
 class ServerEntry:
-    """An MCP server: of its headers the names alone, of its address what is no secret, of a program nothing."""
+    """An MCP server: of its headers the names alone, of its address where it leads, of a program nothing."""
 
     name: str
     transport: McpTransport
@@ -84,7 +80,7 @@ class ServerEntry:
     @property
     def is_whole(self) -> bool:
         """Whether its address is all there."""
-        return LEFT_OUT not in self.url.split("/")
+        return is_whole(self.url)
 
 
 _Entry = TypeVar("_Entry", ToolEntry, ServerEntry)
@@ -191,9 +187,5 @@ def without_secrets(url: str) -> str:
 def _keyless(url: str) -> str:
     """Of MCP servers the path is a usual place for keys, too."""
     parts = urlsplit(url)
-    path = "/".join(LEFT_OUT if _is_key(segment) else segment for segment in parts.path.split("/"))
+    path = "/".join(one if _PLAIN.fullmatch(one) else LEFT_OUT for one in parts.path.split("/"))
     return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
-
-
-def _is_key(segment: str) -> bool:
-    return len(segment) >= _LONG and bool(_KEYLIKE.search(segment) or _UUID.search(segment))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
+from urllib.parse import urlsplit
 
 from domain.errors import InvalidValue
 from domain.header_rules import header_name, header_value
@@ -24,6 +25,8 @@ TOOL_NAME_MAX: Final = 128
 STATUS_MAX: Final = 500
 UNKNOWN: Final = "unknown"
 OK: Final = "ok"
+LEFT_OUT: Final = "***"
+"""Stands in the path of an address that came with a document for a part that may be a secret."""
 MASK: Final = "******"
 """Shown for the value of a header or a variable; sent back, it stands for the value that is stored."""
 
@@ -57,6 +60,13 @@ class McpAddress:
     def awaited(self) -> tuple[str, ...]:
         """Names of headers whose values are still to be sent: no other header has an empty one."""
         return tuple(name for name, value in self.headers if not value)
+
+    @property
+    def lacks(self) -> str:
+        """What its owner must send before it can be used; "" for nothing."""
+        lacking = [f"the values of its headers ({', '.join(self.awaited)})"] if self.awaited else []
+        lacking += ["the parts of its url that are ***"] if not is_whole(self.url) else []
+        return " and ".join(lacking)
 
     def awaiting(self, names: Sequence[str]) -> "McpAddress":
         """With these headers, whose values its owner must send before it can be used. Raises InvalidValue."""
@@ -153,6 +163,11 @@ class McpServer:
     def not_reached(self, reason: str) -> "McpServer":
         """It keeps the names of its tools: they may be back soon."""
         return replace(self, status=_legible(reason, STATUS_MAX) or "unavailable")
+
+
+def is_whole(url: str) -> bool:
+    """Whether no part of an address is left out."""
+    return LEFT_OUT not in urlsplit(url).path.split("/")
 
 
 def _keeps(said: Pairs | None, stored: Pairs) -> bool:

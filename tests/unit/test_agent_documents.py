@@ -1,8 +1,10 @@
 """The document of an agent: what is taken out of addresses, which part serves for which, and the bytes."""
 
+import base64
 import json
+import string
 from dataclasses import replace
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 import pytest
@@ -83,14 +85,39 @@ def server(url: str) -> McpServer:
         ("https://x.org/s/sk_live_51HabcDEF45ghiJKL/mcp", "https://x.org/s/***/mcp"),
         ("https://x.org/3f2504e0-4f89-41d3-9a0c-0305e82c3301", "https://x.org/***"),
         ("https://ab12cd34ef56gh78ij90.x.org/mcp", "https://ab12cd34ef56gh78ij90.x.org/mcp"),
-        ("https://x.org/weather-and-climate-server/2024", "https://x.org/weather-and-climate-server/2024"),
+        ("https://x.org/v2/weather-server/sse", "https://x.org/v2/weather-server/sse"),
+        ("https://x.org/v1beta1/mcp/", "https://x.org/v1beta1/mcp/"),
+        ("https://x.org/weather-and-climate-server/2024", "https://x.org/***/***"),
+        ("https://x.org/mcp;key=s3cret", "https://x.org/***"),
     ],
 )
-def test_what_looks_like_a_key_is_left_out_of_a_server_s_address(url: str, shown: str) -> None:
+def test_what_is_no_plain_word_is_left_out_of_a_server_s_address(url: str, shown: str) -> None:
     entry = ServerEntry.of(server(url), waits=False)
     assert (entry.url, entry.headers) == (shown, ("X-Key",))
     assert entry.is_whole is ("***" not in shown)
     assert ServerEntry.of(server(shown), waits=False).url == shown
+
+
+TOKENS = st.one_of(
+    st.text(string.hexdigits.lower(), min_size=8, max_size=64).filter(lambda one: not one.isalpha()),
+    st.text(string.ascii_lowercase, min_size=16, max_size=64),
+    st.text(string.ascii_letters, min_size=8, max_size=64).filter(lambda one: not one.islower()),
+    st.text(string.digits, min_size=4, max_size=40),
+    st.binary(min_size=16, max_size=48).map(lambda one: base64.urlsafe_b64encode(one).decode()),
+    st.binary(min_size=16, max_size=48).map(lambda one: quote(base64.b64encode(one), safe="")),
+    st.binary(min_size=10, max_size=40).map(lambda one: base64.b32encode(one).decode()),
+    st.uuids().map(str),
+    st.builds("{}_{}".format, st.sampled_from(["sk", "pk_live", "token"]), st.text(string.ascii_lowercase, min_size=4)),
+    st.lists(st.text(string.ascii_lowercase, min_size=3, max_size=8), min_size=5).map("-".join),
+)
+
+
+@given(TOKENS, st.sampled_from(["/{}/mcp", "/s/{}", "/{}", "/v1/{}/sse/", "//{}//", "/a/{};b=c", "/mcp/key={}"]))
+def test_no_token_in_a_path_goes_out_whatever_its_kind(token: str, path: str) -> None:
+    entry = ServerEntry.of(server(f"https://x.org{path.format(token)}"), waits=False)
+    assert token not in entry.url
+    assert not entry.is_whole
+    assert ServerEntry.of(server(entry.url), waits=False) == entry
 
 
 ENTRIES = st.builds(
