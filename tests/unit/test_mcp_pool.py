@@ -124,7 +124,7 @@ async def test_when_all_are_busy_a_new_one_is_refused_after_a_short_while(office
         for server in ("a", "b"):
             key = Key(McpServerId(server), UserId("u"), b"")
             await busy.enter_async_context(office.pool.lease(key, office.make))
-        with pytest.raises(McpUnavailable, match="in use"):
+        with pytest.raises(McpUnavailable, match="all 2 connections that a user may have are in use"):
             await office.use("c")
         assert (await office.use("c", "another user")).content
     assert (await office.use("c")).content

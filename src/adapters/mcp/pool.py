@@ -13,6 +13,7 @@ from application.ports.mcp_connections import McpUnavailable
 from domain.ids import McpServerId, UserId
 
 _ALL_BUSY: Final = "all connections to MCP servers are in use; it may work in a moment."
+_ALL_THEIRS: Final = "all {} connections that a user may have are in use, perhaps by servers that do not answer."
 _CLOSED: Final = "this server is being stopped."
 
 
@@ -79,7 +80,11 @@ class Pool:
                 async with asyncio.timeout_at(until):
                     await self._freed.wait()
             except TimeoutError:
-                raise McpUnavailable(_ALL_BUSY) from None
+                raise McpUnavailable(self._busy(key.owner)) from None
+
+    def _busy(self, owner: UserId) -> str:
+        most = self._limits.connections_of_user
+        return _ALL_THEIRS.format(most) if sum(one.owner == owner for one in self._held) >= most else _ALL_BUSY
 
     def _started(self, key: Key, connection: Connection) -> Connection:
         self._held[key] = connection
