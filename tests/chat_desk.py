@@ -106,7 +106,8 @@ class ChatDesk:
         self.make = MakeRuns(
             transactions, clock, self.leases, self.keep, self.stored, elsewhere, 60, self.crashed, after
         )
-        find = FindModel(transactions, ModelCatalogue.of([self.spec], self.spec.llm_id), SEALS)
+        catalogue = ModelCatalogue.of([self.spec], self.spec.llm_id)
+        find = FindModel(transactions, catalogue, SEALS)
         answering = Answering(
             asked_models(ScriptedChatModels(self.model), self.places, find),
             toolbox(transactions, self.tools or _built_in(clock), self.connections, self.web),
@@ -114,7 +115,7 @@ class ChatDesk:
             AgentLoop(4, CallTools(5, self.check, self.tool_crashed)),
             self.knowledge,
         )
-        quotas = Quotas(transactions, clock, self.quota)
+        quotas = Quotas(transactions, clock, catalogue, self.quota)
         self.start = StartChat(
             transactions,
             clock,

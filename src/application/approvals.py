@@ -57,9 +57,9 @@ class ApproveCall:
                 run, pause = await tx.pauses.find(run_id, owner=actor)
                 await self._refuse_wrong(pause, approval)
                 paused = await _paused(tx, run, pause)
-            await self.quotas.refuse_exhausted(actor)
             going_on = await who_goes_on(self.find_model, actor, pause)
             spec = going_on.spec
+            await self.quotas.refuse_exhausted(actor, run_id, going_on.on(pause).route(spec))
             async with self.transactions.begin() as tx:
                 run, pause = await tx.pauses.held(run_id, owner=actor, known=paused.pause)
                 if pause.number != paused.pause.number:

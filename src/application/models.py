@@ -34,6 +34,10 @@ class ModelCatalogue:
         catalogue.default()
         return catalogue
 
+    @property
+    def ids(self) -> Sequence[ModelId]:
+        return [spec.llm_id for spec in self.specs]
+
     def get(self, llm_id: ModelId) -> ModelSpec:
         for spec in self.specs:
             if spec.llm_id == llm_id:

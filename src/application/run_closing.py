@@ -95,7 +95,7 @@ class KeepAnswer:
 
 async def _ended_elsewhere(tx: Transaction, answer: Answer, log: RunLog, owner: UserId) -> tuple[Recorded, ...]:
     # What it used is paid for all the same: whoever closed it knows less of it, or nothing.
-    await tx.ledger.keep_lost(answer, owner=owner)
+    await tx.ledger.keep_used(answer, owner=owner)
     try:
         run = await tx.runs.get(answer.run_id, owner=owner)
         return (await stored_end(tx, run, log.last_seq),)

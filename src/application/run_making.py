@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from application.after_answers import AfterAnswers, AnswerKept
@@ -16,7 +16,8 @@ from application.run_closing import KeepAnswer, finished
 from application.run_log import RunLog
 from application.stored_runs import StoredRuns
 from domain.agents import Agent
-from domain.chat_events import Recorded
+from domain.attempts import Attempt
+from domain.chat_events import AttemptEnded, Recorded
 from domain.errors import Unavailable
 from domain.messages import Answer, AnswerStatus
 from domain.models import ModelSpec
@@ -80,14 +81,15 @@ class MakeRuns:
 
         async def park(pause: RunPause, log: RunLog, last: Sequence[Recorded]) -> bool:
             begun.leave()
-            parked = await self._park(begun.run, pause, log.rest(last))
+            used = replace(begun.answer, attempts=_ended(log, last))
+            parked = await self._park(begun.run, pause, log.rest(last), used)
             self.stored.signals.stored([begun.run.run_id])
             return parked
 
         keeping = RunKeeping(store, park, self.elsewhere, self.stored.onward, self.on_crash)
         return LiveRun(begun.run, events, keeping, RunLimits(self.max_run_seconds, grace_seconds), log, transcript)
 
-    async def _park(self, run: Run, pause: RunPause, rest: Sequence[LogPiece]) -> bool:
+    async def _park(self, run: Run, pause: RunPause, rest: Sequence[LogPiece], used: Answer) -> bool:
         """Whoever finds it waiting finds all of its log, and who is asked is heard: the question comes with the wait.
 
         Raises Unavailable after a while.
@@ -104,6 +106,8 @@ class MakeRuns:
                         if (await tx.runs.append([piece])).get(run.run_id, True):
                             return False
                 async with self.transactions.begin() as tx:
+                    # It may wait for days, and counts as of today.
+                    await tx.ledger.keep_used(used, owner=run.user_id)
                     waits = await tx.pauses.put(run.run_id, written, self.leases.now() + WAITS_FOR)
                     if waits:
                         await tx.runs.append([asking])
@@ -112,3 +116,9 @@ class MakeRuns:
                 if loop.time() > give_up:
                     raise
             await asyncio.sleep(RETRY_SECONDS)
+
+
+def _ended(log: RunLog, last: Sequence[Recorded]) -> tuple[Attempt, ...]:
+    """Every call of a provider that the run made so far."""
+    kept = (event for one in (*log.events, *last) for event in one.kept)
+    return tuple(event.attempt for event in kept if isinstance(event, AttemptEnded))

@@ -1,7 +1,7 @@
 """Quotas: how much of the models a user may have in a day of UTC."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -18,7 +18,10 @@ SOON_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """None without limit. `cost_nanos` are billionths of a currency's unit, and count for each currency alone."""
+    """None without limit. `cost_nanos` are billionths of a currency's unit, and count for each currency alone.
+
+    Tokens and cost are those of the system's models: for their own, people pay themselves. Answers are everybody's.
+    """
 
     tokens: int | None = None
     runs: int | None = None
@@ -28,10 +31,23 @@ class Quota:
     def is_limited(self) -> bool:
         return (self.tokens, self.runs, self.cost_nanos) != (None, None, None)
 
+    @property
+    def of_answers(self) -> "Quota":
+        """For one that the system's models have no part in."""
+        return Quota(runs=self.runs)
+
+    @property
+    def of_models(self) -> "Quota":
+        """For work that is no answer."""
+        return replace(self, runs=None)
+
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a user had since midnight: tokens in and out, runs that ended, billionths by currency; and open runs."""
+    """What a user had since midnight: tokens in and out, runs, billionths by currency; and runs in the making.
+
+    A run that waits for a person is one of `runs`, like one that ended: what it used is in the ledger.
+    """
 
     tokens: int = 0
     runs: int = 0
@@ -42,11 +58,12 @@ class Spent:
         """Raises TooManyRequests `quota_exceeded` when one more run is too much.
 
         Nobody knows yet what open runs will have used. Each counts as much as the others of the day did on average,
-        and not as less than a usual one. `more_runs` 0 asks whether one of the open ones may go on.
+        and not as less than a usual one. `more_runs` 0 is for one that waited and is to go on, itself not counted: what
+        it used and may use weighs on nobody who was let in after it.
         """
         others = self.open_runs if more_runs else 0
-        if quota.runs is not None and more_runs and self.runs + self.open_runs >= quota.runs:
-            raise _until_midnight(f"At most {quota.runs} answers a day are allowed.", now)
+        if quota.runs is not None:
+            _refuse(self.runs, self.open_runs, quota.runs, f"{quota.runs:,} answers", now)
         if quota.tokens is not None:
             each = max(self._average(self.tokens), USUAL_RUN.input_tokens + USUAL_RUN.output_tokens)
             _refuse(self.tokens, others * each, quota.tokens, f"{quota.tokens:,} tokens", now)

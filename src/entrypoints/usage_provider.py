@@ -6,6 +6,7 @@ from datetime import timedelta
 from dishka import Provider, Scope, provide, provide_all
 
 from application.lasting_trouble import LastingTrouble
+from application.models import ModelCatalogue
 from application.ports.clock import Clock
 from application.ports.ledger import Ledger
 from application.ports.persistence import Transactions
@@ -34,8 +35,8 @@ class Usage(Provider):
         return quota_of(settings)
 
     @provide
-    def quotas(self, transactions: Transactions, clock: Clock, quota: Quota) -> Quotas:
-        return Quotas(transactions, clock, quota)
+    def quotas(self, transactions: Transactions, clock: Clock, catalogue: ModelCatalogue, quota: Quota) -> Quotas:
+        return Quotas(transactions, clock, catalogue, quota)
 
     @provide
     def forget(self, transactions: Transactions, clock: Clock, settings: Settings) -> ForgetUsage:

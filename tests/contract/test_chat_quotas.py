@@ -2,12 +2,14 @@
 
 import asyncio
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import Hold, ScriptedChatModel, delta, finished, hold
+from application.models import ModelCatalogue
+from application.quotas import ShowQuota
 from chat_desk import ChatDesk, read
 from domain.errors import NotFound, TooManyRequests
 from domain.ids import DialogId, UserId
@@ -26,7 +28,8 @@ def desk(transactions: DatabaseTransactions, quota: Quota, gate: Hold | None = N
 
 
 async def spent(chat: ChatDesk, actor: UserId, **changes: object) -> None:
-    await noted(chat.transactions, actor, [attempt(at=milliseconds(chat.clock.now()), **changes)])
+    made = attempt(llm_id=chat.spec.llm_id, at=milliseconds(chat.clock.now()), **changes)
+    await noted(chat.transactions, actor, [made])
 
 
 async def all_at_once(actor: UserId, *chats: ChatDesk) -> Counter[str]:
@@ -117,6 +120,46 @@ async def test_a_question_costs_no_statement_without_a_quota_and_one_with_it(
     assert counts[1] == counts[0] + 1
 
 
+async def test_runs_that_wait_lock_nobody_out_on_another_day(transactions: DatabaseTransactions) -> None:
+    async with paying(transactions) as scene:
+        chat = scene.process(ASKS, ASKS, DONE, DONE, DONE, quota=Quota(runs=2))
+        actor, agent_id = await scene.person()
+        chat.clock.moment = datetime.now(UTC)
+        show = ShowQuota(transactions, chat.clock, ModelCatalogue.of([chat.spec], chat.spec.llm_id), chat.quota)
+        first = await asked(chat, actor, agent_id, dialog="d1")
+        await asked(chat, actor, agent_id, dialog="d2")
+        state = await show(actor)
+        assert (state.spent.runs, state.spent.open_runs) == (2, 0)
+        with pytest.raises(TooManyRequests) as refused:
+            await chat.ask(actor, dialog="d3")
+        assert refused.value.retry_after == (state.resets_at - chat.clock.now()).total_seconds()
+        # One that waits is one of the day's two already: the person's word is no third.
+        chat.clock.moment = midnight_after(chat.clock.now()) + timedelta(hours=30)
+        await chat.alive.once()
+        state = await show(actor)
+        assert (state.spent.runs, state.spent.open_runs) == (0, 0)
+        await read(await chat.ask(actor, dialog="d3"))
+        await chat.approve(actor, first.state.run_id, yes())
+        await ended(chat, actor, first.state.run_id)
+
+
+async def test_of_the_runs_that_wait_as_many_go_on_in_a_day_as_are_allowed(transactions: DatabaseTransactions) -> None:
+    async with paying(transactions) as scene:
+        chat = scene.process(ASKS, DONE, DONE, quota=Quota(runs=1))
+        actor, agent_id = await scene.person()
+        chat.clock.moment = datetime.now(UTC)
+        waiting = await asked(chat, actor, agent_id, dialog="d1")
+        chat.clock.moment = midnight_after(chat.clock.now()) + timedelta(hours=1)
+        await chat.alive.once()
+        await noted(transactions, actor, [attempt(at=milliseconds(chat.clock.now()))])
+        with pytest.raises(TooManyRequests):
+            await chat.approve(actor, waiting.state.run_id, yes())
+        chat.clock.moment = midnight_after(chat.clock.now()) + timedelta(hours=1)
+        await chat.alive.once()
+        await chat.approve(actor, waiting.state.run_id, yes())
+        await ended(chat, actor, waiting.state.run_id)
+
+
 async def test_a_person_s_word_is_not_taken_beyond_the_quota_and_decides_nothing(
     transactions: DatabaseTransactions,
 ) -> None:
@@ -124,7 +167,7 @@ async def test_a_person_s_word_is_not_taken_beyond_the_quota_and_decides_nothing
         chat = scene.process(ASKS, DONE, quota=Quota(tokens=10_000))
         actor, agent_id = await scene.person()
         run = await asked(chat, actor, agent_id)
-        await noted(transactions, actor, [attempt(at=milliseconds(chat.clock.now()))] * 100)
+        await noted(transactions, actor, [attempt(llm_id=chat.spec.llm_id, at=milliseconds(chat.clock.now()))] * 100)
         with pytest.raises(TooManyRequests) as refused:
             await chat.approve(actor, run.state.run_id, yes())
         assert refused.value.code == "quota_exceeded"

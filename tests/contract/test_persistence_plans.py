@@ -15,7 +15,7 @@ from adapters.database.transactions import DatabaseTransactions
 from application.paging import Position, Window
 from application.ports.persistence import Transaction
 from domain.documents import ParsedDocument
-from domain.ids import AgentId, FamilyId, FileId, McpServerId, RunId, ToolId, UserId
+from domain.ids import AgentId, FamilyId, FileId, McpServerId, ModelId, RunId, ToolId, UserId
 from domain.messages import Answer, Question
 from domain.past import Summary
 from domain.usage import DAY_MS, Grouping, Period
@@ -147,10 +147,10 @@ async def use_files(tx: Transaction, owner: UserId) -> None:
 
 async def use_usage(tx: Transaction, owner: UserId) -> None:
     await tx.ledger.add(owner, AgentId("default"), None, [attempt()])
-    await tx.ledger.keep_lost(finished(open_answer(), attempts=(attempt(),)), owner=owner)
+    await tx.ledger.keep_used(finished(open_answer(), attempts=(attempt(),)), owner=owner)
     for grouping in Grouping:
         await tx.ledger.report(grouping, Period(NOON, NOON + 1), 100, owner=owner)
-    await tx.ledger.spent(NOON, owner=owner)
+    await tx.ledger.spent(NOON, [ModelId("gpt-4")], owner=owner)
     await tx.ledger.remove_before(NOON, 10)
 
 
@@ -288,7 +288,7 @@ async def test_of_the_ledger_the_days_of_one_are_read_and_what_is_old(
     async with transactions.begin() as tx:
         for grouping in Grouping:
             assert await tx.ledger.report(grouping, Period(NOON, NOON + 3 * DAY_MS), 100, owner=users[7])
-        await tx.ledger.spent(NOON + 49 * DAY_MS, owner=users[7])
+        await tx.ledger.spent(NOON + 49 * DAY_MS, [ModelId("gpt-4")], owner=users[7])
         await tx.ledger.remove_before(NOON, 10)
     *asked, removed = await plans(transactions, sent)
     assert [plan for plan in asked if not ("usage_ledger_pk" in plan or "usage_ledger USING PRIMARY KEY" in plan)] == []

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -9,16 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.database.transactions import DatabaseTransactions
+from application.ports.pauses import WrittenPause
 from domain.attempts import Attempt, Purpose
 from domain.conversation import Usage
 from domain.errors import Unauthenticated
-from domain.ids import AgentId, ModelId
+from domain.ids import AgentId, ModelId, RunId
 from domain.quotas import Spent
 from domain.usage import DAY_MS, Grouping, Period, UsageSum
 from spending import ALL_TIME, EVERYTHING, NOON, attempt, attempts, noted, spend, sums
 from stored import DIALOG, NOBODY, agent, finished, opened, piece, registered, with_dialog
 
 FEW = settings(max_examples=25)
+SYSTEM = [ModelId(name) for name in ("gpt-4", "offline", "=1+1", "模型")]
 
 
 async def test_what_a_run_used_is_kept_with_its_end(transactions: DatabaseTransactions) -> None:
@@ -123,7 +126,7 @@ async def test_of_an_account_that_is_gone_nothing_is_kept_and_nothing_told(trans
             with pytest.raises(Unauthenticated):
                 await tx.ledger.report(grouping, ALL_TIME, EVERYTHING, owner=NOBODY)
         with pytest.raises(Unauthenticated):
-            await tx.ledger.spent(0, owner=NOBODY)
+            await tx.ledger.spent(0, SYSTEM, owner=NOBODY)
         assert await tx.ledger.remove_before(NOON + DAY_MS, 100) == 0
 
 
@@ -133,7 +136,7 @@ async def test_one_sees_ones_own_usage_alone(transactions: DatabaseTransactions)
     for grouping in Grouping:
         assert await sums(transactions, owner, grouping) == []
     async with transactions.autocommit() as tx:
-        assert await tx.ledger.spent(0, owner=owner) == Spent()
+        assert await tx.ledger.spent(0, SYSTEM, owner=owner) == Spent()
 
 
 async def test_each_question_of_the_ledger_is_one_statement(
@@ -147,7 +150,7 @@ async def test_each_question_of_the_ledger_is_one_statement(
             assert len(await tx.ledger.report(grouping, ALL_TIME, EVERYTHING, owner=owner)) == 2
             assert len(statements) == 1
         statements.clear()
-        assert await tx.ledger.spent(NOON, owner=owner) == Spent(240, 1, {"EUR": 1_500, "USD": 1_500})
+        assert await tx.ledger.spent(NOON, SYSTEM, owner=owner) == Spent(240, 1, {"EUR": 1_500, "USD": 1_500})
         assert len(statements) == 1
 
 
@@ -156,8 +159,46 @@ async def test_open_runs_are_told_beside_what_was_used(transactions: DatabaseTra
     await spend(transactions, owner, attempt(cost_nanos=None))
     await opened(transactions, owner)
     async with transactions.autocommit() as tx:
-        assert await tx.ledger.spent(NOON, owner=owner) == Spent(120, 1, {}, open_runs=1)
-        assert await tx.ledger.spent(NOON + 1, owner=owner) == Spent(open_runs=1)
+        assert await tx.ledger.spent(NOON, SYSTEM, owner=owner) == Spent(120, 1, {}, open_runs=1)
+        assert await tx.ledger.spent(NOON + 1, SYSTEM, owner=owner) == Spent(open_runs=1)
+
+
+async def test_tokens_and_costs_are_those_of_the_systems_models_and_runs_are_all(
+    transactions: DatabaseTransactions,
+) -> None:
+    owner = await with_dialog(transactions)
+    own = attempt(llm_id=ModelId("01M84VFDMM3V7P61V2AHM73P5N"), currency="JPY", cost_nanos=6 * 10**9)
+    await spend(transactions, owner, own)
+    await spend(transactions, owner, own, attempt())
+    async with transactions.autocommit() as tx:
+        assert await tx.ledger.spent(NOON, SYSTEM, owner=owner) == Spent(120, 2, {"USD": 1_500})
+        assert await tx.ledger.spent(NOON, [], owner=owner) == Spent(runs=2)
+        assert await tx.ledger.spent(NOON + 1, SYSTEM, owner=owner) == Spent()
+
+
+async def test_a_run_that_waits_counts_by_what_it_used_and_one_that_goes_on_once(
+    transactions: DatabaseTransactions,
+) -> None:
+    owner = await with_dialog(transactions)
+    run, _, answer = await opened(transactions, owner)
+    used = finished(answer, attempts=(attempt(),))
+
+    async def told(but: RunId | None = None) -> tuple[int, int, int]:
+        async with transactions.autocommit() as tx:
+            spent = await tx.ledger.spent(NOON, SYSTEM, owner=owner, but=but)
+        return spent.tokens, spent.runs, spent.open_runs
+
+    assert await told() == (0, 0, 1)
+    async with transactions.begin() as tx:
+        await tx.ledger.keep_used(used, owner=owner)
+        assert await tx.pauses.put(run.run_id, WrittenPause(0, b"{}"), run.lease_until)
+    assert (await told(), await told(run.run_id)) == ((120, 1, 0), (120, 0, 0))
+    async with transactions.begin() as tx:
+        await tx.pauses.end(run.run_id, run.lease_until)
+    assert await told() == (120, 0, 1)
+    async with transactions.autocommit() as tx:
+        assert await tx.runs.close(replace(used, attempts=(attempt(), attempt(at=NOON + 1))), (), owner=owner)
+    assert await told() == (240, 1, 0)
 
 
 async def test_numbers_that_no_column_holds_lose_no_answer(transactions: DatabaseTransactions) -> None:
@@ -222,7 +263,7 @@ async def test_days_agents_models_and_rows_have_one_sum(
         assert sum(one.estimated_attempts for one in found) == sum(one.usage.estimated for one in rows)
         assert sum(one.runs for one in found) >= len([made for _, made in calls if made])
     async with transactions.autocommit() as tx:
-        spent = await tx.ledger.spent(0, owner=owner)
+        spent = await tx.ledger.spent(0, SYSTEM, owner=owner)
     assert spent.tokens == sum(one.usage.input_tokens + one.usage.output_tokens for one in rows)
     assert spent.runs == len([made for _, made in calls if made])
     costs: Counter[str] = Counter()

@@ -15,7 +15,7 @@ from domain.ids import DialogId, UserId
 from domain.messages import Answer
 from domain.models import Prices
 from domain.usage import UsageSum
-from paying import ASKS, asked, paying
+from paying import ASKS, DONE, asked, call_of, ended, paying, soon, yes
 from spending import NOON, attempt, outcomes, sums
 
 PRICES = Prices(3.0, 15.0, 0.3, "EUR")
@@ -126,9 +126,27 @@ async def test_what_a_waiting_run_used_is_kept_when_its_dialog_is_deleted(transa
         chat = scene.process(ASKS)
         actor, agent_id = await scene.person()
         await asked(chat, actor, agent_id)
-        assert await sums(transactions, actor) == []
+        assert [one.attempts for one in await sums(transactions, actor)] == [1]
         await DeleteDialog(transactions, chat.registry, chat.close_abandoned)(actor, DialogId("d"))
         assert [one.attempts for one in await sums(transactions, actor)] == [1]
+
+
+async def test_a_run_that_waited_is_in_the_ledger_when_it_waits_and_once_when_it_ended(
+    transactions: DatabaseTransactions,
+) -> None:
+    async with paying(transactions) as scene:
+        here, there = scene.process(ASKS), scene.process(ASKS, DONE)
+        actor, agent_id = await scene.person()
+        run = await asked(here, actor, agent_id)
+        await there.approve(actor, run.state.run_id, yes())
+        async with soon():
+            while len(await outcomes(transactions, actor)) < 2:
+                await asyncio.sleep(0.01)
+        await there.approve(actor, run.state.run_id, yes(call_of(1)))
+        await ended(there, actor, run.state.run_id)
+        assert await outcomes(transactions, actor) == [ANSWERED] * 3
+        assert [one.runs for one in await sums(transactions, actor)] == [1]
+        await agrees(there, actor)
 
 
 async def test_a_lost_answer_told_twice_is_kept_once(transactions: DatabaseTransactions) -> None:
@@ -141,5 +159,5 @@ async def test_a_lost_answer_told_twice_is_kept_once(transactions: DatabaseTrans
     before = await sums(transactions, actor)
     async with transactions.autocommit() as tx:
         for _ in range(2):
-            await tx.ledger.keep_lost(lost, owner=actor)
+            await tx.ledger.keep_used(lost, owner=actor)
     assert sum(one.attempts for one in await sums(transactions, actor)) == sum(one.attempts for one in before) + 2

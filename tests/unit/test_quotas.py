@@ -28,7 +28,6 @@ def refused(spent: Spent, quota: Quota, prices: Prices | None = None, more_runs:
     [
         (Quota(tokens=100), Spent(tokens=99), Spent(tokens=100)),
         (Quota(runs=3), Spent(runs=2), Spent(runs=3)),
-        (Quota(runs=3), Spent(runs=1, open_runs=1), Spent(runs=1, open_runs=2)),
         (Quota(cost_nanos=100), Spent(costs={"USD": 99, "EUR": 99}), Spent(costs={"EUR": 100})),
     ],
 )
@@ -58,6 +57,13 @@ def test_answers_in_the_making_count_and_are_soon_over() -> None:
     assert refusal is not None
     assert (refusal.code, refusal.retry_after) == ("quota_exceeded", SOON_SECONDS)
     assert refused(Spent(open_runs=1), quota, more_runs=0) is None
+    few = Quota(runs=3)
+    assert refused(Spent(runs=1, open_runs=1), few) is None
+    for over in (Spent(runs=1, open_runs=2), Spent(open_runs=3)):
+        refusal = refused(over, few)
+        assert refusal is not None
+        assert refusal.retry_after == SOON_SECONDS
+        assert "in the making" in refusal.message
     dear = Quota(cost_nanos=2_500_000)
     assert refused(Spent(open_runs=0), dear, USD) is None
     assert refused(Spent(open_runs=1), dear, USD) is not None
@@ -66,7 +72,27 @@ def test_answers_in_the_making_count_and_are_soon_over() -> None:
 
 def test_one_that_waited_may_go_on_unless_the_quota_is_used_up() -> None:
     assert refused(Spent(tokens=100), Quota(tokens=100), more_runs=0) is not None
-    assert refused(Spent(tokens=99, runs=9, open_runs=9), Quota(tokens=100, runs=3), more_runs=0) is None
+    assert refused(Spent(tokens=99, runs=9, open_runs=9), Quota(tokens=100), more_runs=0) is None
+
+
+def test_one_that_waited_goes_on_within_the_answers_of_the_day() -> None:
+    """The others of the day alone are told of."""
+    assert refused(Spent(runs=1, open_runs=1), Quota(runs=3), more_runs=0) is None
+    assert refused(Spent(runs=1, open_runs=2), Quota(runs=3), more_runs=0) is not None
+
+
+@given(
+    st.builds(Spent, st.integers(0, 9), st.integers(0, 9), st.just({}), st.integers(0, 9)),
+    st.integers(1, 9),
+    st.integers(0, 1),
+)
+def test_until_midnight_is_said_only_of_what_no_end_of_an_answer_changes(
+    spent: Spent, most: int, more_runs: int
+) -> None:
+    refusal = refused(spent, Quota(runs=most), more_runs=more_runs)
+    assert (refusal is None) == (spent.runs + spent.open_runs < most)
+    if refusal is not None:
+        assert (refusal.retry_after == SOON_SECONDS) == (spent.runs < most)
 
 
 @given(limit=st.integers(1, 10**7), each=st.integers(1, 10**5), earlier=st.integers(0, 50), most=st.integers(1, 100))

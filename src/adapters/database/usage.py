@@ -6,12 +6,13 @@ from functools import partial
 from sqlalchemy import Connection
 
 from adapters.database.errors import account_gone
+from adapters.database.message_rows import storable
 from adapters.database.owners import owned_rows
 from adapters.database.session import Session, Values
 from adapters.database.usage_rows import as_bound, as_json, from_attempts, to_spent, to_sum
 from adapters.database.usage_statements import ADD, REMOVE_OLD, REPORT, SPENT
 from domain.attempts import Attempt
-from domain.ids import AgentId, RunId, UserId, new_id
+from domain.ids import AgentId, ModelId, RunId, UserId, new_id
 from domain.messages import Answer
 from domain.quotas import Spent
 from domain.usage import Grouping, Period, UsageSum
@@ -29,8 +30,8 @@ class LedgerRows:
     ) -> None:
         await self._add(owner, agent_id, run_id, from_attempts(attempts, new_id()))
 
-    async def keep_lost(self, answer: Answer, *, owner: UserId) -> None:
-        # As `Runs.close` calls them: if the run was closed before its dialog went, they are there.
+    async def keep_used(self, answer: Answer, *, owner: UserId) -> None:
+        # As `Runs.close` calls them: whoever closes the run brings the same rows.
         rows = from_attempts(answer.attempts, answer.run_id)
         await self._add(owner, answer.agent_id, answer.run_id, rows)
 
@@ -47,8 +48,9 @@ class LedgerRows:
         values = {"owner": owner, "since": period.since, "until": period.until, "row_limit": limit}
         return [to_sum(grouping, row) for row in await owned_rows(self._session, REPORT[grouping], values)]
 
-    async def spent(self, since: int, *, owner: UserId) -> Spent:
-        rows = await self._session.rows(SPENT, {"owner": owner, "since": since})
+    async def spent(self, since: int, system: Sequence[ModelId], *, owner: UserId, but: RunId | None = None) -> Spent:
+        values = {"owner": owner, "since": since, "system": [storable(one) for one in system], "run": but or ""}
+        rows = await self._session.rows(SPENT, values)
         if not rows:
             raise account_gone()
         return to_spent(rows)

@@ -63,9 +63,15 @@ def _bound() -> list[ColumnElement[Any]]:
     return [bindparam(f"l_{column.name}", type_=column.type).label(column.name) for column in _OWN]
 
 
-OF_CLOSED_RUN: Final = sqlite.insert(usage_ledger).from_select(
-    _NAMES,
-    select(runs.c.user_id, runs.c.run_id, _ANSWERING, *_bound()).where(runs.c.run_id == bindparam("id", type_=Text)),
+OF_CLOSED_RUN: Final = (
+    sqlite.insert(usage_ledger)
+    .from_select(
+        _NAMES,
+        select(runs.c.user_id, runs.c.run_id, _ANSWERING, *_bound()).where(
+            runs.c.run_id == bindparam("id", type_=Text)
+        ),
+    )
+    .on_conflict_do_nothing(index_elements=usage_ledger.primary_key.columns)
 )
 """On SQLite, for each attempt, in the transaction that closed the run."""
 
@@ -126,18 +132,19 @@ def _spent() -> Select[Any]:
     tokens = func.sum(columns.input_tokens) + func.sum(columns.output_tokens)
     used = (
         select(columns.currency, tokens.label("tokens"), *_cost())
-        .where(_MINE, _SINCE)
+        .where(_MINE, _SINCE, columns.llm_id.in_(bindparam("system", type_=Text, expanding=True)))
         .group_by(columns.currency)
         .subquery("used")
     )
-    ended = select(func.count(columns.run_id.distinct())).where(_MINE, _SINCE).scalar_subquery()
-    going_on = (
-        select(func.count())
-        .select_from(runs)
-        .where(runs.c.user_id == OWNER, runs.c.closed_at.is_(None))
-        .scalar_subquery()
+    # Nobody makes a run that waits: it may do so for days, and what it used is in the ledger.
+    in_the_making = and_(
+        runs.c.user_id == OWNER, runs.c.closed_at.is_(None), runs.c.status != literal_column("'waiting'")
     )
-    whole = select(going_on.label("open_runs"), ended.label("runs"), *used.c)
+    going_on = select(func.count()).select_from(runs).where(in_the_making).scalar_subquery()
+    # One that waited and goes on has rows too.
+    counted = and_(columns.run_id != _RUN, columns.run_id.not_in(select(runs.c.run_id).where(in_the_making)))
+    others = select(func.count(columns.run_id.distinct())).where(_MINE, _SINCE, counted).scalar_subquery()
+    whole = select(going_on.label("open_runs"), others.label("runs"), *used.c)
     return whole.select_from(users.outerjoin(used, true())).where(users.c.user_id == OWNER)
 
 

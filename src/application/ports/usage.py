@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from application.ports.ledger import Ledger
-from domain.ids import UserId
+from domain.ids import ModelId, RunId, UserId
 from domain.messages import Answer
 from domain.quotas import Spent
 from domain.usage import Grouping, Period, UsageSum
@@ -13,16 +13,20 @@ from domain.usage import Grouping, Period, UsageSum
 class UsageLedger(Ledger, Protocol):
     """What runs used gets here with their end (`Runs.close`). Rows outlive dialogs and agents, and go with accounts."""
 
-    async def keep_lost(self, answer: Answer, *, owner: UserId) -> None:
-        """What an answer used that can't be stored, for its dialog is gone. What is there already stays as it is."""
+    async def keep_used(self, answer: Answer, *, owner: UserId) -> None:
+        """What an answer used without being closed: it waits for a person, or another process closed it, or its dialog
+        is gone. What is there already stays as it is, now and when the answer is closed."""
         ...
 
     async def report(self, grouping: Grouping, period: Period, limit: int, *, owner: UserId) -> Sequence[UsageSum]:
         """The owner's sums, in no order and at most `limit` of them, in one statement."""
         ...
 
-    async def spent(self, since: int, *, owner: UserId) -> Spent:
-        """What the owner used since then (milliseconds since 1970), in one statement."""
+    async def spent(self, since: int, system: Sequence[ModelId], *, owner: UserId, but: RunId | None = None) -> Spent:
+        """What the owner used since then (milliseconds since 1970), in one statement.
+
+        Tokens and costs are those of the models in `system`. `but` is no one of the runs.
+        """
         ...
 
     async def remove_before(self, moment: int, limit: int) -> int:
