@@ -32,11 +32,14 @@ class ShowMemory:
 
 @dataclass(frozen=True, slots=True)
 class ForgetMemory:
+    """It does not come back: what was asked up to now does not teach the same any more."""
+
     transactions: Transactions
+    clock: Clock
 
     async def __call__(self, actor: UserId, memory_id: MemoryId) -> None:
         async with self.transactions.autocommit() as tx:
-            await tx.memories.remove(memory_id, owner=actor)
+            await tx.memories.remove(memory_id, self.clock.now(), owner=actor)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from application.ports.clock import Clock
 from application.ports.job_queue import Again, Job, JobKind
 from application.ports.persistence import Transactions
 from application.tallies import Tally
-from domain.agents import Agent
 from domain.attempts import Purpose
+from domain.conversation import FinishReason
 from domain.dialog_subjects import dialog_subject, parse_dialog_subject
 from domain.errors import ModelError, NotFound, Unauthenticated
 from domain.history import prompt_budget
@@ -44,7 +44,9 @@ class RememberAnswered:
     ask_for_work: AskForWork
 
     async def __call__(self, kept: AnswerKept) -> None:
-        if kept.agent.enable_memory and kept.answer.status is AnswerStatus.COMPLETE:
+        # Who calls tools of the caller's comes back with their results: what was said is learnt after the last word.
+        ended = kept.answer.status is AnswerStatus.COMPLETE and kept.answer.finish_reason != FinishReason.TOOL_CALLS
+        if kept.agent.enable_memory and ended:
             await self.ask_for_work(Job(JobKind.REMEMBER, dialog_subject(kept.run.user_id, kept.run.dialog_id)))
 
 
@@ -73,7 +75,7 @@ class Remember:
         try:
             return await self._portion(owner, dialog_id)
         except (NotFound, Unauthenticated):
-            # The dialog, the agent or the account went.
+            # The dialog, the agent, its model or the account went.
             return None
 
     async def _portion(self, owner: UserId, dialog_id: DialogId) -> Again | None:
@@ -83,14 +85,19 @@ class Remember:
                 return None
             # After the lesson, which says the version that they must still have at its end.
             known = await tx.memories.known(lesson.agent_id, "", 0, owner=owner)
+            forgotten = await tx.memories.forgotten(lesson.agent_id, owner=owner)
             agent = await tx.agents.get(lesson.agent_id, owner=owner)
+        if not lesson.said:
+            return await self._keep(owner, dialog_id, lesson, Changes())
         # What takes milliseconds for long messages is done beside the loop, which has answers to stream.
         spoken_of = await asyncio.to_thread(_spoken_of, lesson.said, known)
         try:
-            spec = await self._model(owner, agent)
+            # Of an agent whose model is gone nothing is told to another one's provider.
+            spec = await self.find_model(owner, agent.llm_id)
             operations = await self._learnt(owner, spec, lesson, [*dict.fromkeys([*spoken_of, *known])])
         except ModelError:
             return await self._put_off(owner, dialog_id, lesson)
+        operations = forgotten.without(operations, {one.message_id: one.asked_at for one in lesson.said})
         changes = merged(known, operations, _new_id, {one.memory_id for one in spoken_of[:MOST_USEFUL]})
         changes = replace(changes, added=await self.embed(changes.added))
         return await self._keep(owner, dialog_id, lesson, changes)
@@ -136,13 +143,6 @@ class Remember:
         if failures < MOST_FAILURES:
             return Again(PAUSES[max(failures - 1, 0)])
         return await self._keep(owner, dialog_id, lesson, Changes())
-
-    async def _model(self, owner: UserId, agent: Agent) -> ModelSpec:
-        """The default one where the agent's is gone."""
-        try:
-            return await self.find_model(owner, agent.llm_id)
-        except NotFound:
-            return await self.find_model(owner, None)
 
 
 def _new_id() -> MemoryId:

@@ -28,6 +28,7 @@ _FRAME: Final = (
 _CALL_ID: Final = "call_"
 _BROUGHT: Final = "brought_"
 _NAMED: Final = 5
+_RESULTS: Final = "[results of "
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,4 +191,8 @@ def results_text(one: ToolRound) -> str:
     """
     names = list(dict.fromkeys(result.name for result in one.results))
     more = ", …" if len(names) > _NAMED else ""
-    return f"[results of {', '.join(names[:_NAMED])}{more}]"
+    return f"{_RESULTS}{', '.join(names[:_NAMED])}{more}]"
+
+
+def is_results_text(question: str) -> bool:
+    return question.startswith(_RESULTS) and question.find("]") == len(question) - 1

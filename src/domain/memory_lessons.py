@@ -7,7 +7,8 @@ up. So neither an assistant's answer nor a document or a tool's result teaches b
 import json
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 from domain.attachments import CHARACTERS_A_TOKEN
@@ -66,6 +67,7 @@ class Said:
     message_id: MessageId
     text: str
     before: str = ""
+    asked_at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -313,9 +313,9 @@ async def test_a_memory_that_is_deleted_is_gone_and_changes_what_is_under_way(
     under_way = await lesson_of(transactions, owner)
     assert under_way is not None
     async with transactions.autocommit() as tx:
-        await tx.memories.remove(gone, owner=owner)
+        await tx.memories.remove(gone, LATER, owner=owner)
         with pytest.raises(NotFound, match="memory"):
-            await tx.memories.remove(gone, owner=owner)
+            await tx.memories.remove(gone, LATER, owner=owner)
     assert [memory.memory_id for memory in await listed(transactions, owner)] == [left]
     confirmed = Changes(confirmed={gone: under_way.said[0].message_id})
     assert not await learn(transactions, owner, under_way, confirmed)
@@ -329,14 +329,14 @@ async def test_another_users_memories_are_nobodys_else(transactions: DatabaseTra
         with pytest.raises(NotFound):
             await tx.memories.get(mine, owner=theirs)
         with pytest.raises(NotFound):
-            await tx.memories.remove(mine, owner=theirs)
+            await tx.memories.remove(mine, LATER, owner=theirs)
         with pytest.raises(NotFound, match="agent"):
             await tx.memories.remove_all(one.agent_id, LATER, owner=theirs)
         assert await tx.memories.list(Window(), one.agent_id, owner=theirs) == []
         assert await tx.memories.known(one.agent_id, "", 0, owner=theirs) == []
         await tx.memories.remove_all(None, LATER, owner=theirs)
         with pytest.raises(Unauthenticated):
-            await tx.memories.remove(mine, owner=NOBODY)
+            await tx.memories.remove(mine, LATER, owner=NOBODY)
     assert await contents(transactions, owner_of(one)) == {"Mine."}
 
 

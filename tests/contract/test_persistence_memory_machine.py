@@ -16,7 +16,7 @@ from domain.errors import NotFound
 from domain.ids import DialogId, MemoryId
 from domain.memories import Changes, Known
 from domain.memory_lessons import Lesson
-from remembering import known, learn, lesson_of, listed, new, owner_of, remembering, told
+from remembering import LATER, known, learn, lesson_of, listed, new, owner_of, remembering, told
 from stored import seconds
 
 T = TypeVar("T")
@@ -120,7 +120,7 @@ class MemoriesOfSeveral(RuleBasedStateMachine):
         async def remove() -> bool:
             async with self.transactions.autocommit() as tx:
                 try:
-                    await tx.memories.remove(memory_id, owner=owner_of(self.agents[who]))
+                    await tx.memories.remove(memory_id, LATER, owner=owner_of(self.agents[who]))
                 except NotFound:
                     return False
             return True

@@ -1,100 +1,32 @@
 """The job that learns from answers: what it asks, what it keeps of what it is told, and what stands in nobody's way."""
 
 import asyncio
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
-from account_desk import SetClock
 from adapters.database.transactions import DatabaseTransactions
-from adapters.offline import OfflineChatModel
-from adapters.scripted import ScriptedChatModel, ScriptedChatModels, delta, fail, finished, hold
-from adapters.scripted.embedder import ScriptedEmbedder, ScriptedEmbedders
+from adapters.scripted import delta, fail, finished, hold
+from adapters.scripted.embedder import ScriptedEmbedder
 from adapters.scripted.steps import Step
 from application.after_answers import AnswerKept
-from application.asides import AskAside
 from application.asked_work import AskForWork
-from application.embedded_memories import EmbedMemories
-from application.models import FindModel, ModelCatalogue
-from application.ports.chat_model import ChatModels
-from application.ports.job_queue import Again, Job, JobKind, JobQueue
-from application.query_turns import QueryTurns
-from application.recalling import Recall
-from application.remembering import MOST_FAILURES, PAUSES, Remember, RememberAnswered
-from chat_desk import SEALS
-from domain.agents import Agent
-from domain.attempts import Attempt, Purpose
+from application.ports.job_queue import Job, JobKind, JobQueue
+from application.remembering import MOST_FAILURES, PAUSES, RememberAnswered
+from domain.attempts import Purpose
 from domain.conversation import UserTurn
-from domain.dialog_subjects import dialog_subject
 from domain.errors import Unavailable
-from domain.ids import AgentId, DialogId, ModelId, RunId, UserId
+from domain.ids import ModelId
 from domain.memories import MOST
 from domain.memory_lessons import MOST_SAID
 from domain.messages import AnswerStatus
 from domain.models import ModelSpec, Provider
 from domain.runs import Run
-from model_asking import TheOne, asked_models
 from remembering import contents, known, owner_of, remembering, switched, taught, told
+from school import SPEC, School, add, answer
 from stored import DIALOG, open_answer, run_of, seconds
 from stored import finished as finished_answer
-
-SPEC = ModelSpec(ModelId("scripted"), Provider.OFFLINE, "scripted", context_window=8_000)
-
-
-def add(text: str, quote: str) -> dict[str, Any]:
-    return {"op": "add", "text": text, "quote": quote}
-
-
-def answer(*operations: dict[str, Any]) -> list[Step]:
-    return [delta(json.dumps({"operations": operations})), finished()]
-
-
-@dataclass
-class Attempts:
-    kept: list[tuple[UserId, AgentId | None, Attempt]] = field(default_factory=list)
-
-    async def add(
-        self, owner: UserId, agent_id: AgentId | None, run_id: RunId | None, attempts: Sequence[Attempt]
-    ) -> None:
-        assert run_id is None
-        self.kept += [(owner, agent_id, one) for one in attempts]
-
-
-class School:
-    """A process that does the jobs, and a model that reads lessons; the offline one without a script."""
-
-    def __init__(self, transactions: DatabaseTransactions, *turns: Sequence[Step], spec: ModelSpec = SPEC) -> None:
-        self.transactions = transactions
-        self.model = ScriptedChatModel(turns=turns)
-        self.ledger, self.clock, self.troubles = Attempts(), SetClock(seconds(500)), list[Exception]()
-        self.embedders = ScriptedEmbedders()
-        models: ChatModels = ScriptedChatModels(self.model) if turns else TheOne(OfflineChatModel(delay_seconds=0))
-        find = FindModel(transactions, ModelCatalogue.of([spec], spec.llm_id), SEALS)
-        self.embed = EmbedMemories(self.embedders, QueryTurns(), self.troubles.append, 0.2, 0.2)
-        ask = AskAside(asked_models(models), self.ledger, self.clock)
-        self.remember = Remember(transactions, find, ask, self.embed, self.clock)
-        self.recall = Recall(transactions, self.embed, self.troubles.append)
-
-    async def learn(self, one: Agent, dialog_id: str = DIALOG, most: int = 20) -> Again | None:
-        """As a worker does, without its pauses; the last word of the job."""
-        again: Again | None = Again()
-        while again is not None and not again.delay and most:
-            again = await self.remember(Job(JobKind.REMEMBER, dialog_subject(owner_of(one), DialogId(dialog_id))))
-            most -= 1
-        assert most
-        return again
-
-    @property
-    def ended(self) -> dict[str, int]:
-        return {how: count for (how,), count in self.remember.statistics.ended}
-
-    def shown(self, number: int = -1) -> Any:
-        turn = self.model.requests[number].turns[0]
-        assert isinstance(turn, UserTurn)
-        return json.loads(turn.text)
 
 
 async def test_what_is_said_is_learnt_once_and_paid_for_as_memory(transactions: DatabaseTransactions) -> None:
@@ -344,16 +276,18 @@ class Queue:
 
 
 @pytest.mark.parametrize(
-    ("on", "status", "asked"),
+    ("on", "status", "reason", "asked"),
     [
-        (True, AnswerStatus.COMPLETE, 1),
-        (True, AnswerStatus.INTERRUPTED, 0),
-        (True, AnswerStatus.FAILED, 0),
-        (False, AnswerStatus.COMPLETE, 0),
+        (True, AnswerStatus.COMPLETE, "stop", 1),
+        (True, AnswerStatus.COMPLETE, None, 1),
+        (True, AnswerStatus.COMPLETE, "tool_calls", 0),
+        (True, AnswerStatus.INTERRUPTED, None, 0),
+        (True, AnswerStatus.FAILED, None, 0),
+        (False, AnswerStatus.COMPLETE, "stop", 0),
     ],
 )
-async def test_only_complete_answers_of_agents_that_remember_lead_to_work(
-    sqlite_url: str, on: bool, status: AnswerStatus, asked: int
+async def test_only_complete_last_words_of_agents_that_remember_lead_to_work(
+    sqlite_url: str, on: bool, status: AnswerStatus, reason: str | None, asked: int
 ) -> None:
     transactions = DatabaseTransactions.open(sqlite_url)
     one = await remembering(transactions)
@@ -362,7 +296,7 @@ async def test_only_complete_answers_of_agents_that_remember_lead_to_work(
     queue, troubles = Queue(), list[Exception]()
     opened = open_answer(agent_id=one.agent_id)
     run: Run = run_of(opened, owner_of(one))
-    kept = AnswerKept(run, replace(finished_answer(opened), status=status), one, SPEC)
+    kept = AnswerKept(run, replace(finished_answer(opened), status=status, finish_reason=reason), one, SPEC)
     await RememberAnswered(AskForWork(cast(JobQueue, queue), troubles.append))(kept)
     await RememberAnswered(AskForWork(cast(JobQueue, Away()), troubles.append))(kept)
     assert [job.kind for job in queue.jobs] == [JobKind.REMEMBER] * asked

@@ -8,6 +8,14 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from adapters.database.errors import BrokenReference, account_gone
+from adapters.database.forgotten_statements import (
+    FORGET_BEFORE,
+    FORGOTTEN,
+    TO_FORGET,
+    UNMARK_ALL,
+    UNMARK_OLDER,
+    mark_forgotten,
+)
 from adapters.database.memory_statements import (
     ADD,
     COUNT_CHANGE,
@@ -32,7 +40,9 @@ from adapters.database.memory_statements import (
 from adapters.database.owners import owned_row, owned_rows, refuse_missing, window_values
 from adapters.database.session import Session, Values
 from application.paging import Window
+from domain.callers import is_results_text
 from domain.embeddings import Vector
+from domain.forgotten_memories import MOST_FORGOTTEN, Forgotten, fingerprint
 from domain.ids import AgentId, DialogId, MemoryId, UserId
 from domain.memories import MOST, Changes, Known, Memory, New
 from domain.memory_lessons import MOST_SAID, Lesson, Said
@@ -41,6 +51,7 @@ _DIALECTS: Final = ("sqlite", "postgresql")
 _BEGIN_STATE: Final = {dialect: begin_state(dialect) for dialect in _DIALECTS}
 _BEGIN_CURSOR: Final = {dialect: begin_cursor(dialect) for dialect in _DIALECTS}
 _FORGET_STATES: Final = {dialect: forget_states(dialect) for dialect in _DIALECTS}
+_MARK: Final = {dialect: mark_forgotten(dialect) for dialect in _DIALECTS}
 _TEACH: Final = {dialect: teach(dialect) for dialect in _DIALECTS}
 
 
@@ -90,9 +101,13 @@ class MemoryRows:
         except BrokenReference:
             return 0
 
-    async def remove(self, memory_id: MemoryId, *, owner: UserId) -> None:
-        values = {"owner": owner, "id": memory_id, "ids": [memory_id]}
-        if not await self._session.together(partial(_remove, values=values)):
+    async def forgotten(self, agent_id: AgentId, *, owner: UserId) -> Forgotten:
+        rows = await self._session.rows(FORGOTTEN, {"owner": owner, "agent": agent_id, "row_limit": MOST_FORGOTTEN})
+        return Forgotten(owner, agent_id, {row[0]: row[1] for row in rows})
+
+    async def remove(self, memory_id: MemoryId, now: datetime, *, owner: UserId) -> None:
+        values = {"owner": owner, "id": memory_id, "ids": [memory_id], "now": now}
+        if not await self._session.together(partial(_remove, dialect=self._dialect, values=values)):
             await refuse_missing(self._session, owner, "memory", memory_id)
 
     async def remove_all(self, agent_id: AgentId | None, now: datetime, *, owner: UserId) -> None:
@@ -153,15 +168,27 @@ def _fail(connection: Connection, dialect: str, values: Values) -> int:
     return failures
 
 
-def _remove(connection: Connection, values: Values) -> bool:
+def _remove(connection: Connection, dialect: str, values: Values) -> bool:
+    there = connection.execute(TO_FORGET, values).first()
+    if there is None:
+        return False
     connection.execute(COUNT_REMOVAL, values)
-    return connection.execute(FORGET, values).rowcount > 0
+    if not connection.execute(FORGET, values).rowcount:
+        return False
+    agent_id, content = there
+    mark = fingerprint(values["owner"], agent_id, content)
+    connection.execute(_MARK[dialect], {**values, "agent": agent_id, "fingerprint": mark})
+    # Whoever deletes more than is kept finds nothing back either: what was asked so long ago teaches nothing.
+    for statement in (FORGET_BEFORE, UNMARK_OLDER):
+        connection.execute(statement, {**values, "agent": agent_id, "most": MOST_FORGOTTEN})
+    return True
 
 
 def _remove_all(connection: Connection, dialect: str, values: Values) -> bool:
     if not connection.execute(_FORGET_STATES[dialect], values).fetchall():
         return False
     connection.execute(FORGET_ALL, values)
+    connection.execute(UNMARK_ALL, values)
     return True
 
 
@@ -184,15 +211,16 @@ def _to_known(memory_id: MemoryId, content: str, useful_at: datetime, vector: by
 
 
 def _to_lesson(rows: Sequence[Any]) -> Lesson:
-    """Its first messages to one agent."""
+    """Its first messages to one agent. What programs brought it is nobody's word."""
     first = rows[0]
     agent_id = first[2]
     others = [number for number, row in enumerate(rows) if row[2] != agent_id]
     taken = rows[: min([MOST_SAID, *others])]
     _, _, _, learnt, failures, version, *_ = first
+    said = (Said(question_id, question, before or "", asked) for *_, question_id, question, before, asked in taken)
     return Lesson(
         agent_id,
-        tuple(Said(question_id, question, before or "") for *_, question_id, question, before in taken),
+        tuple(one for one in said if not is_results_text(one.text)),
         learnt,
         until=taken[-1][0],
         last=taken[-1][1],

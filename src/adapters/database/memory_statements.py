@@ -97,12 +97,14 @@ def _end(content: ColumnElement[str]) -> ColumnElement[str]:
     return case((func.length(content) <= END, content), else_=ended)
 
 
-def _beside(column: ColumnElement[Any], place: Any, back: int) -> ColumnElement[Any]:
-    """Of the message so many places before."""
+def _beside(column: ColumnElement[Any], place: Any, back: int, after: Any = None) -> ColumnElement[Any]:
+    """Of the message so many places before; of one that is not older than `after`, if that is given."""
     asked = messages.alias(f"back_{back}_{column.name}")
     at = asked.c.position == place - literal_column(str(back), Integer)
-    wanted = asked.c[column.name]
-    return select(wanted).where(asked.c.user_id == OWNER, asked.c.dialog_id == _DIALOG, at).scalar_subquery()
+    wanted = select(asked.c[column.name]).where(asked.c.user_id == OWNER, asked.c.dialog_id == _DIALOG, at)
+    if after is not None:
+        wanted = wanted.where(or_(after.is_(None), asked.c.created_at > after))
+    return wanted.scalar_subquery()
 
 
 def _lesson() -> Select[Any]:
@@ -118,6 +120,7 @@ def _lesson() -> Select[Any]:
             learnt.label("learnt"),
             func.coalesce(memory_cursors.c.failures, _ZERO).label("failures"),
             func.coalesce(memory_states.c.version, _ZERO).label("version"),
+            memory_states.c.forgotten_at,
         )
         .select_from(
             messages.join(agents, and_(agents.c.agent_id == messages.c.agent_id, USABLE))
@@ -143,7 +146,8 @@ def _lesson() -> Select[Any]:
         *oldest.c,
         _beside(messages.c.message_id, oldest.c.position, 1).label("question_id"),
         _said(_beside(messages.c.content, oldest.c.position, 1)).label("question"),
-        _end(_beside(messages.c.content, oldest.c.position, 2)).label("before"),
+        _end(_beside(messages.c.content, oldest.c.position, 2, oldest.c.forgotten_at)).label("before"),
+        _beside(messages.c.created_at, oldest.c.position, 1).label("asked_at"),
     ).subquery("page")
     return beside_owner(page, page.c.position)
 

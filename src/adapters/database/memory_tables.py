@@ -75,6 +75,18 @@ memory_states = Table(
     Index("memory_states_by_agent", "agent_id"),
 )
 
+# What the user deleted, by fingerprint: what they said of it until `forgotten_at` doesn't bring it back.
+forgotten_memories = Table(
+    "forgotten_memories",
+    metadata,
+    owner_column("forgotten_memories"),
+    _agent_column("forgotten_memories"),
+    Column("fingerprint", Text, nullable=False),
+    Column("forgotten_at", Moment, nullable=False),
+    PrimaryKeyConstraint("user_id", "agent_id", "fingerprint", name="forgotten_memories_pk"),
+    Index("forgotten_memories_by_agent", "agent_id"),
+)
+
 # Up to position `learnt` a dialog has taught what it can; `failures` in a row since then.
 memory_cursors = Table(
     "memory_cursors",

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from application.paging import Window
+from domain.forgotten_memories import Forgotten
 from domain.ids import AgentId, DialogId, MemoryId, UserId
 from domain.memories import Changes, Known, Memory
 from domain.memory_lessons import Lesson
@@ -30,7 +31,8 @@ class Memories(Protocol):
         """What is to be learnt next in the dialog, in one statement; None for nothing, or no dialog.
 
         Complete answers count, of agents that remember and did so then, to what was asked after the user last forgot
-        all. Of very many the oldest are left out. Raises Unauthenticated `account_gone`.
+        all. Of very many the oldest are left out; `said` is empty where callers brought but results. Raises
+        Unauthenticated `account_gone`.
         """
         ...
 
@@ -48,8 +50,12 @@ class Memories(Protocol):
         """Count a failure to learn it; how many there are in a row, 0 when it does not matter any more."""
         ...
 
-    async def remove(self, memory_id: MemoryId, *, owner: UserId) -> None:
-        """Atomic alone. Raises NotFound."""
+    async def forgotten(self, agent_id: AgentId, *, owner: UserId) -> Forgotten:
+        """What of it was removed one by one, in one statement."""
+        ...
+
+    async def remove(self, memory_id: MemoryId, now: datetime, *, owner: UserId) -> None:
+        """What was asked before `now` teaches the same no more. Atomic alone. Raises NotFound."""
         ...
 
     async def remove_all(self, agent_id: AgentId | None, now: datetime, *, owner: UserId) -> None:

@@ -44,6 +44,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("user_id", "agent_id", name="memory_states_pk"),
     )
     op.create_index("memory_states_by_agent", "memory_states", ["agent_id"])
+    _forgotten()
     op.create_table(
         "memory_cursors",
         sa.Column("user_id", sa.Text(), nullable=False),
@@ -75,6 +76,19 @@ def _memories() -> None:
     op.create_index("memories_by_agent", "memories", ["agent_id", "user_id"])
 
 
+def _forgotten() -> None:
+    op.create_table(
+        "forgotten_memories",
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("agent_id", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("forgotten_at", Moment(), nullable=False),
+        *_owners("forgotten_memories"),
+        sa.PrimaryKeyConstraint("user_id", "agent_id", "fingerprint", name="forgotten_memories_pk"),
+    )
+    op.create_index("forgotten_memories_by_agent", "forgotten_memories", ["agent_id"])
+
+
 def _trigger() -> None:
     if op.get_bind().dialect.name == "sqlite":
         op.execute(f"CREATE TRIGGER memories_untaught AFTER DELETE ON memory_sources BEGIN {_UNTAUGHT} END")
@@ -103,7 +117,7 @@ def _dialog(table: str) -> sa.ForeignKeyConstraint:
 
 
 def downgrade() -> None:
-    for table in ("memory_cursors", "memory_states", "memory_sources", "memories"):
+    for table in ("memory_cursors", "forgotten_memories", "memory_states", "memory_sources", "memories"):
         op.drop_table(table)
     if op.get_bind().dialect.name == "postgresql":
         op.execute("DROP FUNCTION memories_untaught()")
