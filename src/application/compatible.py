@@ -148,6 +148,8 @@ class AskCompatibly:
             return None
         async with self.transactions.autocommit() as tx:
             named = _with(agent, before.conversation_before)
+            if before.answer is not None:
+                return await tx.conversations.of_answer(named, before.answer, owner=actor)
             return await tx.conversations.find(named, before.last_answer, owner=actor)
 
     async def _remember(self, run: Followed, conversation: str) -> None:

@@ -8,7 +8,9 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Final
 
+from domain.callers import answer_that_called
 from domain.errors import InvalidValue, TooLarge
+from domain.ids import MessageId
 from domain.messages import Exchange
 from domain.tools import ToolCall, ToolResult, ToolRound
 
@@ -148,22 +150,30 @@ def _round(message: Message, results: Sequence[Message], said: str) -> ToolRound
 
 
 def conversation_of(messages: Sequence[Message]) -> str:
-    """Names what was said. What programs change on the way does not count: instructions, images, spaces."""
+    """Names what was said. What programs change on the way does not count: instructions, images, spaces.
+
+    Our ids of calls count: they alone tell conversations apart which differ in the arguments only.
+    """
     digest = hashlib.sha256()
     spoken = [one for one in messages if one.role is not Role.INSTRUCTIONS]
     for role, same in groupby(spoken, key=lambda one: one.role):
         said = list(same)
         words = [word for one in said for word in one.text.split()]
-        digest.update(json.dumps([role, " ".join(words), [call.name for one in said for call in one.calls]]).encode())
+        calls = [(call.name, answer_that_called(call.call_id)) for one in said for call in one.calls]
+        digest.update(json.dumps([role, " ".join(words), calls]).encode())
     return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Continued:
-    """`conversation_before` names the conversation as it was when its last answer was made."""
+    """`conversation_before` names the conversation as it was when its last answer was made.
+
+    `answer` is that answer, where what it said tells which one it is: its text alone may be that of many.
+    """
 
     conversation_before: str
     last_answer: str
+    answer: MessageId | None = None
 
 
 def continued(messages: Sequence[Message]) -> Continued | None:
@@ -175,5 +185,7 @@ def continued(messages: Sequence[Message]) -> Continued | None:
     before = next((at for at in range(answered, -1, -1) if spoken[at].role is not Role.AGENT), None)
     if before is None:
         return None
-    said = "".join(one.text for one in spoken[before + 1 : answered + 1])
-    return Continued(conversation_of(spoken[: before + 1]), said)
+    last = spoken[before + 1 : answered + 1]
+    named = (answer_that_called(call.call_id) for one in last for call in one.calls)
+    answer = next((one for one in named if one is not None), None)
+    return Continued(conversation_of(spoken[: before + 1]), "".join(one.text for one in last), answer)

@@ -78,6 +78,12 @@ def handed(seen: Sequence[Recorded]) -> list[ToolCall]:
     ]
 
 
+def home(seen: Sequence[Recorded]) -> str:
+    done = seen[-1].event
+    assert isinstance(done, RunFinished)
+    return done.dialog_id
+
+
 async def test_a_turn_that_calls_both_makes_the_agent_s_calls_and_hands_out_the_caller_s(scene: Scene) -> None:
     both = [delta("Let me see. "), call("look", call_id="o"), call("weather", call_id="v", city="Paris"), finished()]
     desk = scene.process(both, RAIN)
@@ -256,6 +262,34 @@ async def test_in_a_named_dialog_its_own_history_holds_and_calls_under_way_are_t
     assert told == ["hello", "Hi", "Rain?", "Let me see. "]
 
 
+async def test_conversations_that_begin_alike_stay_apart_when_each_is_answered_by_a_call(scene: Scene) -> None:
+    paris, rome = ([call("weather", call_id="v", city=city), finished()] for city in ("Paris", "Rome"))
+    fine: list[Step] = [delta("Fine."), finished()]
+    desk = scene.process(paris, rome, *[fine] * 4)
+    actor, _ = await scene.person()
+    told, homes = list[list[Message]](), list[str]()
+    for _ in range(2):
+        seen = await answered(desk, actor, asked(user("Weather here?")))
+        (made,) = handed(seen)
+        told.append([user("Weather here?"), said("", made), Message(Role.TOOL, "sun", call_id=made.call_id)])
+        homes.append(home(seen))
+    assert homes[0] != homes[1]
+    assert [home(await answered(desk, actor, asked(*one))) for one in told] == homes
+    # Alike in all but the call's arguments and its id.
+    goes_on = [asked(*one, said("Fine."), user("Sure?")) for one in told]
+    assert [home(await answered(desk, actor, one)) for one in goes_on] == homes
+
+
+async def test_an_answer_that_is_not_the_newest_any_more_is_gone_on_with_elsewhere(scene: Scene) -> None:
+    desk = scene.process(ASKS_WEATHER, ASKS_WEATHER, RAIN)
+    actor, _ = await scene.person()
+    first = await answered(desk, actor, asked(user("Rain?")))
+    (made,) = handed(first)
+    told = [user("Rain?"), said(text_of(first), made), Message(Role.TOOL, "rain", call_id=made.call_id)]
+    assert home(await answered(desk, actor, asked(*told))) == home(first)
+    assert home(await answered(desk, actor, asked(*told))) != home(first)
+
+
 async def test_statements_do_not_grow_with_what_is_told(scene: Scene, statements: list[str]) -> None:
     # The model says nothing before they are counted: its run has statements of its own.
     waits = [hold() for _ in range(3)]
@@ -269,7 +303,8 @@ async def test_statements_do_not_grow_with_what_is_told(scene: Scene, statements
         counts.append(len(statements))
         silence.release()
         await read(run)
-    assert counts == [5, 5, 5]
+    # SQLite opens a run in three statements.
+    assert counts in ([5] * 3, [7] * 3)
 
 
 async def test_an_agent_that_is_not_the_person_s_is_no_model(scene: Scene) -> None:

@@ -41,6 +41,30 @@ async def test_a_conversation_is_found_where_it_was_told_last(transactions: Data
         assert await tx.conversations.find("b", last, owner=owner) == THERE
 
 
+async def test_a_conversation_is_found_by_its_last_answer_itself(transactions: DatabaseTransactions) -> None:
+    owner, other = await with_dialog(transactions, HERE), await registered(transactions)
+    async with transactions.begin() as tx:
+        await tx.dialogs.add(dialog(owner, THERE))
+    here, there = await answered(transactions, owner, HERE), await answered(transactions, owner, THERE)
+    async with transactions.autocommit() as tx:
+        assert await tx.conversations.of_answer("a", here.message_id, owner=owner) is None
+        for one in (HERE, THERE):
+            await tx.conversations.told(one, "a", owner=owner)
+        assert await tx.conversations.of_answer("a", here.message_id, owner=owner) == HERE
+        assert await tx.conversations.of_answer("a", there.message_id, owner=owner) == THERE
+        assert await tx.conversations.of_answer("b", here.message_id, owner=owner) is None
+        assert await tx.conversations.of_answer("a", here.message_id, owner=other) is None
+        assert await tx.conversations.of_answer("a", MessageId("none"), owner=owner) is None
+        with pytest.raises(Unauthenticated):
+            await tx.conversations.of_answer("a", here.message_id, owner=NOBODY)
+    later = open_answer(HERE)
+    async with transactions.autocommit() as tx:
+        await tx.runs.open(run_of(later, owner), question(HERE), later)
+        await tx.conversations.told(HERE, "a", owner=owner)
+        assert await tx.conversations.of_answer("a", here.message_id, owner=owner) is None
+        assert await tx.conversations.of_answer("a", later.message_id, owner=owner) is None
+
+
 async def test_one_that_is_being_answered_is_not_found(transactions: DatabaseTransactions) -> None:
     owner = await with_dialog(transactions, HERE)
     answer = open_answer(HERE)

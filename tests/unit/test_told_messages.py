@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from domain.callers import answer_that_called
 from domain.conversation import AssistantTurn, ToolTurn, Turn, UserTurn
 from domain.errors import InvalidValue
 from domain.history import turns_of
@@ -108,15 +109,15 @@ def test_the_next_question_finds_the_conversation_that_was_answered(
 @settings(max_examples=25)
 @given(conversations(), conversations())
 def test_other_words_are_another_conversation(one: list[Message], other: list[Message]) -> None:
-    def words(messages: list[Message]) -> list[tuple[str, list[str], list[str]]]:
-        said: list[tuple[str, list[str], list[str]]] = []
+    def words(messages: list[Message]) -> list[tuple[str, list[str], list[object]]]:
+        said: list[tuple[str, list[str], list[object]]] = []
         for message in messages:
             if message.role is Role.INSTRUCTIONS:
                 continue
             if not said or said[-1][0] != message.role:
                 said.append((message.role, [], []))
             said[-1][1].extend(message.text.split())
-            said[-1][2].extend(call.name for call in message.calls)
+            said[-1][2].extend((call.name, answer_that_called(call.call_id)) for call in message.calls)
         return said
 
     assert (conversation_of(one) == conversation_of(other)) == (words(one) == words(other))

@@ -29,7 +29,9 @@ anything = st.lists(any_message, max_size=8).map(placed)
 
 @st.composite
 def rounds(draw: st.DrawFn) -> list[Message]:
-    made = tuple(ToolCall(f"c{number}", draw(names), draw(arguments)) for number in range(draw(st.integers(1, 3))))
+    # Ids of ours, and ids of anybody's.
+    mark = draw(st.sampled_from(["c", f"call_{'0' * 26}_", f"call_{'1' * 26}_"]))
+    made = tuple(ToolCall(f"{mark}{number}", draw(names), draw(arguments)) for number in range(draw(st.integers(1, 3))))
     results = [Message(Role.TOOL, draw(texts), call_id=one.call_id) for one in draw(st.permutations(made))]
     return [Message(Role.AGENT, draw(texts), calls=made), *results]
 

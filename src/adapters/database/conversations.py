@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Text, and_, bindparam, func, literal_column, select
+from sqlalchemy import Text, and_, bindparam, exists, func, literal_column, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from adapters.database.conversation_tables import told_conversations
@@ -69,6 +69,31 @@ _FIND: Final = beside_owner(
     .limit(1)
     .subquery("found")
 )
+_later: Final = messages.alias("later")
+_OF_ANSWER: Final = beside_owner(
+    select(messages.c.dialog_id)
+    .select_from(
+        messages.join(
+            told_conversations,
+            and_(
+                told_conversations.c.user_id == messages.c.user_id,
+                told_conversations.c.dialog_id == messages.c.dialog_id,
+            ),
+        )
+    )
+    .where(
+        messages.c.message_id == bindparam("answer", type_=Text),
+        messages.c.user_id == OWNER,
+        messages.c.status != literal_column("'running'"),
+        told_conversations.c.conversation == _CONVERSATION,
+        ~exists().where(
+            _later.c.user_id == messages.c.user_id,
+            _later.c.dialog_id == messages.c.dialog_id,
+            _later.c.position > messages.c.position,
+        ),
+    )
+    .subquery("found")
+)
 _ROUNDS: Final = beside_owner(
     select(messages.c.message_id, messages.c.rounds)
     .where(
@@ -94,6 +119,11 @@ class ConversationRows:
     async def find(self, conversation: str, last_answer: str, *, owner: UserId) -> DialogId | None:
         values = {"owner": owner, "conversation": conversation, "answer": last_answer.strip(_SPACES)}
         rows = await owned_rows(self._session, _FIND, values)
+        return DialogId(rows[0][0]) if rows else None
+
+    async def of_answer(self, conversation: str, answer: MessageId, *, owner: UserId) -> DialogId | None:
+        values = {"owner": owner, "conversation": conversation, "answer": answer}
+        rows = await owned_rows(self._session, _OF_ANSWER, values)
         return DialogId(rows[0][0]) if rows else None
 
     async def rounds(self, answers: Sequence[MessageId], *, owner: UserId) -> Mapping[MessageId, Sequence[ToolRound]]:

@@ -21,6 +21,10 @@ class Conversations(Protocol):
         """
         ...
 
+    async def of_answer(self, conversation: str, answer: MessageId, *, owner: UserId) -> DialogId | None:
+        """The dialog of this conversation whose last answer, which is closed, is this one."""
+        ...
+
     async def rounds(self, answers: Sequence[MessageId], *, owner: UserId) -> Mapping[MessageId, Sequence[ToolRound]]:
         """What was called in these answers, of those that are there and the owner's; in one statement."""
         ...
