@@ -124,13 +124,20 @@ def database_url(request: pytest.FixtureRequest) -> str:
     return url
 
 
+@pytest.fixture(scope="module")
+def shared_postgres_url(postgres: Postgres, postgres_template: str) -> Iterator[str]:
+    yield from _postgres_database(postgres, postgres_template)
+
+
+@pytest.fixture(scope="module")
+def shared_sqlite_url(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return _sqlite_database(tmp_path_factory.mktemp("shared"), sqlite_template)
+
+
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def shared_database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield _sqlite_database(tmp_path_factory.mktemp("shared"), request.getfixturevalue("sqlite_template"))
-    else:
-        asked = request.getfixturevalue
-        yield from _postgres_database(asked("postgres"), asked("postgres_template"))
+def shared_database_url(request: pytest.FixtureRequest) -> str:
+    url: str = request.getfixturevalue(f"shared_{request.param}_url")
+    return url
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -1,11 +1,10 @@
 """The whole application, with a client, on the database of the test: what asks for it runs on every database."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from types import MappingProxyType
 
 import pytest
 from dishka import Provider, Scope
@@ -44,9 +43,46 @@ async def _prepare_jobs(url: str) -> None:
     await jobs.aclose()
 
 
+@pytest.fixture(scope="module")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="module")
+def shared(shared_database_url: str, shared_folder: Path) -> Iterator[Client]:
+    """One server for all tests of a module: making one costs more than most of them do."""
+    with TestClient(_server(shared_database_url, shared_folder), raise_server_exceptions=False) as made:
+        yield made
+
+
 @pytest.fixture
-def app(database_url: str, tmp_path: Path) -> Litestar:
-    return _server(database_url, tmp_path)
+def database_url(shared_database_url: str) -> str:
+    """Where `client` is. Tests have users of their own; who counts what is everybody's asks for a `fresh` server."""
+    return shared_database_url
+
+
+@pytest.fixture
+def client(shared: Client) -> Client:
+    return shared
+
+
+@pytest.fixture
+def app(client: Client) -> Litestar:
+    made: Litestar = client.app
+    return made
+
+
+@pytest.fixture
+def fresh(fresh_database_url: str, tmp_path: Path) -> Iterator[Client]:
+    """A server of the test's own."""
+    with TestClient(_server(fresh_database_url, tmp_path), raise_server_exceptions=False) as made:
+        yield made
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def fresh_database_url(request: pytest.FixtureRequest) -> str:
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
 
 
 @pytest.fixture
@@ -56,15 +92,7 @@ def another_server(database_url: str, tmp_path: Path, client: Client) -> Iterato
         yield made
 
 
-@pytest.fixture
-def searching_server(database_url: str, tmp_path: Path, client: Client) -> Iterator[Client]:
-    """On the same database, with an engine that searches the web."""
-    engine = {"AGENTCHAT_WEB_SEARCH__KIND": "searxng", "AGENTCHAT_WEB_SEARCH__BASE_URL": "https://search.example.org"}
-    with TestClient(_server(database_url, tmp_path, engine), raise_server_exceptions=False) as made:
-        yield made
-
-
-def _server(database_url: str, tmp_path: Path, more: Mapping[str, str] = MappingProxyType({})) -> Litestar:
+def _server(database_url: str, tmp_path: Path) -> Litestar:
     variables = {
         "AGENTCHAT_DATABASE_URL": database_url,
         "AGENTCHAT_DATA_DIR": str(tmp_path / "data"),
@@ -73,32 +101,19 @@ def _server(database_url: str, tmp_path: Path, more: Mapping[str, str] = Mapping
         "AGENTCHAT_VECTOR__KIND": "embedded",
         "AGENTCHAT_INGESTION__IN_SERVER": "true",
     }
-    return create_app(load_settings({**variables, **more}, tmp_path), instead=[CHEAP])
+    return create_app(load_settings(variables, tmp_path), instead=[CHEAP])
 
 
 @pytest.fixture
-def client(app: Litestar) -> Iterator[Client]:
-    with TestClient(app, raise_server_exceptions=False) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def shared(shared_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """One server for all tests of a module, for making one takes longer than most of them.
-
-    It is theirs as `client` where the module says so. Its tests have their own users, and count nobody else's things.
-    """
-    app = _server(shared_database_url, tmp_path_factory.mktemp("server"))
-    with TestClient(app, raise_server_exceptions=False) as made:
-        yield made
+def register(register_exactly: Register) -> Register:
+    """Makes a user, whose name begins so, and gives the headers that speak for them."""
+    return lambda name="user": register_exactly(f"{name}-{next(_numbers)}")
 
 
 @pytest.fixture
-def register(client: Client) -> Register:
-    """Makes a user, whose name begins like this, and gives the headers that speak for them."""
-
-    def make(name: str = "user") -> Headers:
-        account = {"user_name": f"{name}-{next(_numbers)}", "user_password": PASSWORD}
+def register_exactly(client: Client) -> Register:
+    def make(name: str) -> Headers:
+        account = {"user_name": name, "user_password": PASSWORD}
         made = client.post("/api/v1/user/register", json=account)
         assert made.status_code == 200, made.text
         logged_in = client.post("/api/v1/user/login", json=account).json()["data"]

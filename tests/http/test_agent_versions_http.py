@@ -9,10 +9,10 @@ from http_answers import Client, Headers, Register, code_of, data_of
 AGENT = "/api/v1/agent"
 
 
-@pytest.fixture
-def database_url(sqlite_url: str) -> str:
+@pytest.fixture(scope="module")
+def shared_database_url(shared_sqlite_url: str) -> str:
     """What databases have to do with it is asked of both where there is no HTTP."""
-    return sqlite_url
+    return shared_sqlite_url
 
 
 @pytest.fixture

@@ -126,8 +126,8 @@ def test_tokens_that_are_expired_foreign_or_unsigned_are_refused(client: Client,
 
 
 def test_a_refresh_token_is_no_access_token(client: Client, register: Register) -> None:
-    register("ann")
-    tokens = data_of(client.post(f"{V1}/user/login", json={"user_name": "ann", "user_password": "test"}))
+    name = data_of(client.get(f"{V1}/user/info", headers=register("ann")))["user_name"]
+    tokens = data_of(client.post(f"{V1}/user/login", json={"user_name": name, "user_password": "test"}))
     answer = client.get(f"{V1}/user/info", headers={"authorization": f"Bearer {tokens['refresh_token']}"})
     assert refused(answer) == "token_invalid"
     answer = client.post(f"{V1}/user/refresh", json={"refresh_token": tokens["access_token"]})

@@ -184,9 +184,11 @@ def test_head_tells_everything_but_the_content(client: Client, upload: Upload) -
         assert {name: head.headers[name] for name in told} == {name: got.headers[name] for name in told}
 
 
-def test_head_finds_no_content_that_get_does_not_find(client: Client, upload: Upload, tmp_path: Path) -> None:
+def test_head_finds_no_content_that_get_does_not_find(client: Client, upload: Upload, shared_folder: Path) -> None:
+    files = shared_folder / "data" / "files"
+    before = set(files.rglob("*"))
     path = upload()
-    [content] = [found for found in (tmp_path / "data" / "files").rglob("*") if found.is_file()]
+    [content] = [found for found in set(files.rglob("*")) - before if found.is_file()]
     content.unlink()
     assert [client.get(path).status_code, client.head(path).status_code] == [404, 404]
 

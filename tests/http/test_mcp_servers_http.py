@@ -2,12 +2,14 @@
 
 import asyncio
 import base64
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from dishka import Provider, Scope, provide
 from litestar import Litestar
+from litestar.testing import TestClient
 from sqlalchemy import select
 
 from adapters.database.engine import open_database, sqlite_file
@@ -52,6 +54,12 @@ def app(database_url: str, tmp_path: Path, connections: ScriptedMcpConnections) 
         "AGENTCHAT_VECTOR__KIND": "embedded",
     }
     return create_app(load_settings(variables, tmp_path), instead=[Played(connections)])
+
+
+@pytest.fixture
+def client(app: Litestar) -> Iterator[Client]:
+    with TestClient(app, raise_server_exceptions=False) as made:
+        yield made
 
 
 @pytest.fixture

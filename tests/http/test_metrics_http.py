@@ -37,6 +37,16 @@ class Peer:
 
 
 @pytest.fixture
+def client(fresh: Client) -> Client:
+    return fresh
+
+
+@pytest.fixture
+def database_url(fresh_database_url: str) -> str:
+    return fresh_database_url
+
+
+@pytest.fixture
 def peer(app: Litestar) -> Peer:
     made = Peer(app.asgi_handler)
     app.asgi_handler = made

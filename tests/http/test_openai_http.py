@@ -20,10 +20,10 @@ PNG = (
 )
 
 
-@pytest.fixture
-def database_url(sqlite_url: str) -> str:
+@pytest.fixture(scope="module")
+def shared_database_url(shared_sqlite_url: str) -> str:
     """What databases have to do with it is shown of the use case, on both."""
-    return sqlite_url
+    return shared_sqlite_url
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -36,6 +37,10 @@ def person(client: Client, register: Register) -> Headers:
 
 def send(client: Client, person: Headers, body: bytes, content_type: str = "multipart/form-data; boundary=edge") -> Any:
     return client.post(UPLOAD, content=body, headers={**person, "content-type": content_type})
+
+
+def contents(folder: Path) -> set[Path]:
+    return {path for path in (folder / "data" / "files").rglob("*") if path.is_file()}
 
 
 def listed(client: Client, person: Headers) -> list[dict[str, Any]]:
@@ -134,11 +139,12 @@ FILE = part('name="file"; filename="a.pdf"', PDF)
     ids=range(21),
 )
 def test_what_is_no_form_with_one_file_is_refused_and_leaves_nothing(
-    client: Client, person: Headers, tmp_path: Path, body: bytes, status: int, code: str
+    client: Client, person: Headers, shared_folder: Path, body: bytes, status: int, code: str
 ) -> None:
+    before = contents(shared_folder)
     assert code_of(send(client, person, body), status) == code
     assert listed(client, person) == []
-    assert not any(path.is_file() for path in (tmp_path / "data" / "files").rglob("*"))
+    assert contents(shared_folder) == before
 
 
 @pytest.mark.parametrize(
@@ -182,7 +188,7 @@ def limited(database_url: str, tmp_path: Path) -> Any:
     }
     app: Litestar = create_app(load_settings(variables, tmp_path))
     with TestClient(app, raise_server_exceptions=False) as made:
-        account = {"user_name": "ann", "user_password": "test"}
+        account = {"user_name": f"ann-{uuid4().hex[:8]}", "user_password": "test"}
         made.post("/api/v1/user/register", json=account)
         token = made.post("/api/v1/user/login", json=account).json()["data"]["access_token"]
         made.headers["authorization"] = f"Bearer {token}"

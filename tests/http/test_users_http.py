@@ -13,6 +13,16 @@ V1 = "/api/v1"
 ANN = {"user_name": "ann", "user_password": "test"}
 
 
+@pytest.fixture
+def client(fresh: Client) -> Client:
+    return fresh
+
+
+@pytest.fixture
+def register(register_exactly: Register) -> Register:
+    return register_exactly
+
+
 def log_in(client: Client, **change: str) -> Any:
     return data_of(client.post(f"{V1}/user/login", json=ANN | change))
 
