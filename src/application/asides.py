@@ -12,7 +12,7 @@ from domain.assembly import AnswerAssembler
 from domain.attempts import Purpose
 from domain.conversation import ModelRequest
 from domain.errors import ModelError
-from domain.ids import AgentId, UserId
+from domain.ids import AgentId, ModelId, UserId
 from domain.model_routes import ModelRoute
 from domain.models import ModelSpec
 from domain.transcript import Transcript
@@ -39,8 +39,12 @@ class AskAside:
         purpose: Purpose,
         request: ModelRequest,
         agent_id: AgentId | None = None,
+        known_as: ModelId | None = None,
     ) -> str:
-        """The answer's text, which may be empty; calls are left out. Raises ModelError and Unavailable."""
+        """The answer's text, which may be empty; calls are left out. Raises ModelError and Unavailable.
+
+        `known_as` stands in the ledger for a model that nobody will know by its id.
+        """
         said = Transcript()
         try:
             async with asyncio.timeout(self.patience):
@@ -50,7 +54,8 @@ class AskAside:
             raise ModelError("model_timeout", message, retryable=True) from slow
         finally:
             if attempts := said.attempts(int(self.clock.now().timestamp() * 1000)):
-                await self.ledger.add(owner, agent_id, None, attempts)
+                named = [replace(one, llm_id=known_as or one.llm_id) for one in attempts]
+                await self.ledger.add(owner, agent_id, None, named)
         return said.content
 
     async def _collect(

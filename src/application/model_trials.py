@@ -4,23 +4,28 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from application.asides import AskAside
 from application.models import ModelCatalogue
 from application.own_models import DraftedModels
 from application.ports.chat_model import KeptConnections, TryEmbedding
+from application.ports.ledger import Ledger
 from application.ports.persistence import Transactions
 from application.ports.secret_box import SecretBroken
+from application.quotas import Quotas
 from application.sealing import Seals
-from domain.attempts import Purpose
-from domain.conversation import ModelRequest, UserTurn
-from domain.errors import ModelError, TooManyRequests
+from domain.attempts import ANSWERED, Attempt, Purpose, cost_of
+from domain.conversation import ModelRequest, Usage, UserTurn
+from domain.errors import InvalidValue, ModelError, TooManyRequests
 from domain.ids import ModelId, UserId
 from domain.models import ModelKind, ModelSpec
 from domain.own_models import ELLIPSIS, ModelDraft
+from domain.tokens import estimate
 
+DRAFT_ID: Final = ModelId("(draft)")
+"""In the ledger, of models that were tried and not stored."""
 PATIENCE_SECONDS: Final = 20.0
 """For the whole answer."""
 QUESTION: Final = "Answer with the single word: OK"
@@ -111,14 +116,18 @@ class TryModel:
     embed: TryEmbedding
     connections: KeptConnections
     gate: TrialGate
+    quotas: Quotas
+    ledger: Ledger
 
     async def __call__(self, actor: UserId, llm_id: ModelId | None, draft: ModelDraft) -> Trial:
         """Raises InvalidValue, NotFound, TooManyRequests; what the model does wrong is in the trial."""
         spec, stored = await self._spec(actor, llm_id, draft)
         with self.gate.admitted(actor):
+            if spec.owner is None:
+                await self.quotas.refuse_trial(actor)
             began = self.gate.now()
             try:
-                said = await self._said(spec, actor)
+                said = await self._said(spec, actor, llm_id or DRAFT_ID)
                 return Trial(True, self._since(began), said=shown(said, self._key(spec)))
             except ModelError as error:
                 advice = ADVICE.get(error.code, ELSE)
@@ -133,19 +142,31 @@ class TryModel:
         if llm_id is None:
             return seals.model(drafted.made(actor, draft)), False
         if self.catalogue.has(llm_id):
+            if draft != ModelDraft():
+                message = "is a model of the system, which is tried as it is: send it alone, or other fields without it"
+                raise InvalidValue("llm_id", message)
             return self.catalogue.get(llm_id), True
         async with self.transactions.autocommit() as tx:
             stored = await tx.models.get(llm_id, owner=actor)
         as_it_is = draft == ModelDraft()
         return seals.model(stored if as_it_is else drafted.changed(stored, draft)), as_it_is
 
-    async def _said(self, spec: ModelSpec, actor: UserId) -> str:
+    async def _said(self, spec: ModelSpec, actor: UserId, known_as: ModelId) -> str:
         if spec.kind is ModelKind.EMBEDDING:
-            dimensions = await self.embed(spec, QUESTION, seconds=PATIENCE_SECONDS)
-            return f"a vector of {dimensions} dimensions"
+            return await self._embedded(spec, actor, known_as)
         most = min(MOST_TOKENS, spec.max_output_tokens or MOST_TOKENS)
         request = ModelRequest(spec.model, "", (UserTurn(QUESTION),), max_output_tokens=most)
-        return await self.ask(spec, actor, Purpose.TEST, request)
+        return await self.ask(spec, actor, Purpose.TEST, request, known_as=known_as)
+
+    async def _embedded(self, spec: ModelSpec, actor: UserId, known_as: ModelId) -> str:
+        at, began = time.time_ns() // 1_000_000, self.gate.now()
+        dimensions = await self.embed(spec, QUESTION, seconds=PATIENCE_SECONDS)
+        usage, prices = Usage(estimate(QUESTION), 0, estimated=True), spec.prices
+        attempt = Attempt(known_as, spec.provider, spec.model, usage, ANSWERED, at, self._since(began))
+        cost, currency = cost_of(usage, prices), prices.currency if prices else ""
+        paid = replace(attempt, cost_nanos=cost, currency=currency, purpose=Purpose.TEST)
+        await self.ledger.add(actor, None, None, [paid])
+        return f"a vector of {dimensions} dimensions"
 
     def _key(self, spec: ModelSpec) -> str:
         seals: Seals = self.drafted.seals

@@ -12,7 +12,9 @@ from adapters.web.kept_clients import KeptClients
 from application import model_trials, models, own_models
 from application.asides import AskAside
 from application.ports.chat_model import ChatModels, KeptConnections, TryEmbedding
+from application.ports.ledger import Ledger
 from application.ports.persistence import Transactions
+from application.quotas import Quotas
 from application.sealed_upkeep import SealAnew
 from application.sealing import Seals
 from domain.ids import ModelId
@@ -70,7 +72,11 @@ class Models(Provider):
         ask: AskAside,
         embed: TryEmbedding,
         connections: KeptConnections,
+        quotas: Quotas,
+        ledger: Ledger,
     ) -> model_trials.TryModel:
         patient = replace(ask, patience=model_trials.PATIENCE_SECONDS)
         gate = model_trials.TrialGate()
-        return model_trials.TryModel(transactions, catalogue, drafted, patient, embed, connections, gate)
+        return model_trials.TryModel(
+            transactions, catalogue, drafted, patient, embed, connections, gate, quotas, ledger
+        )
