@@ -23,10 +23,11 @@ ocr: install ## what recognising text in scanned pages needs, into .venv
 	@$(PIP) --require-hashes --requirement requirements/ocr.txt
 
 # One process more than cores, for many tests wait for a server; who is done early takes over from the others.
+# Hundreds of tests start a Python, which would compile every module anew where the environment forbids to keep them.
 TESTERS = $(shell $(PYTHON) -c 'import os; print(min(4, os.cpu_count() + 1))')
 
 test: dev ## every test; one: make test ARGS="tests/unit/test_settings.py"
-	@$(BIN)/python -m pytest -n $(TESTERS) --dist worksteal $(ARGS)
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n $(TESTERS) --dist worksteal $(ARGS)
 
 check: dev ## formatting, lints, types, import contracts, what no file may name
 	$(BIN)/ruff check .
