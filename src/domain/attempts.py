@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from fractions import Fraction
 from typing import Final
 
 from domain.conversation import Usage
@@ -54,10 +55,17 @@ def broken_off(began: Attempt, prices: Prices | None, written: int, ended: int) 
 
 
 def cost_of(usage: Usage, prices: Prices | None) -> int | None:
-    """In billionths of the currency's unit; None without prices. Cached tokens may have a price of their own."""
+    """In billionths of the currency's unit; None without prices. Cached tokens may have a price of their own.
+
+    Of a price its decimals count, as they were written, and no more of them are cached than were read.
+    """
     if prices is None:
         return None
-    cached = prices.input if prices.cached_input is None else prices.cached_input
-    fresh = usage.input_tokens - usage.cached_tokens
-    units = fresh * prices.input + usage.cached_tokens * cached + usage.output_tokens * prices.output
-    return round(units * NANOS)
+    cached = min(usage.cached_tokens, usage.input_tokens)
+    fresh = (usage.input_tokens - cached) * _written(prices.input)
+    again = cached * _written(prices.input if prices.cached_input is None else prices.cached_input)
+    return round((fresh + again + usage.output_tokens * _written(prices.output)) * NANOS)
+
+
+def _written(price: float) -> Fraction:
+    return Fraction(str(price))
