@@ -77,11 +77,41 @@ async def test_killed_in_mid_answer_the_ledger_has_one_interrupted_row_with_an_e
         server.kill()
 
 
-async def until_logged(folder: Path, run_id: str) -> None:
-    """Until what was shown is in the database."""
+async def silent(exchange: Exchange) -> None:
+    await exchange.head()
+    await exchange.closed.wait()
+
+
+async def test_killed_before_the_first_word_the_ledger_has_the_call(tmp_path: Path) -> None:
+    port = free_port()
+    server = LiveServer(tmp_path, with_prices(port, SHUTDOWN_GRACE_SECONDS=1))
+    try:
+        await server.start()
+        async with (
+            ByteServer(silent, port=port),
+            httpx.AsyncClient(base_url=server.url, timeout=30, limits=UNLIMITED) as client,
+        ):
+            person = await Person.register(client)
+            async with person.ask("a long question", "d", background=True) as stream:
+                await until_logged(tmp_path, stream.response.headers["x-run-id"], least=0)
+            await server.restart()
+            kept = (await person.history("d"))[-1]
+            (row,) = await rows(person)
+            assert (kept["status"], kept["content"], kept["usage"]["estimated"]) == ("interrupted", "", True)
+            assert (row["runs"], row["attempts"], row["estimated_attempts"], row["output_tokens"]) == (1, 1, 1, 0)
+            assert row["input_tokens"] == kept["usage"]["input_tokens"] > 0
+            assert row["cost"] > 0
+    finally:
+        server.kill()
+
+
+async def until_logged(folder: Path, run_id: str, least: int = 1) -> None:
+    """Until what was shown is in the database; from number 0 on, what was kept beside it too."""
     with closing(sqlite3.connect(folder / "agentchat.db")) as database:
         for _ in range(500):
-            if database.execute("SELECT 1 FROM run_log WHERE run_id = ? AND first_seq > 0", [run_id]).fetchone():
+            if database.execute(
+                "SELECT 1 FROM run_log WHERE run_id = ? AND first_seq >= ?", [run_id, least]
+            ).fetchone():
                 return
             await asyncio.sleep(0.02)
     raise AssertionError("nothing was written")
