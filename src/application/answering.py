@@ -174,7 +174,10 @@ class Continuing:
             yield ToolProgress(trouble)
         tools = await self._equipment(at_hand, shown)
         images = await self.means.attachments.pictures(self.user_id, files_of(pause.loop.request))
-        loop = replace(pause.loop, request=put_back(pause.loop.request, images))
+        request = put_back(pause.loop.request, images)
+        if self.means.recall is not None:
+            request = await self.means.recall.again(self.user_id, agent, request)
+        loop = replace(pause.loop, request=request)
         answer = self.means.loop.resume(models, loop, pause.calls(), tools)
         async with aclosing(answer) as events:
             async for event in events:

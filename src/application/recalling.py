@@ -9,9 +9,11 @@ from typing import Final
 from application.embedded_memories import EmbedMemories
 from application.ports.persistence import Transactions
 from domain.agents import Agent
+from domain.conversation import ModelRequest
 from domain.errors import DomainError
 from domain.ids import UserId
-from domain.memory_recall import FEW_CHARACTERS, by_relevance
+from domain.memories import Known
+from domain.memory_recall import FEW_CHARACTERS, as_remembered, by_relevance, tells_memories
 
 READING_SECONDS: Final = 5.0
 _LOOKED_AT: Final = 4_000
@@ -29,12 +31,7 @@ class Recall:
         """What it remembers, most relevant first; where that is little, what was taught last first."""
         if not agent.enable_memory:
             return ()
-        try:
-            async with asyncio.timeout(READING_SECONDS), self.transactions.autocommit() as tx:
-                known = await tx.memories.known(agent.agent_id, self.embed.model, FEW_CHARACTERS, owner=actor)
-        except (DomainError, TimeoutError) as trouble:
-            self.on_trouble(trouble)
-            return ()
+        known = await self._known(actor, agent)
         if sum(len(one.content) for one in known) <= FEW_CHARACTERS:
             return [one.content for one in known]
         question = question[:_LOOKED_AT]
@@ -42,3 +39,17 @@ class Recall:
         vector = await self.embed.question(actor, question) if has_vectors else None
         # Two hundred vectors take milliseconds: not on the event loop.
         return await asyncio.to_thread(partial(by_relevance, question, known, vector))
+
+    async def again(self, actor: UserId, agent: Agent, request: ModelRequest) -> ModelRequest:
+        """What was asked before, without what was forgotten since."""
+        if not tells_memories(request):
+            return request
+        return as_remembered(request, [one.content for one in await self._known(actor, agent)])
+
+    async def _known(self, actor: UserId, agent: Agent) -> Sequence[Known]:
+        try:
+            async with asyncio.timeout(READING_SECONDS), self.transactions.autocommit() as tx:
+                return await tx.memories.known(agent.agent_id, self.embed.model, FEW_CHARACTERS, owner=actor)
+        except (DomainError, TimeoutError) as trouble:
+            self.on_trouble(trouble)
+            return ()

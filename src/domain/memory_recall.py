@@ -1,11 +1,13 @@
 """Which memories go into a prompt, and how they stand in it: fenced as data, within a budget of tokens."""
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from operator import mul
 from typing import Final
 
 from domain.attachments import fenced
+from domain.conversation import ModelRequest, UserTurn
 from domain.embeddings import Vector
 from domain.fusion import hybrid
 from domain.ids import ChunkId
@@ -50,6 +52,32 @@ def memories_before_question(memories: Sequence[str], budget: int) -> str:
             left -= cost
             lines.append(line)
     return f"{_OPENING}{''.join(lines)}{_CLOSING}" if lines else ""
+
+
+def tells_memories(request: ModelRequest) -> bool:
+    return _place(request) is not None
+
+
+def as_remembered(request: ModelRequest, known: Collection[str]) -> ModelRequest:
+    """Without the memories that its newest question stands behind and that are not among `known` any more."""
+    place = _place(request)
+    turn = None if place is None else request.turns[place]
+    if place is None or not isinstance(turn, UserTurn):
+        return request
+    before, _, rest = turn.text.partition(_OPENING)
+    told, _, after = rest.partition(_CLOSING)
+    lines = {f"- {fenced(memory)}" for memory in known}
+    left = "".join(f"{line}\n" for line in told.split("\n")[:-1] if line in lines)
+    block = f"{_OPENING}{left}{_CLOSING}" if left else ""
+    changed = replace(turn, text=f"{before}{block}{after}")
+    return replace(request, turns=(*request.turns[:place], changed, *request.turns[place + 1 :]))
+
+
+def _place(request: ModelRequest) -> int | None:
+    """Of the question that memories stand before."""
+    asked = max((at for at, turn in enumerate(request.turns) if isinstance(turn, UserTurn)), default=None)
+    turn = None if asked is None else request.turns[asked]
+    return asked if isinstance(turn, UserTurn) and _OPENING in turn.text and _CLOSING in turn.text else None
 
 
 def _by_meaning(vector: Vector, known: Sequence[Known]) -> list[Hit]:
