@@ -86,6 +86,10 @@ class Postgres:
         """Run SQL by psql; what it prints."""
         return self._run("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", statement, self.url(database))
 
+    def dump(self, database: str) -> str:
+        """All that is in it, as SQL."""
+        return self._run("pg_dump", "--no-owner", "-d", self.url(database))
+
     def _run(self, program: str, *arguments: str) -> str:
         done = subprocess.run(
             [str(self._binaries / program), *arguments],
