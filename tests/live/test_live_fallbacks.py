@@ -13,6 +13,7 @@ from live.live_server import UNLIMITED, Frame, LiveServer, Person, chunk, free_p
 from servers.byte_server import ByteServer, Exchange, Script
 
 FIRST_TOKEN_SECONDS = 2
+IDLE_SECONDS = 2
 BY_ORDER = "SELECT llm_id, outcome, input_tokens, output_tokens FROM usage_ledger ORDER BY at, entry_id"
 
 
@@ -40,6 +41,12 @@ async def cut_after(exchange: Exchange) -> None:
     exchange.abort()
 
 
+async def stall_after(exchange: Exchange) -> None:
+    await exchange.head()
+    await exchange.events(chunk("half"))
+    await exchange.closed.wait()
+
+
 FAULTS: dict[str, tuple[Script | None, list[str]]] = {
     "refused": (None, ["model_unavailable"] * 2),
     "401": (refusing(401), ["model_auth_failed"]),
@@ -48,6 +55,13 @@ FAULTS: dict[str, tuple[Script | None, list[str]]] = {
     "500": (refusing(500), ["model_unavailable"] * 2),
     "stall": (stall, ["model_timeout"]),
     "cut": (cut_before, ["model_stream_cut"] * 2),
+    "claude 429": (refusing(429, "retry-after: 30\r\n"), ["model_rate_limited"]),
+    "claude cut": (cut_before, ["model_stream_cut"] * 2),
+}
+"""Those of `claude` at a server of Anthropic's protocol, the others at one of OpenAI's."""
+LATE: dict[str, tuple[Script, str]] = {
+    "cut after": (cut_after, "model_stream_cut"),
+    "stall after": (stall_after, "model_stalled"),
 }
 
 
@@ -83,11 +97,12 @@ class Two:
 
 @pytest.fixture(scope="module")
 async def two(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Two]:
-    ports = {fault: free_port() for fault in (*FAULTS, "cut after", "second")}
+    ports = {fault: free_port() for fault in (*FAULTS, *LATE, "second")}
     models = {
         name: {
-            "provider": "openai_compatible",
-            "base_url": f"http://127.0.0.1:{port}/v1",
+            "provider": "anthropic" if "claude" in name else "openai_compatible",
+            "base_url": f"http://127.0.0.1:{port}" + ("" if "claude" in name else "/v1"),
+            "model": "m",
             "api_key": f"sk-{name}-secret",
             "fallbacks": [] if name == "second" else ["second"],
         }
@@ -97,7 +112,7 @@ async def two(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Two]:
         "MODELS": json.dumps(models),
         "DEFAULT_MODEL": "second",
         "FIRST_TOKEN_TIMEOUT_SECONDS": FIRST_TOKEN_SECONDS,
-        "IDLE_TIMEOUT_SECONDS": 5,
+        "IDLE_TIMEOUT_SECONDS": IDLE_SECONDS,
     }
     server = LiveServer(tmp_path_factory.mktemp("two"), settings)
     try:
@@ -129,15 +144,19 @@ async def test_the_second_answers_what_the_first_could_not_and_says_so(fault: st
     assert (answered[2], answered[3]) == (done["usage"]["input_tokens"], done["usage"]["output_tokens"])
 
 
-async def test_after_the_first_word_nobody_takes_over_and_what_was_said_is_kept_and_counted(two: Two) -> None:
+@pytest.mark.parametrize("fault", LATE)
+async def test_after_the_first_word_nobody_takes_over_and_what_was_said_is_kept_and_counted(
+    fault: str, two: Two
+) -> None:
+    script, code = LATE[fault]
     before = len(two.attempts("second"))
-    frames = await two.answer("cut after", cut_after)
+    frames = await two.answer(fault, script)
     assert [frame.event for frame in frames] == ["response_chunk", "error", "done"]
-    assert (frames[1].data["code"], frames[1].data["retryable"]) == ("model_stream_cut", True)
+    assert (frames[1].data["code"], frames[1].data["retryable"]) == (code, True)
     done = frames[-1].data
-    assert (done["status"], done["model"], done["content"]) == ("failed", "cut after", "half")
-    [row] = two.attempts("cut after")
-    assert row[1] == "model_stream_cut"
+    assert (done["status"], done["model"], done["content"]) == ("failed", fault, "half")
+    [row] = two.attempts(fault)
+    assert row[1] == code
     assert (row[2], row[3]) == (done["usage"]["input_tokens"], done["usage"]["output_tokens"])
     assert row[2] > 0 < row[3]
     assert len(two.attempts("second")) == before
