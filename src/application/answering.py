@@ -12,13 +12,13 @@ from application.asking_depth import asking_depth
 from application.attachment_search import NAME as SEARCH_ATTACHMENT
 from application.attachment_search import SearchAttachment
 from application.attachments import Attached, OpenAttachments
-from application.callers_prompt import told_before, with_callers_part
+from application.callers_prompt import composed_for
 from application.given_images import open_earlier_images
 from application.knowledge_search import Consulted, SearchKnowledge, ShownPassages, consult
 from application.model_chain import AskModels, ModelChain
 from application.offered_again import missing, under_offered_names
 from application.ports.tool_runner import ToolRunner
-from application.prompts import Prompt, compose
+from application.prompts import Beside, Prompt, compose
 from application.recalling import Recall
 from application.retrieval import RetrieveKnowledge
 from application.tool_calls import MAX_RESULT_CHARS
@@ -73,12 +73,14 @@ class Told:
     attached: Attached
     caller: CallersPart | None = None
 
+    @property
+    def is_long(self) -> bool:
+        """Whether to look at it takes so long that others must not wait."""
+        return self.past.characters > MOST_ON_THE_LOOP or (self.caller is not None and self.caller.is_long)
+
     def by(self, caller: CallersPart | None) -> "Told":
-        """As a caller tells it that keeps the conversation itself."""
-        if caller is None:
-            return self
-        past = told_before(self.spec, caller, self.past)
-        return replace(self, past=past, question=caller.question, caller=caller)
+        """As a caller tells it that keeps the conversation itself; what it tells of the past is read later."""
+        return self if caller is None else replace(self, question=caller.question, caller=caller)
 
 
 @dataclass(slots=True)
@@ -142,17 +144,20 @@ class Making:
             earlier.images += await open_earlier_images(
                 self.means.attachments, told.user_id, images, told.spec, told.attached.images
             )
-        make = partial(
-            compose, told.spec, told.agent, told.past, told.question, runners, told.attached, earlier, found, memories
-        )
-        heavy = told.attached.documents or earlier.documents or told.past.characters > MOST_ON_THE_LOOP
+
+        def composed(past: Past, beside: Beside) -> Prompt:
+            asked = told.spec, told.agent, past, told.question
+            return compose(*asked, runners, told.attached, earlier, found, memories, beside)
+
+        if told.caller is None:
+            make = partial(composed, told.past, Beside())
+        else:
+            make = partial(composed_for, told.caller, told.spec, told.past, composed)
+        heavy = told.attached.documents or earlier.documents or told.is_long
         prompt = await asyncio.to_thread(make) if heavy else make()
         # The run lasts for minutes, and the documents may be large.
         self.told = replace(told, attached=Attached(), past=Past(), caller=None)
-        if told.caller is None:
-            return prompt
-        add = partial(with_callers_part, prompt, told.caller, told.spec)
-        return await asyncio.to_thread(add) if told.caller.is_long else add()
+        return prompt
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,26 @@
 """A prompt with the caller's part in it: its tools beside the agent's own, and what it brings after the question."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Final
 
 from application.ports.persistence import Transactions
-from application.prompts import Prompt
+from application.prompts import Beside, Prompt
 from domain.agents import Agent
 from domain.attachments import CHARACTERS_A_TOKEN
 from domain.call_limits import LEAST_SHARE, fitted
 from domain.callers import MOST_TOOLS, CallersPart, under_names, with_own_rounds
-from domain.conversation import IMAGE_TOKENS, AssistantTurn, ModelRequest, ToolTurn, Turn, request_tokens, tokens_of
+from domain.conversation import (
+    IMAGE_TOKENS,
+    AssistantTurn,
+    ModelRequest,
+    ToolTurn,
+    Turn,
+    UserTurn,
+    request_tokens,
+    tokens_of,
+)
 from domain.errors import InvalidValue, ModelError
 from domain.history import prompt_budget, relieved
 from domain.ids import MessageId, UserId
@@ -18,10 +28,14 @@ from domain.models import ModelSpec
 from domain.past import Past
 from domain.tokens import estimate
 from domain.tool_choice import AS_IT_LIKES, ChoiceKind
-from domain.tools import ToolRound
+from domain.tools import ToolRound, ToolSpec
 
 MOST_RESTORED: Final = 64
 """Answers whose own calls are put back: the newest. A program that calls for hours brings its own part of the rest."""
+
+_FRAMED_SHARE: Final = LEAST_SHARE + 4
+_RENAMED: Final = 4
+"""Tokens that another name may cost, where the agent has a tool of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +58,31 @@ def refuse_impossible(spec: ModelSpec, agent: Agent, part: CallersPart) -> None:
     """Before anything is stored. Raises InvalidValue, and ModelError `context_too_long`."""
     if not spec.tools and (part.tools.specs or part.rounds):
         raise InvalidValue("tools", f"the agent's model, {spec.llm_id}, uses no tools")
-    shares = [one.content[: LEAST_SHARE * CHARACTERS_A_TOKEN] for round_ in part.rounds for one in round_.results]
-    results = sum(min(estimate(one), LEAST_SHARE) for one in shares)
-    calls = sum(tokens_of(AssistantTurn(one.text, one.calls)) for one in part.rounds)
-    tools = sum(tool.tokens for tool in part.tools.specs)
-    asked = estimate(agent.system_prompt) + estimate(part.question) + IMAGE_TOKENS * len(part.images)
-    needed = asked + results + calls + tools
-    if needed >= spec.context_window:
+    asked = estimate(agent.system_prompt) + tokens_of(UserTurn(part.question)) + IMAGE_TOKENS * len(part.images)
+    needed = asked + _least(part)
+    # A model whose answers may fill its window is asked what is short, like by everybody else.
+    room = max(prompt_budget(spec.context_window, spec.max_output_tokens, 0), spec.context_window // 10)
+    if needed > room:
         message = (
             f"The messages need about {needed:,} tokens that can't be left out, the model {spec.llm_id} has room for "
-            f"{spec.context_window:,}: send less, or ask a model with a larger window."
+            f"{room:,} beside its answer: send less, or ask a model with a larger window."
         )
         raise ModelError("context_too_long", message)
+
+
+def beside(part: CallersPart) -> Beside:
+    """What the caller's tools and rounds cost in the request of its question."""
+    results = [result.content for one in part.rounds for result in one.results]
+    return Beside(_least(part), sum(max(0, estimate(one) - LEAST_SHARE) for one in results))
+
+
+def _least(part: CallersPart) -> int:
+    """With each result cut to its least share."""
+    results = [result for one in part.rounds for result in one.results]
+    shares = [replace(one, content=one.content[: LEAST_SHARE * CHARACTERS_A_TOKEN]) for one in results]
+    cut = sum(min(tokens_of(ToolTurn((one,))), _FRAMED_SHARE) for one in shares)
+    calls = sum(tokens_of(AssistantTurn(one.text, one.calls)) + _RENAMED * len(one.calls) for one in part.rounds)
+    return cut + calls + sum(tool.tokens + _RENAMED for tool in part.tools.specs)
 
 
 def told_before(spec: ModelSpec, part: CallersPart, stored: Past) -> Past:
@@ -74,12 +101,17 @@ def told_before(spec: ModelSpec, part: CallersPart, stored: Past) -> Past:
     )
 
 
+def composed_for(part: CallersPart, spec: ModelSpec, past: Past, compose: Callable[[Past, Beside], Prompt]) -> Prompt:
+    """The whole prompt: `compose` makes it of what was said before, and leaves room for what the caller brings."""
+    return with_callers_part(compose(told_before(spec, part, past), beside(part)), part, spec)
+
+
 def with_callers_part(prompt: Prompt, part: CallersPart, spec: ModelSpec) -> Prompt:
     """The oldest exchanges make room for it, then its longest results are cut."""
     tools = part.tools
     forced, silent = tools.choice.forces, tools.choice.kind is ChoiceKind.NONE
     # A program that forces a call of its tools gets one: the agent's own would be as good to the model.
-    own = () if forced else prompt.request.tools[: MOST_TOOLS - len(tools.specs)]
+    own = () if forced else _beside_callers(prompt.request, part, spec)
     # Vendors refuse calls of the past where no tool is offered at all.
     offered = () if silent and own else tools.specs
     names = {} if silent else tools.named_beside([spec.name for spec in own])
@@ -103,6 +135,16 @@ def with_callers_part(prompt: Prompt, part: CallersPart, spec: ModelSpec) -> Pro
         callers=names,
         one_at_a_time=tools.one_at_a_time,
     )
+
+
+def _beside_callers(request: ModelRequest, part: CallersPart, spec: ModelSpec) -> tuple[ToolSpec, ...]:
+    """The first of the agent's own tools, as far as there is room for them beside what the caller brings."""
+    asked = replace(request, tools=(), turns=request.turns[-1:])
+    used = request_tokens(asked) + _least(part)
+    left = prompt_budget(spec.context_window, spec.max_output_tokens, used)
+    own = request.tools[: MOST_TOOLS - len(part.tools.specs)]
+    sizes = accumulate(one.tokens for one in own)
+    return own[: sum(size <= left for size in sizes)]
 
 
 def _turns(rounds: Sequence[ToolRound]) -> list[Turn]:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from application.answering import Answering, Making, Told
@@ -115,7 +116,8 @@ class StartChat:
         refuse_too_much(spec, agent, asked.user_input, attached)
         if asked.caller is not None:
             agent = asked.caller.instruct(agent)
-            refuse_impossible(spec, agent, asked.caller)
+            refuse = partial(refuse_impossible, spec, agent, asked.caller)
+            await asyncio.to_thread(refuse) if asked.caller.is_long else refuse()
             attached.images += await open_images(self.attachments, actor, asked.caller.images, spec)
         self.runs.refuse_draining()
         now = self.clock.now()

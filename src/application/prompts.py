@@ -37,6 +37,17 @@ class Prompt:
     one_at_a_time: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Tokens of what a program brings with a question: `least` can't be left out, in full it has so many `more`."""
+
+    least: int = 0
+    more: int = 0
+
+
+_NOTHING: Final = Beside()
+
+
 def compose(
     spec: ModelSpec,
     agent: Agent,
@@ -47,15 +58,17 @@ def compose(
     earlier: Attached,
     found: Sequence[Passage] | None = None,
     memories: Sequence[str] = (),
+    beside: Beside = _NOTHING,
 ) -> Prompt:
     """The question comes last, what it is asked of before it. Long documents take a while: not on the event loop.
 
     Documents that don't go in whole can be searched by the model, if it uses tools. `found` is what the agent's
     knowledge has for the question, None when it was not searched; `memories` what the agent remembers, best first.
+    `beside` comes into the request later, and has its room before them all; in full it goes before the past.
     """
     documents = (*asked.documents, *earlier.documents)
     searchable = [*runners, _search(asked, earlier)] if documents and spec.tools else runners
-    room = _room(spec, _request(spec, agent, UserTurn(question, tuple(asked.images)), searchable))
+    room = _room(spec, _request(spec, agent, UserTurn(question, tuple(asked.images)), searchable), beside)
     known = memories_before_question(memories, (room - _names(documents, searchable=spec.tools)) // 8)
     room -= estimate(known)
     knowledge = _knowledge(found, documents, room, searchable=spec.tools)
@@ -67,11 +80,13 @@ def compose(
     images = (*asked.images, *earlier.images[: max(0, left) // 2 // IMAGE_TOKENS])
     turn = UserTurn(f"{knowledge.text}{known}{shown.text}{question}", images)
     bare = _request(spec, agent, turn, offered)
-    room = _room(spec, bare)
-    history = remembered(past, room)
+    room = _room(spec, bare, beside)
+    left = max(0, room - beside.more)
+    # The summary keeps its place: of what follows, the oldest can still go.
+    history = remembered(past, max(left, min(room, 2 * summary_tokens(spec.context_window))))
     turn = replace(turn, text=f"{knowledge.text}{history.summary}{known}{shown.text}{question}")
     request = replace(bare, turns=(*history.turns, turn))
-    load = _load(spec, past, history, tokens_of(UserTurn(question)), room)
+    load = _load(spec, past, history, tokens_of(UserTurn(question)), left)
     return Prompt(request, {runner.spec.name: runner for runner in offered}, knowledge.shown, load)
 
 
@@ -120,5 +135,5 @@ def _request(spec: ModelSpec, agent: Agent, turn: UserTurn, runners: Sequence[To
     return ModelRequest(spec.model, agent.system_prompt, (turn,), tools, spec.max_output_tokens)
 
 
-def _room(spec: ModelSpec, request: ModelRequest) -> int:
-    return prompt_budget(spec.context_window, spec.max_output_tokens, request_tokens(request))
+def _room(spec: ModelSpec, request: ModelRequest, beside: Beside) -> int:
+    return prompt_budget(spec.context_window, spec.max_output_tokens, request_tokens(request) + beside.least)

@@ -17,8 +17,10 @@ from domain.tools import JsonValue, ToolCall, ToolRound, ToolSpec
 MOST_TOOLS: Final = 128
 """Vendors take no more in one request."""
 LONGEST_DESCRIPTION: Final = 10_000
-LONG: Final = 200_000
+LONG: Final = 100_000
 """Characters: what has more is not looked at while others wait."""
+MANY: Final = 200
+"""Questions and rounds: the same of more."""
 
 _TAG: Final = "caller_instructions"
 _FRAME: Final = (
@@ -103,10 +105,13 @@ class CallersPart:
 
     @property
     def is_long(self) -> bool:
-        brought = sum(len(result.content) for one in self.rounds for result in one.results)
-        called = sum(len(call.arguments) for one in self.rounds for call in one.calls)
-        told = sum(len(one.question) + len(one.answer) for one in self.exchanges or ())
-        return brought + called + told > LONG
+        exchanges = self.exchanges or ()
+        rounds = [*self.rounds, *(one for told in exchanges for one in told.rounds)]
+        brought = sum(len(result.content) for one in rounds for result in one.results)
+        called = sum(len(call.arguments) for one in rounds for call in one.calls)
+        told = sum(len(one.question) + len(one.answer) for one in exchanges)
+        calls = sum(len(one.calls) for one in rounds)
+        return len(exchanges) + calls > MANY or brought + called + told > LONG
 
     def brought(self, most: int) -> tuple[ToolRound, ...]:
         """The last round as it is kept with the answer: its text stands in the answer before, long results are cut."""
