@@ -58,8 +58,8 @@ class Spent:
         """Raises TooManyRequests `quota_exceeded` when one more run is too much.
 
         Nobody knows yet what open runs will have used. Each counts as much as the others of the day did on average,
-        and not as less than a usual one. `more_runs` 0 is for one that waited and is to go on, itself not counted: what
-        it used and may use weighs on nobody who was let in after it.
+        and not as less than a usual one. `more_runs` 0 is for one that waited and is to go on, itself not among `runs`:
+        of tokens and cost it needs what is left, whatever others may use.
         """
         others = self.open_runs if more_runs else 0
         if quota.runs is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,10 +10,12 @@ import pytest
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import Hold, ScriptedChatModel, delta, finished, hold
 from application.models import ModelCatalogue
-from application.quotas import ShowQuota
+from application.quotas import Quotas, ShowQuota
 from chat_desk import ChatDesk, read
 from domain.errors import NotFound, TooManyRequests
-from domain.ids import DialogId, UserId
+from domain.ids import DialogId, ModelId, RunId, UserId
+from domain.model_routes import ModelRoute
+from domain.models import Prices
 from domain.quotas import USUAL_RUN, Quota, midnight_after
 from domain.runs import RunStatus
 from domain.usage import milliseconds
@@ -158,6 +161,32 @@ async def test_of_the_runs_that_wait_as_many_go_on_in_a_day_as_are_allowed(trans
         await chat.alive.once()
         await chat.approve(actor, waiting.state.run_id, yes())
         await ended(chat, actor, waiting.state.run_id)
+
+
+async def test_ones_own_model_is_asked_beyond_the_quota_of_the_systems_unless_one_of_those_may_take_over(
+    transactions: DatabaseTransactions, statements: list[str]
+) -> None:
+    chat = desk(transactions, Quota(tokens=120, runs=2, cost_nanos=1_500))
+    actor = await chat.person()
+    own = replace(chat.spec, llm_id=ModelId("own"), owner=actor, prices=Prices(1, 1, None, "JPY"))
+    quotas = Quotas(transactions, chat.clock, ModelCatalogue.of([chat.spec], chat.spec.llm_id), chat.quota)
+    dear = attempt(llm_id=own.llm_id, at=milliseconds(chat.clock.now()), currency="JPY", cost_nanos=6 * 10**9)
+    await noted(transactions, actor, [dear])
+    for let_in in (own, chat.spec):
+        async with quotas.admitted(actor, let_in):
+            pass
+    await spent(chat, actor)
+    for refused in (chat.spec, own, replace(own, fallbacks=(chat.spec.llm_id,))):
+        with pytest.raises(TooManyRequests):
+            await quotas.admitted(actor, refused).__aenter__()
+    tokens = replace(quotas, quota=Quota(tokens=120, cost_nanos=1_500))
+    statements.clear()
+    async with tokens.admitted(actor, own):
+        await tokens.refuse_exhausted(actor, RunId("run"), ModelRoute.of(own))
+    assert statements == []
+    for route in (ModelRoute.of(chat.spec), ModelRoute(own, (chat.spec.llm_id,), ())):
+        with pytest.raises(TooManyRequests):
+            await tokens.refuse_exhausted(actor, RunId("run"), route)
 
 
 async def test_a_person_s_word_is_not_taken_beyond_the_quota_and_decides_nothing(
