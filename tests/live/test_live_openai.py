@@ -28,6 +28,7 @@ WEATHER: Any = {
         "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
     },
 }
+CALL: Any = {"id": True, "type": True, "function": {"name", "arguments"}}
 
 
 def chunk(delta: Any, reason: str | None = None) -> Any:
@@ -142,6 +143,29 @@ async def test_a_round_of_the_caller_s_tools_beside_the_agent_s_own(scene: Scene
     assert [one["dialog_id"] for one in shown] == [second.dialog_id]
     roles = [one["role"] for one in scene.upstream.exchanges[-1].json["messages"]]
     assert roles == ["user", "assistant", "tool", "assistant", "tool"]
+
+
+async def test_python_s_library_puts_streamed_calls_together(scene: Scene) -> None:
+    asked: Any = {"messages": [{"role": "user", "content": "weather in Paris?"}], "tools": [WEATHER]}
+    async with scene.client.chat.completions.stream(model="agent/Ada", **asked) as stream:
+        first = await stream.get_final_completion()
+    (made,) = first.choices[0].message.tool_calls or ()
+    assert (first.choices[0].finish_reason, first.choices[0].message.content) == ("tool_calls", "Let me see. ")
+    assert (made.function.name, json.loads(made.function.arguments)) == ("weather", {"city": "Paris"})
+    said = {"role": "assistant", "content": "Let me see. ", "tool_calls": [made.model_dump(include=CALL)]}
+    asked["messages"] += [said, {"role": "tool", "tool_call_id": made.id, "content": "rain"}]
+    async with scene.client.chat.completions.stream(model="agent/Ada", **asked) as stream:
+        second = await stream.get_final_completion()
+    assert second.choices[0].message.content == "Itsays['rain']"
+    assert len(await scene.person.get("/dialog/list")) == 1
+
+
+async def test_an_answer_that_failed_is_not_asked_for_again_by_itself(scene: Scene) -> None:
+    usual = scene.client.with_options(max_retries=openai.DEFAULT_MAX_RETRIES)
+    with pytest.raises(openai.InternalServerError):
+        await usual.chat.completions.create(model="agent/Ada", messages=[{"role": "user", "content": "cut"}])
+    assert len(scene.upstream.exchanges) == 1
+    assert len(await scene.person.get("/dialog/list")) == 1
 
 
 async def test_an_image_is_seen(scene: Scene) -> None:

@@ -41,6 +41,7 @@ def as_openai(status: int, envelope: ErrorEnvelope) -> tuple[int, OpenAIError]:
     status = 400 if bad else status
     code = "invalid_api_key" if status == 401 else _CODES.get(code, code)
     kind = _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
-    name = envelope.error.fields[0].name if envelope.error.fields else None
+    # What a limit tells of itself is no part of the request.
+    name = envelope.error.fields[0].name if envelope.error.fields and status != 429 else None
     param = None if name is None else _PARAMS.get(name, name)
     return status, OpenAIError(OpenAIErrorDetail(envelope.status_message, kind, param, code))

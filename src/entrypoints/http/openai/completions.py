@@ -27,6 +27,8 @@ _STREAM: Final = (
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 )
+# Libraries ask again by themselves. This question was asked and is kept: each try would be another one, and be paid.
+_NOT_AGAIN: Final = ((b"x-should-retry", b"false"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +169,7 @@ class WholeCompletion:
         if heard.error is not None:
             status, envelope, headers = refusal_for(heard.error)
             status, shown = as_openai(status, envelope)
-            await _send(send, status, shown, [*self._asker.headers, *_encoded(headers)])
+            await _send(send, status, shown, [*self._asker.headers, *_NOT_AGAIN, *_encoded(headers)])
             return
         if heard.waiting and heard.finished is None:
             heard.say_that_it_waits()
