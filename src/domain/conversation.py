@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from domain.answer_schemas import AnswerSchema
 from domain.ids import FileId
 from domain.tokens import estimate, reported
 from domain.tool_choice import AS_IT_LIKES, ToolChoice
@@ -123,12 +124,15 @@ class ModelRequest:
     max_output_tokens: int | None = None
     output_left: int | None = None
     tool_choice: ToolChoice = AS_IT_LIKES
+    answer_schema: AnswerSchema | None = None
+    """The answer's text is wanted as JSON of that form, with no tools beside it."""
 
 
 def request_tokens(request: ModelRequest) -> int:
     """An estimate of the tokens that the request puts in."""
     tools = sum(tool.tokens for tool in request.tools)
-    return estimate(request.system) + tools + sum(map(tokens_of, request.turns))
+    schema = request.answer_schema.tokens if request.answer_schema else 0
+    return estimate(request.system) + tools + schema + sum(map(tokens_of, request.turns))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,12 @@ and must speak of it. So an assistant's answer, a document or a tool's result te
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
+from domain.answer_schemas import AnswerSchema
 from domain.attachments import CHARACTERS_A_TOKEN
 from domain.conversation import AssistantTurn, ModelRequest, UserTurn, request_tokens
 from domain.history import NO_ANSWER
@@ -17,6 +18,7 @@ from domain.ids import AgentId, MemoryId, MessageId
 from domain.memories import LONGEST, Again, Note, Operation, sentence
 from domain.quotes import bears_out
 from domain.tokens import beginning
+from domain.tools import JsonValue
 
 MOST_SAID: Final = 8
 """Messages of one lesson."""
@@ -55,6 +57,31 @@ _SHAPES: Final = {
     "replace": {"op", "notes", "text", "quote"},
     "repeat": {"op", "notes", "quote"},
 }
+
+_VALUES: Final[dict[str, JsonValue]] = {
+    "text": {"type": "string"},
+    "quote": {"type": "string"},
+    "notes": {"type": "array", "items": {"type": "integer"}},
+}
+
+
+def _wanted(op: str, keys: Collection[str]) -> JsonValue:
+    names: list[JsonValue] = [*sorted(keys)]
+    values: dict[str, JsonValue] = {**_VALUES, "op": {"type": "string", "enum": [op]}}
+    properties: dict[str, JsonValue] = {key: values[key] for key in sorted(keys)}
+    return {"type": "object", "properties": properties, "required": names, "additionalProperties": False}
+
+
+_OPERATIONS: Final[JsonValue] = {"type": "array", "items": {"anyOf": [_wanted(*shape) for shape in _SHAPES.items()]}}
+_WANTED: Final = AnswerSchema(
+    "notes_about_user",
+    {
+        "type": "object",
+        "properties": {"operations": _OPERATIONS},
+        "required": ["operations"],
+        "additionalProperties": False,
+    },
+)
 
 
 class Unreadable(Exception):
@@ -112,7 +139,9 @@ def lesson_request(model: str, said: Sequence[Said], known: Sequence[tuple[Memor
     share, notes = max(room, 0), len(known)
     while True:
         shown = tuple(replace(one, text=_cut(one.text, share), before=_cut(one.before, share // 4)) for one in said)
-        request = ModelRequest(model, f"{INSTRUCTION} {_DETAILS}", (_data(shown, known[:notes]),), (), MOST_OUTPUT)
+        turns = (_data(shown, known[:notes]),)
+        system = f"{INSTRUCTION} {_DETAILS}"
+        request = ModelRequest(model, system, turns, max_output_tokens=MOST_OUTPUT, answer_schema=_WANTED)
         over = request_tokens(request) + _RETRY_TOKENS - room
         if over <= 0:
             ids, contents = tuple(one for one, _ in known[:notes]), tuple(text for _, text in known[:notes])

@@ -26,11 +26,14 @@ PATIENCE = 40
 class Vendor:
     """A provider of either protocol. It answers questions with "Noted.", and lessons by `teaches`.
 
-    The first `hangs` lessons get no answer. A lesson has its `said` as the request told it.
+    The first `hangs` lessons get no answer. A lesson has its `said` as the request told it. `forms` are those of the
+    answers that were asked for; a server that is `plain` refuses to be asked for any.
     """
 
     teaches: Callable[[dict[str, Any]], str]
     hangs: int = 0
+    plain: bool = False
+    forms: list[Any] = field(default_factory=list)
     lessons: list[dict[str, Any]] = field(default_factory=list)
     questions: list[str] = field(default_factory=list)
 
@@ -41,11 +44,28 @@ class Vendor:
             self.questions.append(texts[-1])
             await _say(exchange, "Noted.")
             return
+        self.forms.append(form := _form(asked))
+        if form is not None and self.plain:
+            await exchange.refuse(400, {"type": "error", "error": {"message": "response_format is not supported"}})
+            return
         self.lessons.append(json.loads(texts[1]))
         if len(self.lessons) <= self.hangs:
             await exchange.closed.wait()
             return
-        await _say(exchange, self.teaches(self.lessons[-1]))
+        await _say(exchange, self.teaches(self.lessons[-1]), form is not None)
+
+
+def _form(asked: dict[str, Any]) -> Any:
+    """The schema of the answer that is asked for, in either vendor's words."""
+    if "response_format" in asked:
+        wanted = asked["response_format"]
+        assert (wanted["type"], wanted["json_schema"]["strict"]) == ("json_schema", True)
+        return wanted["json_schema"]["schema"]
+    if "tool_choice" not in asked:
+        return None
+    (tool,) = asked["tools"]
+    assert asked["tool_choice"] == {"type": "tool", "name": tool["name"]}
+    return tool["input_schema"]
 
 
 def _texts(asked: dict[str, Any]) -> list[str]:
@@ -58,13 +78,22 @@ def _text(content: Any) -> str:
     return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
 
 
-async def _say(exchange: Exchange, text: str) -> None:
+async def _say(exchange: Exchange, text: str, formed: bool = False) -> None:
+    """As Anthropic does, an answer that is `formed` is put into the tool that was asked for."""
     await exchange.head()
     if exchange.path.endswith("/messages"):
+        block = {"type": "tool_use", "id": "toolu_1", "name": "notes_about_user", "input": {}}
+        delta = {"type": "input_json_delta", "partial_json": text} if formed else {"type": "text_delta", "text": text}
         await exchange.events(
             {"type": "message_start", "message": {"usage": {"input_tokens": 9, "output_tokens": 1}}},
-            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}},
-            {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 3}},
+            *([{"type": "content_block_start", "index": 0, "content_block": block}] if formed else []),
+            {"type": "content_block_delta", "index": 0, "delta": delta},
+            {"type": "content_block_stop", "index": 0},
+            {
+                "type": "message_delta",
+                "delta": {"stop_reason": "tool_use" if formed else "end_turn"},
+                "usage": {"output_tokens": 3},
+            },
             {"type": "message_stop"},
         )
     else:
@@ -144,6 +173,39 @@ async def test_told_in_one_dialog_a_provider_is_given_it_in_another(
         await sent(person, "DELETE", "/dialog", {"dialog_id": "first"})
         await person.answer("Who am I now?", "third", agent_id=agent_id)
         assert vendor.questions[-1] == "Who am I now?"
+
+
+@pytest.mark.parametrize("llm_id", ["gpt", "claude"])
+async def test_the_answer_to_a_lesson_is_asked_for_as_json_of_one_form(
+    server: tuple[LiveServer, int], llm_id: str
+) -> None:
+    vendor = Vendor(ada)
+    live, port = server
+    async with ByteServer(vendor, port=port), httpx.AsyncClient(base_url=live.url, timeout=30) as client:
+        person = await Person.register(client, f"eve-{llm_id}")
+        await person.answer("Hello, I am Ada.", "d", agent_id=await agent(person, llm_id))
+        await learnt(person, NAME)
+        (form,) = vendor.forms
+        operations = form["properties"]["operations"]["items"]["anyOf"]
+        assert [one["properties"]["op"]["enum"] for one in operations] == [["add"], ["replace"], ["repeat"]]
+        assert form["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("llm_id", ["gpt", "claude"])
+async def test_a_server_that_refuses_forms_is_asked_without_and_teaches(tmp_path: Path, llm_id: str) -> None:
+    vendor, port = Vendor(ada, plain=True), free_port()
+    server = LiveServer(tmp_path, settings(port))
+    async with ByteServer(vendor, port=port):
+        try:
+            await server.start()
+            async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
+                person = await Person.register(client)
+                await person.answer("Hello, I am Ada.", "d", agent_id=await agent(person, llm_id))
+                await learnt(person, NAME)
+                assert [form is None for form in vendor.forms] == [False, True]
+                assert await person.get("/usage", group_by="model")
+        finally:
+            server.kill()
 
 
 @pytest.mark.parametrize("llm_id", ["gpt", "claude"])

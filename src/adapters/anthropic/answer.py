@@ -45,9 +45,11 @@ class _Thought:
 
 
 class AnthropicAnswer:
-    """Reads one answer."""
+    """Reads one answer. What is put into the tool `answer_tool` is its text."""
 
-    def __init__(self) -> None:
+    def __init__(self, answer_tool: str | None = None) -> None:
+        self._answer_tool = answer_tool
+        self._answers: dict[int, _Call] = {}
         self.stopped = False
         self.ended = False
         self._reason = FinishReason.STOP
@@ -79,7 +81,10 @@ class AnthropicAnswer:
             for _, thought in sorted(self._thoughts.items())
             if thought.signature
         )
-        return ModelFinished(self._reason, self._usage(), blocks)
+        reason = self._reason
+        if reason is FinishReason.TOOL_CALLS and self._answers and not self._calls:
+            reason = FinishReason.STOP
+        return ModelFinished(reason, self._usage(), blocks)
 
     def _decoded(self, payload: bytes) -> Event:
         try:
@@ -112,6 +117,8 @@ class AnthropicAnswer:
 
     def _begin_block(self, index: int, block: Block, events: list[ModelEvent]) -> None:
         match block.type:
+            case "tool_use" if self._answer_tool is not None and block.name == self._answer_tool:
+                self._answers[index] = _Call(0, block.input or {})
             case "tool_use":
                 call = self._calls[index] = _Call(len(self._calls), block.input or {})
                 events.append(ToolCallDelta(call.number, block.id or "", block.name or ""))
@@ -125,7 +132,10 @@ class AnthropicAnswer:
 
     def _continue_block(self, index: int, delta: Delta, events: list[ModelEvent]) -> None:
         call = self._calls.get(index)
-        if delta.partial_json and call is not None:
+        if delta.partial_json and index in self._answers:
+            self._answers[index].in_pieces = True
+            events.append(TextDelta(delta.partial_json))
+        elif delta.partial_json and call is not None:
             call.in_pieces = True
             events.append(ToolCallDelta(call.number, arguments=delta.partial_json))
         elif delta.thinking or delta.signature:
@@ -134,6 +144,9 @@ class AnthropicAnswer:
     def _end_block(self, index: int, events: list[ModelEvent]) -> None:
         """Some servers send a call's whole input with its beginning, and no pieces."""
         call = self._calls.get(index)
+        answer = self._answers.get(index)
+        if answer is not None and answer.input and not answer.in_pieces:
+            events.append(TextDelta(_encode(answer.input).decode()))
         if call is not None and call.input and not call.in_pieces:
             events.append(ToolCallDelta(call.number, arguments=_encode(call.input).decode()))
 

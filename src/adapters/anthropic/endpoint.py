@@ -2,11 +2,13 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from adapters.anthropic.translate import body_of
 from application.ports.guarded_web import refusal_in
 from domain.conversation import ModelRequest
+from domain.errors import ModelError
 from domain.model_failures import unreachable
 
 if TYPE_CHECKING:
@@ -43,8 +45,23 @@ class AnthropicEndpoint:
         self._thinking_tokens = thinking_tokens
         self._client: AsyncAnthropic | None = None
         self._making = threading.Lock()
+        self._with_schema = True
 
     async def open(self, request: ModelRequest, *, connect_seconds: float) -> "httpx2.Response":
+        plain = replace(request, answer_schema=None)
+        if request.answer_schema is None or not self._with_schema:
+            return await self._post(plain, connect_seconds)
+        try:
+            return await self._post(request, connect_seconds)
+        except ModelError as error:
+            if error.code != "model_bad_request":
+                raise
+        # Some servers of this protocol know no tools; the next answers are asked for without, if that was it.
+        response = await self._post(plain, connect_seconds)
+        self._with_schema = False
+        return response
+
+    async def _post(self, request: ModelRequest, connect_seconds: float) -> "httpx2.Response":
         import httpx2
         import msgspec
         from anthropic import APIConnectionError, APIStatusError, APITimeoutError, AsyncStream
@@ -68,10 +85,10 @@ class AnthropicEndpoint:
         except APIConnectionError as error:
             raise unreachable(timed_out=isinstance(error, APITimeoutError), refusal=refusal_in(error)) from None
 
-    def reader(self) -> "AnthropicAnswer":
+    def reader(self, request: ModelRequest) -> "AnthropicAnswer":
         from adapters.anthropic.answer import AnthropicAnswer
 
-        return AnthropicAnswer()
+        return AnthropicAnswer(request.answer_schema.name if request.answer_schema else None)
 
     def warm_up(self) -> None:
         self._made()

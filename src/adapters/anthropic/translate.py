@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from domain.answer_schemas import AnswerSchema
 from domain.conversation import AssistantTurn, Image, ModelRequest, ReasoningBlock, ToolTurn, Turn, UserTurn
 from domain.tool_choice import ChoiceKind, ToolChoice
 from domain.tools import JsonValue, ToolCall, ToolResult, ToolSpec
@@ -15,6 +16,8 @@ Json = dict[str, JsonValue]
 
 NOTHING_SAID = "(nothing)"
 """The protocol refuses empty text."""
+
+_THE_ANSWER: Final = "Takes your answer. Its input is the whole of it."
 
 LEAST_THINKING: Final = 1024
 """The protocol refuses a smaller budget, and one that is not below `max_tokens`."""
@@ -40,6 +43,8 @@ def body_of(request: ModelRequest, *, max_tokens: int, thinking_tokens: int | No
         body["tools"] = [_tool(spec) for spec in request.tools]
         if request.tool_choice.kind is not ChoiceKind.AUTO:
             body["tool_choice"] = _choice(request.tool_choice)
+    if request.answer_schema is not None:
+        body |= _forced(request.answer_schema)
     if budget:
         body["thinking"] = {"type": "enabled", "budget_tokens": budget}
     return body
@@ -47,11 +52,17 @@ def body_of(request: ModelRequest, *, max_tokens: int, thinking_tokens: int | No
 
 def _may_think(request: ModelRequest) -> bool:
     """The protocol refuses thoughts beside a forced call, and wants those back that led to the calls under way."""
-    if request.tool_choice.forces:
+    if request.tool_choice.forces or request.answer_schema is not None:
         return False
     asked = max((place for place, turn in enumerate(request.turns) if isinstance(turn, UserTurn)), default=0)
     under_way = [turn for turn in request.turns[asked:] if isinstance(turn, AssistantTurn) and turn.tool_calls]
     return not under_way or any(block.signature for block in under_way[-1].reasoning)
+
+
+def _forced(wanted: AnswerSchema) -> Json:
+    """The one tool that the model has and must call: what it puts in is the answer."""
+    tool: Json = {"name": wanted.name, "description": _THE_ANSWER, "input_schema": dict(wanted.schema)}
+    return {"tools": [tool], "tool_choice": {"type": "tool", "name": wanted.name}}
 
 
 def _choice(choice: ToolChoice) -> Json:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from adapters.openai.translate import body_of
@@ -17,6 +18,22 @@ if TYPE_CHECKING:
     from adapters.openai.answer import OpenAIAnswer
 
 OPENAI_URL = "https://api.openai.com/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class _Extras:
+    """What some servers and models refuse: to be asked for usage, and for an answer of a certain form."""
+
+    usage: bool = True
+    schema: bool = True
+
+    def without_what_was_refused(self, error: ModelError, *, compatible: bool) -> "_Extras | None":
+        """None where nothing else can be asked. Compatible servers need not name what they don't like."""
+        from adapters.openai.errors import FormatRefused
+
+        if self.schema and (compatible or isinstance(error, FormatRefused)):
+            return replace(self, schema=False)
+        return replace(self, usage=False) if self.usage and compatible else None
 
 
 class OpenAIEndpoint:
@@ -38,20 +55,27 @@ class OpenAIEndpoint:
         self._compatible = compatible
         self._client: AsyncOpenAI | None = None
         self._making = threading.Lock()
-        self._with_usage = True
+        self._taken = _Extras()
 
     async def open(self, request: ModelRequest, *, connect_seconds: float) -> "httpx2.Response":
-        try:
-            return await self._post(request, connect_seconds)
-        except ModelError as error:
-            if not self._compatible or not self._with_usage or error.code != "model_bad_request":
-                raise
-        # Some compatible servers refuse a request that asks for usage; ask the next ones without, if that was it.
-        response = await self._post(request, connect_seconds, with_usage=False)
-        self._with_usage = False
-        return response
+        extras = self._taken if request.answer_schema is not None else replace(self._taken, schema=False)
+        while True:
+            try:
+                response = await self._post(request, connect_seconds, extras)
+            except ModelError as error:
+                if error.code != "model_bad_request":
+                    raise
+                fewer = extras.without_what_was_refused(error, compatible=self._compatible)
+                if fewer is None:
+                    raise
+                extras = fewer
+                continue
+            # The next ones are asked without, if that was it.
+            unknown = request.answer_schema is None and self._taken.schema
+            self._taken = replace(extras, schema=extras.schema or unknown)
+            return response
 
-    def reader(self) -> "OpenAIAnswer":
+    def reader(self, request: ModelRequest) -> "OpenAIAnswer":  # noqa: ARG002
         from adapters.openai.answer import OpenAIAnswer
 
         return OpenAIAnswer()
@@ -60,20 +84,18 @@ class OpenAIEndpoint:
         self._made()
         import adapters.openai.answer  # noqa: F401
 
-    async def _post(
-        self, request: ModelRequest, connect_seconds: float, *, with_usage: bool | None = None
-    ) -> "httpx2.Response":
+    async def _post(self, request: ModelRequest, connect_seconds: float, extras: "_Extras") -> "httpx2.Response":
         import httpx2
         import msgspec
         from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncStream
 
         from adapters.openai import errors
 
-        with_usage = self._with_usage if with_usage is None else with_usage
+        asked = request if extras.schema else replace(request, answer_schema=None)
         try:
             response = await self._made().post(
                 self._address,
-                content=msgspec.json.encode(body_of(request, compatible=self._compatible, with_usage=with_usage)),
+                content=msgspec.json.encode(body_of(asked, compatible=self._compatible, with_usage=extras.usage)),
                 cast_to=httpx2.Response,
                 stream=True,
                 stream_cls=AsyncStream[object],

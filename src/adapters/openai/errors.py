@@ -19,6 +19,7 @@ _TOO_LONG = re.compile(
     re.IGNORECASE,
 )
 _REFUSED = re.compile(r"content.?(policy|filter|management)|safety system|moderation|data_inspection", re.IGNORECASE)
+_FORMAT = re.compile(r"response_format|json_?schema|structured output", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 _STATUS = re.compile(r"[45][0-9]{2}")
 _PLAIN = {
@@ -47,6 +48,10 @@ _STATUS_OF_TYPE = {
     "overloaded_error": 503,
     "server_error": 500,
 }
+
+
+class FormatRefused(ModelError):
+    """What the request says of the answer's form is not understood."""
 
 
 def refused(error: "APIStatusError") -> ModelError:
@@ -87,7 +92,8 @@ def _mapped(status: int, wire: WireError, wait: float | None) -> ModelError:
         return ModelError("context_too_long", "The conversation is longer than the model can read.")
     if _REFUSED.search(text):
         return ModelError("content_refused", "The model's provider refused to answer this.")
-    return ModelError("model_bad_request", f"The model's provider refused the request ({_detail(status, wire)}).")
+    kind = FormatRefused if _FORMAT.search(f"{wire.param} {text}") else ModelError
+    return kind("model_bad_request", f"The model's provider refused the request ({_detail(status, wire)}).")
 
 
 def _detail(status: int, wire: WireError) -> str:

@@ -19,6 +19,13 @@ def body_of(request: ModelRequest, *, compatible: bool, with_usage: bool) -> Jso
         body["tools"] = [_tool(spec) for spec in request.tools]
         if request.tool_choice.kind is not ChoiceKind.AUTO:
             body["tool_choice"] = _choice(request.tool_choice)
+    if request.answer_schema is not None:
+        wanted: Json = {
+            "name": request.answer_schema.name,
+            "strict": True,
+            "schema": dict(request.answer_schema.schema),
+        }
+        body["response_format"] = {"type": "json_schema", "json_schema": wanted}
     if request.max_output_tokens is not None:
         body["max_tokens" if compatible else "max_completion_tokens"] = request.max_output_tokens
     return body

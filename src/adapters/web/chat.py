@@ -56,7 +56,7 @@ class HttpChatModel:
         from adapters.web.answer import IncomingAnswer
 
         response = await self._endpoint.open(request, connect_seconds=self._timeouts.connect)
-        answer = IncomingAnswer(response, self._endpoint.reader(), self._timeouts.idle)
+        answer = IncomingAnswer(response, self._endpoint.reader(request), self._timeouts.idle)
         try:
             return answer, await answer.next()
         except BaseException:

@@ -41,8 +41,8 @@ class ChatEndpoint(Protocol):
         """A streaming response, body unread. Raises ModelError, `retryable` when another attempt may succeed."""
         ...
 
-    def reader(self) -> AnswerReader:
-        """For one answer."""
+    def reader(self, request: ModelRequest) -> AnswerReader:
+        """For the answer to that."""
         ...
 
     def warm_up(self) -> None:
