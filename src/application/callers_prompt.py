@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Final
 
+from application.ports.conversations import KeptAnswer
 from application.ports.persistence import Transactions
 from application.prompts import Beside, Prompt
 from domain.agents import Agent
 from domain.attachments import CHARACTERS_A_TOKEN
 from domain.call_limits import LEAST_SHARE, fitted
-from domain.callers import MOST_TOOLS, CallersPart, under_names, with_own_rounds
+from domain.callers import MOST_TOOLS, CallersPart, under_names, with_own_rounds, with_whole_answer
 from domain.conversation import (
     IMAGE_TOKENS,
     AssistantTurn,
@@ -21,12 +22,14 @@ from domain.conversation import (
     request_tokens,
     tokens_of,
 )
-from domain.errors import InvalidValue, ModelError
+from domain.errors import Conflict, InvalidValue, ModelError
 from domain.history import prompt_budget, relieved
 from domain.ids import MessageId, UserId
+from domain.messages import Exchange
 from domain.models import ModelSpec
 from domain.past import Past
 from domain.tokens import estimate
+from domain.told_waits import answer_that_waited
 from domain.tool_choice import AS_IT_LIKES, ChoiceKind
 from domain.tools import ToolRound, ToolSpec
 
@@ -40,18 +43,43 @@ _RENAMED: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class RestoreRounds:
-    """What the agent called by itself in the answers that the caller goes on with. One statement, or none."""
+    """What the agent called by itself in the answers that the caller goes on with, and what became of those that it
+    left while they waited for a person. One statement, or none.
+    """
 
     transactions: Transactions
 
     async def __call__(self, actor: UserId, part: CallersPart) -> CallersPart:
-        """An answer that is gone, or somebody else's, has nothing to put back."""
-        wanted = list(dict.fromkeys(part.answers_before))[-MOST_RESTORED:]
+        """An answer that is gone, or somebody else's, has nothing to put back.
+
+        Raises Conflict `answer_waits` where the last one still waits.
+        """
+        waited = [answer_that_waited(one.answer) for one in part.exchanges or ()]
+        named = (*(one for one in waited if one is not None), *part.answers_before)
+        wanted = list(dict.fromkeys(named))[-MOST_RESTORED:]
         if not wanted:
             return part
         async with self.transactions.autocommit() as tx:
-            own: Mapping[MessageId, Sequence[ToolRound]] = await tx.conversations.rounds(wanted, owner=actor)
-        return replace(part, rounds=with_own_rounds(part.rounds, own))
+            kept = await tx.conversations.answers(wanted, owner=actor)
+        if waited and not part.rounds and waited[-1] in kept and kept[waited[-1]].is_open:
+            message = "The last answer waits for a word on its tool calls: give it with /chat/approve, or stop the run."
+            raise Conflict("answer_waits", message)
+        own = {name: one.rounds for name, one in kept.items()}
+        return replace(
+            part, exchanges=_with_answers(part.exchanges, waited, kept), rounds=with_own_rounds(part.rounds, own)
+        )
+
+
+def _with_answers(
+    told: tuple[Exchange, ...] | None, waited: Sequence[MessageId | None], kept: Mapping[MessageId, KeptAnswer]
+) -> tuple[Exchange, ...] | None:
+    if told is None:
+        return None
+    found = [None if name is None else kept.get(name) for name in waited]
+    return tuple(
+        one if answer is None or answer.is_open else with_whole_answer(one, answer.text, answer.rounds)
+        for one, answer in zip(told, found, strict=True)
+    )
 
 
 def refuse_impossible(spec: ModelSpec, agent: Agent, part: CallersPart) -> None:

@@ -167,6 +167,13 @@ def with_own_rounds(rounds: Sequence[ToolRound], own: Mapping[MessageId, Sequenc
     return tuple(found)
 
 
+def with_whole_answer(told: Exchange, text: str, rounds: Sequence[ToolRound]) -> Exchange:
+    """An exchange whose caller left the answer while it waited: with what the answer called and said after all."""
+    own = tuple(one for one in rounds if not _was_brought(one))
+    said = "".join(one.text for one in told.rounds)
+    return replace(told, rounds=(*told.rounds, *own), answer=f"{said}{text}")
+
+
 def _was_brought(one: ToolRound) -> bool:
     return bool(one.calls) and one.calls[0].call_id.startswith(_BROUGHT)
 

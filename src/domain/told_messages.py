@@ -12,6 +12,7 @@ from domain.callers import answer_that_called
 from domain.errors import InvalidValue, TooLarge
 from domain.ids import MessageId
 from domain.messages import Exchange
+from domain.told_waits import answer_that_waited
 from domain.tools import ToolCall, ToolResult, ToolRound
 
 MOST_MESSAGES: Final = 10_000
@@ -186,6 +187,6 @@ def continued(messages: Sequence[Message]) -> Continued | None:
     if before is None:
         return None
     last = spoken[before + 1 : answered + 1]
-    named = (answer_that_called(call.call_id) for one in last for call in one.calls)
-    answer = next((one for one in named if one is not None), None)
+    named = [answer_that_called(call.call_id) for one in last for call in one.calls]
+    answer = next((one for one in named if one is not None), None) or answer_that_waited(last[-1].text)
     return Continued(conversation_of(spoken[: before + 1]), "".join(one.text for one in last), answer)

@@ -24,9 +24,10 @@ from domain.messages import Answer, StepStatus
 from domain.pauses import HELD_BACK
 from domain.runs import RunStatus
 from domain.told_messages import Message, Role, continued, conversation_of, telling_of
+from domain.told_waits import waiting_sentence
 from domain.tool_choice import ChoiceKind, ToolChoice
 from domain.tools import ToolCall
-from paying import DONE, Scene, ended, paying, yes
+from paying import ASKS, DONE, Scene, ended, paying, yes
 
 WEATHER = OfferedTool("weather", "Tells it.", {"type": "object", "properties": {"city": {"type": "string"}}})
 AUTO = ToolChoice()
@@ -171,6 +172,34 @@ async def test_a_call_that_waits_for_a_person_keeps_the_caller_s_back(scene: Sce
     assert [one.content for one in results[:2]] == ["spent 5", HELD_BACK]
     # Whoever asked is gone by then: their tools are nobody's.
     assert [(one.name, one.is_error) for one in results[2:]] == [("weather", True)]
+
+
+async def test_what_became_of_an_answer_that_waited_is_told_with_the_next_question(scene: Scene) -> None:
+    desk = scene.process(ASKS, DONE, [delta("Yes, 5."), finished()])
+    actor, _ = await scene.person()
+    run = await asking(desk)(actor, asked(user("Pay the bill")), None)
+    async with asyncio.timeout(10):
+        while (await desk.show(actor, run.state.run_id)).status is not RunStatus.WAITING:
+            await asyncio.sleep(0.02)
+    told = [user("Pay the bill"), said(f"Let me pay. \n\n{waiting_sentence(run.state, ['spend'])}\n"), user("Did you?")]
+    with pytest.raises(Conflict) as waits:
+        await answered(desk, actor, asked(*told))
+    assert waits.value.code == "answer_waits"
+    await desk.approve(actor, run.state.run_id, yes())
+    await ended(desk, actor, run.state.run_id)
+    seen = await answered(desk, actor, asked(*told))
+    assert (text_of(seen), home(seen)) == ("Yes, 5.", run.state.dialog_id)
+    _, pays, paid, done, question = desk.model.requests[-1].turns
+    assert isinstance(pays, AssistantTurn)
+    assert isinstance(paid, ToolTurn)
+    assert (pays.text, [one.name for one in pays.tool_calls]) == ("Let me pay. ", ["spend"])
+    assert [one.content for one in paid.results] == ["spent 5"]
+    assert (done, question) == (AssistantTurn("Paid."), UserTurn("Did you?"))
+    # Another's answer is no more than what is told of it.
+    thief, _ = await scene.person()
+    stranger = scene.process(RAIN)
+    await answered(stranger, thief, asked(*told))
+    assert all(not isinstance(turn, ToolTurn) for turn in stranger.model.requests[-1].turns)
 
 
 async def test_a_caller_s_tool_with_a_name_of_the_agent_s_goes_by_another_and_comes_back_by_its_own(

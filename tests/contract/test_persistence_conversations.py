@@ -3,6 +3,7 @@
 import pytest
 
 from adapters.database.transactions import DatabaseTransactions
+from application.ports.conversations import KeptAnswer
 from domain.errors import Unauthenticated
 from domain.ids import DialogId, MessageId, UserId
 from domain.messages import Answer
@@ -82,11 +83,11 @@ async def test_nobody_finds_another_s_and_a_deleted_account_is_told_so(transacti
         await tx.conversations.told(HERE, "mine", owner=other)
         assert await tx.conversations.find("a", done.content, owner=other) is None
         assert await tx.conversations.find("mine", done.content, owner=other) is None
-        assert await tx.conversations.rounds([done.message_id], owner=other) == {}
+        assert await tx.conversations.answers([done.message_id], owner=other) == {}
         with pytest.raises(Unauthenticated):
             await tx.conversations.find("a", done.content, owner=NOBODY)
         with pytest.raises(Unauthenticated):
-            await tx.conversations.rounds([done.message_id], owner=NOBODY)
+            await tx.conversations.answers([done.message_id], owner=NOBODY)
 
 
 async def test_it_goes_with_its_dialog(transactions: DatabaseTransactions) -> None:
@@ -103,7 +104,7 @@ async def test_it_goes_with_its_dialog(transactions: DatabaseTransactions) -> No
         assert await tx.conversations.find("a", done.content, owner=owner) is None
 
 
-async def test_rounds_come_of_answers_that_are_there_in_one_statement(
+async def test_what_was_said_and_called_comes_of_answers_that_are_there_in_one_statement(
     transactions: DatabaseTransactions, statements: list[str]
 ) -> None:
     owner = await with_dialog(transactions, HERE)
@@ -112,6 +113,6 @@ async def test_rounds_come_of_answers_that_are_there_in_one_statement(
     statements.clear()
     wanted = [*(one.message_id for one in done), asked.message_id, MessageId("none")]
     async with transactions.autocommit() as tx:
-        found = await tx.conversations.rounds(wanted, owner=owner)
-    assert found == {one.message_id: one.rounds for one in done}
+        found = await tx.conversations.answers(wanted, owner=owner)
+    assert found == {one.message_id: KeptAnswer(one.content, one.rounds, is_open=False) for one in done}
     assert len([one for one in statements if one.lstrip().upper().startswith("SELECT")]) == 1

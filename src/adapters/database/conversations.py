@@ -11,8 +11,9 @@ from adapters.database.message_rows import to_rounds
 from adapters.database.owners import OWNER, beside_owner, owned_rows
 from adapters.database.session import Session
 from adapters.database.tables import dialogs, messages
+from application.ports.conversations import KeptAnswer
 from domain.ids import DialogId, MessageId, UserId
-from domain.tools import ToolRound
+from domain.messages import AnswerStatus
 
 CANDIDATES: Final = 200
 """A program may begin every conversation with the same words."""
@@ -94,12 +95,12 @@ _OF_ANSWER: Final = beside_owner(
     )
     .subquery("found")
 )
-_ROUNDS: Final = beside_owner(
-    select(messages.c.message_id, messages.c.rounds)
+_ANSWERS: Final = beside_owner(
+    select(messages.c.message_id, messages.c.content, messages.c.rounds, messages.c.status)
     .where(
         messages.c.user_id == OWNER,
         messages.c.message_id.in_(bindparam("ids", type_=Text, expanding=True)),
-        messages.c.rounds.is_not(None),
+        messages.c.status.is_not(None),
     )
     .subquery("answers")
 )
@@ -126,6 +127,9 @@ class ConversationRows:
         rows = await owned_rows(self._session, _OF_ANSWER, values)
         return DialogId(rows[0][0]) if rows else None
 
-    async def rounds(self, answers: Sequence[MessageId], *, owner: UserId) -> Mapping[MessageId, Sequence[ToolRound]]:
-        rows = await owned_rows(self._session, _ROUNDS, {"owner": owner, "ids": list(answers)})
-        return {message_id: to_rounds(rounds) for message_id, rounds in rows}
+    async def answers(self, answers: Sequence[MessageId], *, owner: UserId) -> Mapping[MessageId, KeptAnswer]:
+        rows = await owned_rows(self._session, _ANSWERS, {"owner": owner, "ids": list(answers)})
+        return {
+            message_id: KeptAnswer(text, to_rounds(rounds), status == AnswerStatus.RUNNING)
+            for message_id, text, rounds, status in rows
+        }

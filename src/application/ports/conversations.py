@@ -1,10 +1,20 @@
 """Conversations that the programs keep themselves which ask: in which dialog each is."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from domain.ids import DialogId, MessageId, UserId
 from domain.tools import ToolRound
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """What was said and called in an answer. One that `is_open` is not at its end yet."""
+
+    text: str
+    rounds: Sequence[ToolRound]
+    is_open: bool
 
 
 class Conversations(Protocol):
@@ -25,6 +35,6 @@ class Conversations(Protocol):
         """The dialog of this conversation whose last answer, which is closed, is this one."""
         ...
 
-    async def rounds(self, answers: Sequence[MessageId], *, owner: UserId) -> Mapping[MessageId, Sequence[ToolRound]]:
-        """What was called in these answers, of those that are there and the owner's; in one statement."""
+    async def answers(self, answers: Sequence[MessageId], *, owner: UserId) -> Mapping[MessageId, KeptAnswer]:
+        """Those of these that are there and the owner's; in one statement."""
         ...

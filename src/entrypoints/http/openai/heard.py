@@ -10,6 +10,7 @@ from domain.conversation import FinishReason, Usage
 from domain.errors import ModelError
 from domain.messages import AnswerStatus, Citation, StepStatus, ToolStep
 from domain.runs import Run
+from domain.told_waits import waiting_sentence
 from entrypoints.http.chat_views import CitationView
 from entrypoints.http.envelope import ErrorEnvelope
 from entrypoints.http.errors import refusal_of
@@ -75,7 +76,7 @@ class Heard:
 
     def say_that_it_waits(self) -> dict[str, Any]:
         """A last delta, for a run that waits for a person."""
-        sentence = _waiting(self.run, list(self.waiting.values()))
+        sentence = waiting_sentence(self.run, [_shown(one) for one in self.waiting.values()])
         return self._said(f"\n\n{sentence}" if self.spoke else sentence)
 
     @property
@@ -142,13 +143,5 @@ def refusal_for(failure: RunFailed) -> tuple[int, ErrorEnvelope, dict[str, str]]
     return refusal.status, refusal.envelope(), dict(refusal.headers)
 
 
-def _waiting(run: Run, steps: Sequence[ToolStep]) -> str:
-    calls = "\n".join(
-        f"- {one.tool_name} {(one.arguments or '{}')[:_LONGEST_ARGUMENTS]} (tool_call_id {one.tool_call_id})"
-        for one in steps
-    )
-    return (
-        f"[There is no answer yet: it waits until a person approves or declines these calls.\n{calls}\n"
-        f"POST /api/v1/chat/approve decides, with run_id {run.run_id}; the answer then stands in the dialog "
-        f"{run.dialog_id}.]"
-    )
+def _shown(step: ToolStep) -> str:
+    return f"{step.tool_name} {(step.arguments or '{}')[:_LONGEST_ARGUMENTS]} (tool_call_id {step.tool_call_id})"
