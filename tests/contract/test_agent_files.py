@@ -90,7 +90,7 @@ async def test_secrets_stay_where_they_are(desk: AgentFileDesk) -> None:
 async def test_a_tool_without_its_secret_is_offered_to_no_model(desk: AgentFileDesk) -> None:
     owner = await registered(desk.transactions)
     done = await desk.take(owner, FULL)
-    loaded = await desk.load_tools()(owner, done.agent.tool_ids)
+    loaded, _ = await desk.load_tools()(owner, done.agent.tool_ids, 1_000_000)
     assert [one.credentials for one in loaded] == [None, None]
     servers, left_out = await desk.load_servers()(owner, [done.agent.mcp_ids[0]])
     assert servers == []
@@ -152,7 +152,7 @@ async def test_documents_count_towards_what_an_account_may_have(desk: AgentFileD
     new, newer, old = (ToolEntry(name, document=long) for name in ("new", "newer", "t0"))
     with pytest.raises(Conflict) as full:
         await desk.take(owner, AgentFile("A", tools=(new, newer)))
-    assert full.value.code == "too_many_tools"
+    assert full.value.code == "tools_too_large"
     # What is reused needs no room.
     done = await desk.take(owner, AgentFile("A", tools=(old, new)))
     assert (len(done.reused), len(done.created)) == (1, 1)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from adapters.openapi import OpenApiDocuments
 from adapters.openapi.document_text import read_text
+from adapters.openapi.limits import REMEMBERED
 from adapters.scripted.guarded_web import ScriptedWeb, answered
 from domain.credentials import Credentials
 from domain.errors import InvalidValue
@@ -322,7 +323,7 @@ def test_names_in_references_may_be_escaped() -> None:
 
 def test_what_was_read_is_remembered_but_not_without_end() -> None:
     documents = OpenApiDocuments(ScriptedWeb(answered()))
-    for number in range(70):
+    for number in range(REMEMBERED + 6):
         documents.read(json.dumps(changed(info={"title": str(number)})))
-    assert len(documents._known) == 64
+    assert len(documents._known) == REMEMBERED
     assert documents.read(json.dumps(changed(info={"title": "0\n\x00x"}))).title == "0 x"

@@ -73,7 +73,7 @@ class Room:
                 raise
         else:
             self._reserved[key] = size
-        self._clear()
+            self._clear()
 
     def keep(self, key: Key, loaded: Loaded | None) -> None:
         """In the place of what was kept; None keeps nothing."""
@@ -87,7 +87,6 @@ class Room:
     def give_up(self, key: Key) -> None:
         """What was reserved. What is kept stays, as far as there is room."""
         self._reserved.pop(key, None)
-        self._clear()
         self._wake()
 
     def _fits(self, size: int) -> bool:
@@ -105,6 +104,7 @@ class Room:
             self._reserved[one.key] = one.size
             if not one.turn.done():
                 one.turn.set_result(None)
+        self._clear()
 
     def _clear(self) -> None:
         """What is being read stays: its room is reserved."""
