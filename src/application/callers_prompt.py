@@ -61,7 +61,8 @@ class RestoreRounds:
             return part
         async with self.transactions.autocommit() as tx:
             kept = await tx.conversations.answers(wanted, owner=actor)
-        if waited and not part.rounds and waited[-1] in kept and kept[waited[-1]].is_open:
+        last = waited[-1] if waited and not part.rounds else None
+        if last is not None and last in kept and kept[last].is_open:
             message = "The last answer waits for a word on its tool calls: give it with /chat/approve, or stop the run."
             raise Conflict("answer_waits", message)
         own = {name: one.rounds for name, one in kept.items()}

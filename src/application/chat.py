@@ -154,7 +154,8 @@ class StartChat:
                 past = await tx.messages.past(taken.run.dialog_id, MOST_EXCHANGES, MOST_BYTES, owner=owner)
         told = Told(owner, taken.agent, taken.spec, past, asked.user_input, attached).by(asked.caller)
         making = Making(self.answering, told)
-        begun = Begun(taken.run, taken.answer, taken.agent, taken.spec, taken.leave, making.load)
+        passing = asked.caller is not None and asked.caller.passing
+        begun = Begun(taken.run, taken.answer, taken.agent, taken.spec, taken.leave, making.load, passing)
         grace = None if asked.background else self.limits.disconnect_grace_seconds
         live = self.make(begun, making.events(asked.max_output_tokens), grace)
         self.runs.start(live)

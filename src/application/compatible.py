@@ -94,7 +94,7 @@ class CompatibleRequest:
     """What a program asks. `conversation` names all that was said, `before` what was said when it was answered last.
 
     With a `dialog_id` the dialog's own history holds, and of the messages the question alone counts.
-    `digest` is that of the whole request.
+    `digest` is that of the whole request. What is `passing` goes on with no conversation, and leaves no dialog.
     """
 
     model: str
@@ -105,6 +105,7 @@ class CompatibleRequest:
     digest: str
     dialog_id: str | None = None
     max_output_tokens: int | None = None
+    passing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ class AskCompatibly:
                 raise
             # Somebody goes on with the same conversation at the same moment: each has a dialog then.
             run = await self.ask(actor, _request(asked, agent, part, fresh), key)
-        if run.state.is_open:
+        if run.state.is_open and not asked.passing:
             await self._remember(run, part.conversation)
         return run
 
@@ -144,7 +145,7 @@ class AskCompatibly:
 
     async def _recognised(self, actor: UserId, agent: Agent, asked: CompatibleRequest) -> str | None:
         before = asked.before
-        if before is None:
+        if before is None or asked.passing:
             return None
         async with self.transactions.autocommit() as tx:
             named = _with(agent, before.conversation_before)
@@ -177,6 +178,7 @@ def _part(asked: CompatibleRequest, agent: Agent) -> CallersPart:
         asked.tools,
         asked.digest,
         "" if named else _with(agent, asked.conversation),
+        asked.passing,
     )
 
 

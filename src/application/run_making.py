@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -18,7 +19,7 @@ from application.stored_runs import StoredRuns
 from domain.agents import Agent
 from domain.attempts import Attempt
 from domain.chat_events import AttemptEnded, Recorded
-from domain.errors import Unavailable
+from domain.errors import NotFound, Unauthenticated, Unavailable
 from domain.messages import Answer, AnswerStatus
 from domain.models import ModelSpec
 from domain.pauses import WAITS_FOR, RunPause
@@ -45,6 +46,8 @@ class Begun:
     spec: ModelSpec
     leave: Callable[[], None]
     load: Callable[[], Load | None] = _unknown
+    passing: bool = False
+    """Its dialog goes with its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +77,10 @@ class MakeRuns:
             answer = said.close(begun.answer, status, self.clock.now())
             last = await self.keep(answer, log, owner=begun.run.user_id)
             self.stored.signals.stored([begun.run.run_id])
+            if begun.passing:
+                await self._forget(begun.run)
             # Not for an answer that could not be stored, or that another process closed in its own way.
-            if last[-1].event == finished(answer):
+            elif last[-1].event == finished(answer):
                 self.after(AnswerKept(begun.run, answer, begun.agent, begun.spec, begun.load()))
             return last
 
@@ -88,6 +93,24 @@ class MakeRuns:
 
         keeping = RunKeeping(store, park, self.elsewhere, self.stored.onward, self.on_crash)
         return LiveRun(begun.run, events, keeping, RunLimits(self.max_run_seconds, grace_seconds), log, transcript)
+
+    async def _forget(self, run: Run) -> None:
+        """Before anybody hears of the end; where the database is away, as soon as it is back. The ledger stays."""
+        try:
+            await self._remove(run)
+        except Unavailable:
+            self.after.beside(self._remove_later(run))
+
+    async def _remove(self, run: Run) -> None:
+        with suppress(NotFound, Unauthenticated):
+            async with self.transactions.begin() as tx:
+                await tx.dialogs.remove(run.dialog_id, owner=run.user_id)
+
+    async def _remove_later(self, run: Run) -> None:
+        while True:
+            await asyncio.sleep(RETRY_SECONDS)
+            with suppress(Unavailable):
+                return await self._remove(run)
 
     async def _park(self, run: Run, pause: RunPause, rest: Sequence[LogPiece], used: Answer) -> bool:
         """Whoever finds it waiting finds all of its log, and who is asked is heard: the question comes with the wait.

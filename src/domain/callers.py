@@ -102,6 +102,8 @@ class CallersPart:
     """Of the whole request: two of one digest ask the same."""
     conversation: str = ""
     """Names what was said up to this question, so that its continuation is recognised; empty where that is no use."""
+    passing: bool = False
+    """Nothing of it is kept: neither the dialog nor what could be learnt from it."""
 
     @property
     def is_long(self) -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import Hold, ScriptedChatModel, Step, call, delta, finished, hold
+from application.after_answers import AnswerKept
 from application.callers_prompt import RestoreRounds
 from application.chat import ChatLimits
 from application.compatible import AskCompatibly, CompatibleRequest, FindNamedAgent
@@ -246,6 +247,31 @@ async def test_of_several_calls_who_wants_one_gets_the_first(scene: Scene) -> No
     assert json.loads(made.arguments) == {"city": "a"}
     all_of_them = handed(await answered(desk, actor, asked(user("q"))))
     assert [json.loads(one.arguments)["city"] for one in all_of_them] == ["a", "b", "c"]
+
+
+async def test_what_only_passes_leaves_no_dialog_and_teaches_nothing(scene: Scene) -> None:
+    waits: Hold = hold()
+    desk = scene.process([delta("Hi"), finished()], [waits, delta("A title"), finished()], RAIN)
+    heard: list[AnswerKept] = []
+
+    async def follower(kept: AnswerKept) -> None:
+        heard.append(kept)
+
+    desk.followers.append(follower)
+    actor, _ = await scene.person()
+    first = await answered(desk, actor, asked(user("hi")))
+    goes_on = [user("hi"), said("Hi"), user("Make a title")]
+    run = await asking(desk)(actor, asked(*goes_on, passing=True), None)
+    await waits.reached.wait()
+    assert run.state.dialog_id != home(first)
+    waits.release()
+    assert text_of(await read(run)) == "A title"
+    async with scene.transactions.autocommit() as tx:
+        assert [one.dialog_id for one in await tx.dialogs.list(Window(), owner=actor)] == [home(first)]
+    # The conversation itself is where it was.
+    assert home(await answered(desk, actor, asked(*goes_on))) == home(first)
+    await desk.registry.drain(5)
+    assert {one.run.dialog_id for one in heard} == {home(first)}
 
 
 async def test_two_that_go_on_with_one_conversation_at_once_are_both_answered(scene: Scene) -> None:

@@ -205,6 +205,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"messages": [user("q"), {"role": "tool", "content": "r"}]}, "messages[1].tool_call_id"),
     ({"messages": [user("q")] * 10_001}, "messages"),
     ({"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "messages[0].content[0].type"),
+    ({"store": "no"}, "store"),
     ({"n": 2}, "n"),
     ({"n": "2"}, "n"),
     ({"logprobs": True}, "logprobs"),
@@ -260,10 +261,22 @@ def test_no_body_is_a_mistake_of_ours(client: Client, ann: Headers, told: Any, m
 def test_what_only_tunes_sampling_is_taken_whatever_it_is(client: Client, ann: Headers) -> None:
     tuning = {
         "temperature": 0.3, "top_p": "high", "seed": 7, "presence_penalty": 1, "frequency_penalty": None,
-        "logit_bias": {"5": 1}, "user": "u", "metadata": {}, "store": True, "reasoning_effort": "low",
+        "logit_bias": {"5": 1}, "user": "u", "metadata": {}, "reasoning_effort": "low",
         "n": 1, "stop": None, "logprobs": False, "response_format": {"type": "text"}, "unheard_of": [1],
     }  # fmt: skip
     whole(ask(client, ann, **tuning))
+
+
+def test_what_is_not_to_be_stored_leaves_its_usage_alone(client: Client, ann: Headers) -> None:
+    for stream in (False, True):
+        response = ask(client, ann, user("1+1?"), store=False, stream=stream)
+        assert chunks(response) if stream else whole(response)
+    assert dialogs(client, ann) == []
+    assert [one["runs"] for one in data_of(client.get("/api/v1/usage", headers=ann))] == [2]
+    error = error_of(ask(client, ann, store=False, headers={"X-Dialog-ID": "mine"}), 400)
+    assert error["param"] == "store"
+    whole(ask(client, ann, store=True))
+    assert len(dialogs(client, ann)) == 1
 
 
 def test_a_limit_ends_the_answer_with_length(client: Client, ann: Headers) -> None:

@@ -61,6 +61,7 @@ class CompletionBody(Struct):
     tools: list[Tool] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
+    store: bool | None = None
     n: int | None = None
     stop: str | list[str] | None = None
     logprobs: bool | None = None

@@ -33,6 +33,8 @@ _KINDS: Final = {"auto": ChoiceKind.AUTO, "none": ChoiceKind.NONE, "required": C
 def asked_of(body: CompletionBody, raw: bytes, dialog_id: str | None) -> CompatibleRequest:
     """Raises InvalidValue."""
     _refuse_other_shapes(body)
+    if body.store is False and dialog_id is not None:
+        raise InvalidValue("store", "can't be false where X-Dialog-ID names a dialog, which is kept")
     messages = [_message(one, f"messages[{number}]") for number, one in enumerate(body.messages)]
     return CompatibleRequest(
         body.model,
@@ -43,6 +45,7 @@ def asked_of(body: CompletionBody, raw: bytes, dialog_id: str | None) -> Compati
         hashlib.sha256(raw + repr(dialog_id).encode(errors="replace")).hexdigest(),
         dialog_id,
         _limit(body),
+        passing=body.store is False,
     )
 
 
