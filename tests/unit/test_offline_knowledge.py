@@ -61,6 +61,14 @@ def test_a_passage_is_quoted_with_its_number(question: str, line: str) -> None:
     assert queries(events) == []
 
 
+@pytest.mark.parametrize("asked", ["does it say", "have they told you", "is mentioned", "does it explain"])
+def test_words_for_telling_are_not_what_is_asked_for(asked: str) -> None:
+    said = ["Turbines turn wind into power.", "A turbine has three blades."]
+    events = answer_to(before(f"What {asked} about turbines?", " ".join(said)))
+    assert text_of(events).splitlines()[2:] == [f"{one} [1]" for one in said]
+    assert "found nothing" in text_of(answer_to(before(f"What {asked} about roofs?", "They say and tell a lot.")))
+
+
 def test_what_the_passages_do_not_hold_is_not_made_up_nor_searched_for_again() -> None:
     events = answer_to(before("Who wrote Faust?", *PASSAGES))
     assert "found nothing" in text_of(events)

@@ -14,9 +14,10 @@ _EMPTY_WORDS = frozenset(
     re.findall(
         r"\S+",
         """
-        a an and are as at be by can could did do does for from had has have how i in is it its me my of on or our
-        please tell that the their them there they this to us was we were what what's when where which who why will
-        with would you your about
+        a about an and are as at be by can could describe described describes did do does explain explained explains
+        for from had has have how i in is it its me mention mentioned mentions my of on or our please said say says
+        tell tells that the their them there they this to told us was we were what what's when where which who why
+        will with would you your
         """,
     )
 )
