@@ -5,13 +5,22 @@ from typing import Final
 from domain.errors import ModelError
 
 
+class Unreachable(ModelError):
+    """Nobody answered: what was asked may be right or wrong."""
+
+
+def unaskable() -> ModelError:
+    """No client of HTTP can read its address."""
+    return ModelError("model_not_configured", "The model's server can't be asked: see its base_url.")
+
+
 def unreachable(*, timed_out: bool, refusal: Exception | None = None) -> ModelError:
     """`refusal`: why our own side lets nobody ask that address."""
     if refusal is not None:
         return ModelError("model_address_refused", f"The model's base_url can't be used: {refusal}")
     if timed_out:
-        return ModelError("model_timeout", "The model's provider accepted no connection in time.", retryable=True)
-    return ModelError("model_unavailable", "The model's provider can't be reached.", retryable=True)
+        return Unreachable("model_timeout", "The model's provider accepted no connection in time.", retryable=True)
+    return Unreachable("model_unavailable", "The model's provider can't be reached.", retryable=True)
 
 
 def pause_asked(milliseconds: str | None, seconds: str | None) -> float | None:

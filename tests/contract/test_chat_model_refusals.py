@@ -2,27 +2,37 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 
+import httpx2
 import pytest
 
+from adapters.anthropic import AnthropicEndpoint
+from adapters.openai import OpenAIEndpoint
+from adapters.web import HttpChatModel
 from contract.chat_model_fixtures import (
     KEY,
+    PATIENT,
     STOP,
     TEXT,
     answering,
     collect,
     collect_until_error,
+    cut,
     model_at,
     question,
     refusing,
     scene,
     text_of,
 )
+from domain.answer_schemas import AnswerSchema
 from domain.conversation import FinishReason, ModelFinished, ReasoningDelta, Usage
+from guarded_scene import guarded, saying
 from servers.aimock_server import aimock
-from servers.byte_server import Exchange
+from servers.byte_server import ByteServer, Exchange
 
 PROTOCOLS = ["openai", "anthropic"]
+WANTED = AnswerSchema("a_word", {"type": "object", "properties": {}, "required": [], "additionalProperties": False})
 
 
 @pytest.fixture(scope="module")
@@ -192,3 +202,63 @@ def test_the_key_is_sent_in_one_header_only(protocol: str) -> None:
         assert KEY.encode() not in sent.body
 
     asyncio.run(act())
+
+
+HUGE = b'{"error": {"message": "bad"}}' + b" " * (4 << 20)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_refusal_longer_than_any_answer_is_still_a_refusal(protocol: str) -> None:
+    async def act() -> None:
+        async with (
+            ByteServer(saying(HUGE, status=400)) as server,
+            guarded() as web,
+            web.client(max_bytes=2 << 20) as client,
+        ):
+            _, error = await collect_until_error(guarded_model(protocol, server.url, client), question())
+        assert (error.code, error.retryable) == ("model_bad_request", False)
+
+    asyncio.run(act())
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_refusal_that_breaks_off_is_a_provider_out_of_reach(protocol: str) -> None:
+    async def broken(exchange: Exchange) -> None:
+        await exchange.raw(b"HTTP/1.1 400 No\r\ncontent-type: application/json\r\ncontent-length: 900\r\n\r\n{")
+        exchange.abort()
+
+    async def act() -> None:
+        async with scene(broken, protocol=protocol) as (_, model):
+            _, error = await collect_until_error(model, question())
+        assert (error.code, error.retryable) == ("model_unavailable", True)
+
+    asyncio.run(act())
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_what_was_refused_is_told_where_the_second_try_reaches_nobody(protocol: str) -> None:
+    async def act() -> None:
+        scripts = refusing(400, body("bad")), cut
+        async with scene(*scripts, protocol=protocol, compatible=protocol == "openai") as (server, model):
+            _, error = await collect_until_error(model, replace(question(), answer_schema=WANTED))
+            assert len(server.exchanges) == 2
+        assert (error.code, error.retryable) == ("model_bad_request", False)
+
+    asyncio.run(act())
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("host", ["0177.0.0.1", "１２７.０.０.１", "[v1.x]", "a" * 70_000])
+def test_an_address_that_no_client_reads_is_a_model_that_isn_t_configured(protocol: str, host: str) -> None:
+    async def act() -> None:
+        async with model_at(f"http://{host}", protocol) as model:
+            for _ in range(2):
+                _, error = await collect_until_error(model, question())
+                assert (error.code, error.retryable) == ("model_not_configured", False)
+
+    asyncio.run(act())
+
+
+def guarded_model(protocol: str, url: str, client: httpx2.AsyncClient) -> HttpChatModel:
+    made = AnthropicEndpoint if protocol == "anthropic" else OpenAIEndpoint
+    return HttpChatModel(made(api_key=KEY, http=lambda: client, base_url=url), timeouts=PATIENT)

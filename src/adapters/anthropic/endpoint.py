@@ -9,7 +9,7 @@ from adapters.anthropic.translate import body_of
 from application.ports.guarded_web import refusal_in
 from domain.conversation import ModelRequest
 from domain.errors import ModelError
-from domain.model_failures import unreachable
+from domain.model_failures import Unreachable, unaskable, unreachable
 
 if TYPE_CHECKING:
     import httpx2
@@ -56,8 +56,12 @@ class AnthropicEndpoint:
         except ModelError as error:
             if error.code != "model_bad_request":
                 raise
+            refused = error
         # Some servers of this protocol know no tools; the next answers are asked for without, if that was it.
-        response = await self._post(plain, connect_seconds)
+        try:
+            response = await self._post(plain, connect_seconds)
+        except Unreachable:
+            raise refused from None
         self._with_schema = False
         return response
 
@@ -82,6 +86,11 @@ class AnthropicEndpoint:
             return cast("httpx2.Response", response)
         except APIStatusError as error:
             raise errors.refused(error) from None
+        except (httpx2.InvalidURL, UnicodeError):
+            raise unaskable() from None
+        except httpx2.TransportError as error:
+            # The SDK reads what a refusal says before it tells of it.
+            raise unreachable(timed_out=False, refusal=refusal_in(error)) from None
         except APIConnectionError as error:
             raise unreachable(timed_out=isinstance(error, APITimeoutError), refusal=refusal_in(error)) from None
 
@@ -97,12 +106,16 @@ class AnthropicEndpoint:
     def _made(self) -> "AsyncAnthropic":
         with self._making:
             if self._client is None:
+                import httpx2
                 from anthropic import AsyncAnthropic
 
-                self._client = AsyncAnthropic(
-                    api_key=self._api_key or "none",
-                    base_url=self._base_url,
-                    http_client=self._http(),
-                    max_retries=0,
-                )
+                try:
+                    self._client = AsyncAnthropic(
+                        api_key=self._api_key or "none",
+                        base_url=self._base_url,
+                        http_client=self._http(),
+                        max_retries=0,
+                    )
+                except (httpx2.InvalidURL, UnicodeError):
+                    raise unaskable() from None
             return self._client

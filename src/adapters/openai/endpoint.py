@@ -9,7 +9,7 @@ from adapters.openai.translate import body_of
 from application.ports.guarded_web import refusal_in
 from domain.conversation import ModelRequest
 from domain.errors import ModelError
-from domain.model_failures import unreachable
+from domain.model_failures import Unreachable, unaskable, unreachable
 
 if TYPE_CHECKING:
     import httpx2
@@ -59,16 +59,20 @@ class OpenAIEndpoint:
 
     async def open(self, request: ModelRequest, *, connect_seconds: float) -> "httpx2.Response":
         extras = self._taken if request.answer_schema is not None else replace(self._taken, schema=False)
+        refused: ModelError | None = None
         while True:
             try:
                 response = await self._post(request, connect_seconds, extras)
+            except Unreachable as error:
+                # What was refused is what there is to tell; this connection may be one that the refusal closed.
+                raise refused or error from None
             except ModelError as error:
                 if error.code != "model_bad_request":
                     raise
                 fewer = extras.without_what_was_refused(error, compatible=self._compatible)
                 if fewer is None:
                     raise
-                extras = fewer
+                extras, refused = fewer, refused or error
                 continue
             # The next ones are asked without, if that was it.
             unknown = request.answer_schema is None and self._taken.schema
@@ -104,18 +108,27 @@ class OpenAIEndpoint:
             return cast("httpx2.Response", response)
         except APIStatusError as error:
             raise errors.refused(error) from None
+        except (httpx2.InvalidURL, UnicodeError):
+            raise unaskable() from None
+        except httpx2.TransportError as error:
+            # The SDK reads what a refusal says before it tells of it.
+            raise unreachable(timed_out=False, refusal=refusal_in(error)) from None
         except APIConnectionError as error:
             raise unreachable(timed_out=isinstance(error, APITimeoutError), refusal=refusal_in(error)) from None
 
     def _made(self) -> "AsyncOpenAI":
         with self._making:
             if self._client is None:
+                import httpx2
                 from openai import AsyncOpenAI
 
-                self._client = AsyncOpenAI(
-                    api_key=self._api_key or "none",
-                    base_url=self._base_url,
-                    http_client=self._http(),
-                    max_retries=0,
-                )
+                try:
+                    self._client = AsyncOpenAI(
+                        api_key=self._api_key or "none",
+                        base_url=self._base_url,
+                        http_client=self._http(),
+                        max_retries=0,
+                    )
+                except (httpx2.InvalidURL, UnicodeError):
+                    raise unaskable() from None
             return self._client

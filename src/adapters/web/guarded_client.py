@@ -8,7 +8,7 @@ import aiohttp
 import httpx2
 import yarl
 
-from adapters.web.body import BODY_EXTENSION, ResponseBody
+from adapters.web.body import BODY_EXTENSION, ERROR_BODY_LIMIT, ResponseBody
 from adapters.web.guarded_connections import Resolve, guarded_connector, guarded_session
 from adapters.web.guarded_headers import USER_AGENT, check_headers, check_method
 from adapters.web.guarded_url import checked, origin, redirected
@@ -19,17 +19,20 @@ from domain.header_rules import is_reserved
 
 
 class GuardedBody(httpx2.AsyncByteStream):
-    """What has arrived, piece by piece, up to a limit."""
+    """What has arrived, piece by piece, up to a limit. Of what errors say, the beginning is enough."""
 
-    def __init__(self, body: ResponseBody, most: int) -> None:
+    def __init__(self, body: ResponseBody, most: int, *, error: bool) -> None:
         self._body = body
-        self._left = most
+        self._left = min(most, ERROR_BODY_LIMIT) if error else most
+        self._error = error
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while data := await self._body.read():
             self._left -= len(data)
             if self._left < 0:
                 self._body.close()
+                if self._error:
+                    return
                 raise httpx2.ReadError("the answer is longer than any may be")
             yield data
 
@@ -60,7 +63,7 @@ class GuardedTransport(AiohttpTransport):
         guarded = httpx2.Response(
             response.status_code,
             headers=headers,
-            stream=GuardedBody(body, self._max_bytes),
+            stream=GuardedBody(body, self._max_bytes, error=response.is_error),
             request=request,
             extensions=response.extensions,
         )
@@ -69,7 +72,8 @@ class GuardedTransport(AiohttpTransport):
         return guarded
 
     def _body(self, response: aiohttp.ClientResponse) -> ResponseBody:
-        return ResponseBody(response, self._max_bytes)
+        # Whoever reads an error stops early, and keeps what came.
+        return ResponseBody(response, None if response.status >= 400 else self._max_bytes)
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
