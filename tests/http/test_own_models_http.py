@@ -170,3 +170,21 @@ def test_an_answer_that_an_own_model_can_t_give_says_why(client: Client, ann: He
     again = client.post("/api/v1/chat", json=asked, headers=ann)
     lines = [line for line in again.text.splitlines() if line.startswith("data:") and '"done"' in line]
     assert json.loads(lines[-1].removeprefix("data:"))["data"]["model"] == "offline"
+
+
+@pytest.mark.parametrize("host", ["0177.0.0.1", "１２７.０.０.１", "ⓛocalhost", "[v1.x]"])
+def test_a_host_with_more_than_one_reading_is_no_base_url(client: Client, ann: Headers, host: str) -> None:
+    bad = LOCAL | {"base_url": f"http://{host}/"}
+    llm_id = create(client, ann, **LOCAL)
+    for path, body in (("create", bad), ("test", bad), ("test", {"llm_id": llm_id, "base_url": bad["base_url"]})):
+        assert code_of(client.post(f"{LLM}/{path}", json=body, headers=ann), 422) == "invalid_value"
+    assert code_of(update(client, ann, llm_id=llm_id, base_url=bad["base_url"]), 422) == "invalid_value"
+
+
+def test_what_is_refused_is_not_sent_back_whole(client: Client, ann: Headers) -> None:
+    hostile = " - at `$." + "x" * 100_000
+    refused = client.post(f"{LLM}/create", json=MODEL | {"provider": hostile}, headers=ann)
+    assert code_of(refused, 422) == "invalid_value"
+    assert [one["name"] for one in refused.json()["error"]["fields"]] == ["provider"]
+    refused = client.post(f"{LLM}/create", json=MODEL | {"provider": "x" * 100_000}, headers=ann)
+    assert len(refused.content) < 1000

@@ -18,7 +18,6 @@ BODY_SECONDS: Final = 30.0
 """For the whole body: a client that announces one and falls silent would hold its memory and connection for ever."""
 
 _MISSING: Final = re.compile(r"Object missing required field `(.+?)`")
-_PATH: Final = re.compile(r" - at `\$\.?(.*)`$")
 
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
 
@@ -81,7 +80,9 @@ def _malformed(reason: str) -> Refusal:
 
 def _invalid(text: str) -> Refusal:
     """msgspec's sentence, such as "Expected `str`, got `int` - at `$.name`", in words that name no Python."""
-    path = found.group(1) if (found := _PATH.search(text)) else ""
+    # The last one: what was sent stands before it, and may look like another.
+    _, _, place = text.rpartition(" - at `$")
+    path = place.removeprefix(".").removesuffix("`") if place != text else ""
     if missing := _MISSING.match(text):
         name, message = ".".join(filter(None, (path, missing.group(1)))), "is required"
     else:

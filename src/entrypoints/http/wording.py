@@ -4,12 +4,15 @@ import re
 from typing import Final
 
 _WORDS: Final = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
+MOST_SHOWN: Final = 200
+"""Characters: findings repeat what was sent."""
 _TYPES: Final = re.compile(r"`([^`]*)`")
 
 
 def plain(finding: str) -> str:
     """ "Expected `int | null`, got `str` - at `$.limit`" is "expected integer, got string"."""
-    words = _TYPES.sub(_type_words, finding.split(" - at ")[0])
+    said = finding.split(" - at ")[0]
+    words = _TYPES.sub(_type_words, said if len(said) <= MOST_SHOWN else f"{said[:MOST_SHOWN]}…")
     return words[:1].lower() + words[1:]
 
 
