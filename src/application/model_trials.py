@@ -21,7 +21,7 @@ from domain.conversation import ModelRequest, Usage, UserTurn
 from domain.errors import InvalidValue, ModelError, TooManyRequests
 from domain.ids import ModelId, UserId
 from domain.models import ModelKind, ModelSpec
-from domain.own_models import ELLIPSIS, ModelDraft
+from domain.own_models import ELLIPSIS, ModelDraft, without_key
 from domain.tokens import estimate
 
 DRAFT_ID: Final = ModelId("(draft)")
@@ -181,6 +181,6 @@ class TryModel:
 
 def shown(said: str, key: str) -> str:
     """On one line, and short. Who wrote the server may have it say anything, also what it was sent."""
-    told = said.strip().replace(key, ELLIPSIS) if key else said.strip()
+    told = without_key(said.strip(), key)
     plain = "".join(char if char.isprintable() else " " for char in told[: MOST_SHOWN + 1])
     return plain if len(plain) <= MOST_SHOWN else plain[:MOST_SHOWN] + ELLIPSIS

@@ -21,6 +21,8 @@ COUNT_MAX: Final = 1_000_000
 PRICE_MAX: Final = 1_000_000
 LONG_KEY: Final = 16
 """Characters. Of a shorter key the last four would be too much."""
+TOLD_KEY: Final = 8
+"""Characters. A shorter key is a word like others: it is nobody's secret, and stands in sentences of ours."""
 ELLIPSIS: Final = "…"
 """In every masked key, and in no key: those are ASCII."""
 
@@ -55,6 +57,11 @@ def masked(key: str) -> str:
     if len(key) < LONG_KEY:
         return ELLIPSIS if key else ""
     return f"{'sk-' if key.startswith('sk-') else ''}{ELLIPSIS}{key[-4:]}"
+
+
+def without_key(text: str, key: str) -> str:
+    """Servers repeat what they were sent."""
+    return text.replace(key, ELLIPSIS) if len(key) >= TOLD_KEY else text
 
 
 def model_key(raw: str) -> str:

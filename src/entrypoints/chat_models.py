@@ -11,6 +11,7 @@ from adapters.openai import OpenAIEndpoint
 from adapters.web.chat import HttpChatModel
 from adapters.web.client import WebClient
 from application.ports.chat_model import ChatModel, ChatModels, Timeouts
+from domain import own_models
 from domain.conversation import ModelEvent, ModelRequest
 from domain.errors import ModelError
 from domain.ids import ModelId
@@ -129,7 +130,7 @@ def refuse_unavailable(spec: ModelSpec) -> None:
 
 def without_key(error: ModelError, key: str) -> ModelError:
     """Servers repeat what they were sent, also where we look for a word."""
-    if not key or key not in error.message:
+    message = own_models.without_key(error.message, key)
+    if message == error.message:
         return error
-    message = error.message.replace(key, "…")
     return ModelError(error.code, message, retryable=error.retryable, retry_after=error.retry_after)

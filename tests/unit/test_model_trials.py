@@ -19,7 +19,7 @@ from application.model_trials import (
 )
 from domain.errors import ModelError, TooManyRequests
 from domain.ids import UserId
-from domain.own_models import ELLIPSIS
+from domain.own_models import ELLIPSIS, TOLD_KEY
 from entrypoints.chat_models import without_key
 
 USERS = st.sampled_from(["ann", "bob", "cho"]).map(UserId)
@@ -103,6 +103,13 @@ def test_an_error_that_repeats_the_key_is_the_same_error_without_it() -> None:
     other = ModelError("model_bad_request", "refused")
     assert without_key(other, "sk-secret") is other
     assert without_key(other, "") is other
+
+
+@given(st.text("abcdefgh-. ", min_size=1, max_size=TOLD_KEY - 1))
+def test_a_key_as_short_as_a_word_leaves_sentences_as_they_are(key: str) -> None:
+    told = ModelError("model_unavailable", "The model's provider can't be reached.")
+    assert without_key(told, key) is told
+    assert shown("The capital is Rome.", key) == "The capital is Rome."
 
 
 def test_advice_is_given_in_sentences() -> None:
