@@ -74,7 +74,7 @@ clean: ## remove .venv and caches, never data
 		echo '$(PYTHON) can make no virtual environment; on Debian and Ubuntu install python3-venv.' >&2; exit 1; }
 
 .venv/.runtime: requirements/runtime.txt pyproject.toml | .venv/bin/python
-	@echo 'Installing into .venv …'
+	@echo 'Installing into .venv: the first time this takes a minute or two …'
 	@$(PIP) --require-hashes --requirement requirements/runtime.txt
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
