@@ -20,8 +20,13 @@ UNREAD_BODY_SECONDS: Final = 30.0
 LINGER_SECONDS: Final = 1.0
 """A refused client may still be sending: closing at once would reset the connection before it reads why."""
 
-MALFORMED: Final = 400, "The request is not well-formed HTTP/1.1."
-HEAD_TOO_LARGE: Final = 431, f"The request line and headers are too large: at most {MAX_HEAD_BYTES:,} bytes are taken."
+MALFORMED: Final = 400, "malformed_request", "The request is not well-formed HTTP/1.1."
+HEAD_TOO_LARGE: Final = (
+    431,
+    "malformed_request",
+    f"The request line and headers are too large: at most {MAX_HEAD_BYTES:,} bytes are taken.",
+)
+CUT_OFF: Final = 400, "body_cut_off", "The body ended before its announced length."
 
 log = logging.getLogger("agentchat.http")
 
@@ -67,6 +72,13 @@ class BoundedHttp(HttpToolsProtocol):
             self.head_bytes += len(data)
             if self.head_bytes > MAX_HEAD_BYTES:
                 self._refuse(*HEAD_TOO_LARGE)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Whoever says no more may still listen: a body that ends too early is answered."""
+        if not self.in_body or self.refusal is not None:
+            return False
+        self._refuse(*CUT_OFF)
+        return True
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -115,9 +127,9 @@ class BoundedHttp(HttpToolsProtocol):
         lines += [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
         return b"\r\n".join([*lines, b"", b""])
 
-    def _refuse(self, status: int, message: str) -> None:
+    def _refuse(self, status: int, code: str, message: str) -> None:
         self._head_done()
-        self.refusal = self._refusal(status, message)
+        self.refusal = self._refusal(status, code, message)
         waiting = self.cycle is not None and not self.cycle.response_complete
         if self.in_body and self.pipeline:
             self.pipeline.popleft()
@@ -134,10 +146,10 @@ class BoundedHttp(HttpToolsProtocol):
         self.transport.write_eof()
         self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
-    def _refusal(self, status: int, message: str) -> bytes:
+    def _refusal(self, status: int, code: str, message: str) -> bytes:
         request_id = contextvars.copy_context().run(request_ids.bind, self.headers or ())
-        log.info("malformed_request", extra={"status": status, "request_id": request_id})
-        error = ErrorDetail("malformed_request", [], request_id)
+        log.info(code, extra={"status": status, "request_id": request_id})
+        error = ErrorDetail(code, [], request_id)
         body = msgspec.json.encode(ErrorEnvelope(status_code=500, status_message=message, error=error))
         head = (
             f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"

@@ -85,6 +85,18 @@ def test_a_chunked_body_behind_an_offer_is_read(live: Live) -> None:
     assert b"user_password: is required" in exchange(live, head, *chunks, LAST)
 
 
+@pytest.mark.parametrize("before", [b"", HEALTH + b"\r\n"])
+@pytest.mark.parametrize("framing", [b"Content-Length: 5000\r\n\r\n{", b"Transfer-Encoding: chunked\r\n\r\n5\r\n{"])
+def test_a_body_that_ends_too_early_is_answered(live: Live, before: bytes, framing: bytes) -> None:
+    head = b"POST /api/v1/user/login HTTP/1.1\r\nHost: h\r\nX-Request-Id: cut-1\r\nContent-Type: application/json\r\n"
+    with socket.create_connection(("127.0.0.1", live.server.port), NEVER) as sock:
+        sock.sendall(before + head + framing)
+        sock.shutdown(socket.SHUT_WR)
+        received = b"".join(iter(lambda: sock.recv(65536), b""))
+    assert statuses(received) == [200, 400][not before :]
+    refused(received[received.index(b"HTTP/1.1 400") :], 400, "body_cut_off", "cut-1")
+
+
 @pytest.mark.parametrize("kind", [b"websocket", b"h2c, websocket", b"TLS/1.0"])
 def test_no_protocol_is_switched_to(live: Live, kind: bytes) -> None:
     offer = HEALTH + b"Connection: upgrade\r\nUpgrade: " + kind + b"\r\n\r\n"
