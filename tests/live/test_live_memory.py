@@ -185,7 +185,9 @@ async def test_the_answer_to_a_lesson_is_asked_for_as_json_of_one_form(
         person = await Person.register(client, f"eve-{llm_id}")
         await person.answer("Hello, I am Ada.", "d", agent_id=await agent(person, llm_id))
         await learnt(person, NAME)
-        (form,) = vendor.forms
+        # The server is the module's: a lesson that another test put off may come too.
+        form, *others = vendor.forms
+        assert others == [form] * len(others)
         operations = form["properties"]["operations"]["items"]["anyOf"]
         assert [one["properties"]["op"]["enum"] for one in operations] == [["add"], ["replace"], ["repeat"]]
         assert form["additionalProperties"] is False
