@@ -41,7 +41,7 @@ async def test_a_scan_is_read() -> None:
 
 
 async def test_where_time_is_short_the_first_pages_are_read() -> None:
-    parser = ChildParsers(ParserLimits(ocr=True, timeout_seconds=20))
+    parser = ChildParsers(ParserLimits(ocr=True, timeout_seconds=12))
     page = scanned(*[TEXT] * 20)
     document = await parser.parse(FileKind.PDF, chunks(drawn(*[page] * 100)))
     assert document.cut is not None
