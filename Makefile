@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet $(UPGRADE)
 
-.PHONY: serve install dev ocr test check format bench bench-knowledge evaluate laws soak fuzz lock clean help
+.PHONY: serve install dev ocr test check format bench bench-knowledge evaluate soak fuzz lock clean help
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -51,9 +51,6 @@ bench-knowledge: dev ## measure knowledge: finding, taking in, and the memory th
 
 evaluate: dev ## measure retrieval: do questions find their answers in Debian's manuals?
 	@$(BIN)/python bench/retrieval.py $(ARGS)
-
-laws: dev ## try the laws that the tests state on a thousand cases each: half an hour, and more
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n $(TESTERS) --dist worksteal --hypothesis-profile laws $(or $(ARGS),tests/unit tests/contract)
 
 soak: dev ## cut, kill and restart for minutes: does every client get its whole answer?
 	@$(BIN)/python bench/cuts.py $(ARGS)

@@ -34,13 +34,10 @@ from servers.seaweedfs import SeaweedFS
 
 settings.register_profile(
     "default",
-    max_examples=50,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True, print_blob=True)
-# What `make laws` tries each law on.
-settings.register_profile("laws", settings.get_profile("default"), max_examples=1_000)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 _UVLOOP = importlib.util.find_spec("uvloop") is not None
