@@ -97,7 +97,8 @@ async def test_many_files_at_once_all_succeed_and_hold_up_nobody_else(database_u
     folder = tmp_path / "server"
     folder.mkdir()
     embedding = HeldEmbeddings()
-    async with serving(database_url, folder, embedding, 2) as client:
+    # In one place they end as they began; in two, one may be overtaken by many while it is read.
+    async with serving(database_url, folder, embedding, 1) as client:
         ada, bob = await Person.register(client, "ada"), await Person.register(client, "bob")
         of_ada, of_bob = await base(ada, "many"), await base(bob, "one")
         names = [f"n{number}" for number in range(MANY)]
@@ -109,6 +110,6 @@ async def test_many_files_at_once_all_succeed_and_hold_up_nobody_else(database_u
         await succeeded(bob, single)
         assert [file["chunks"] for file in done] == [1] * MANY
         order = await rows(database_url, "SELECT knowledge_file_id FROM knowledge_files ORDER BY updated_at")
-        # What had ended or was at work when it came goes before it, and little more.
-        assert [row[0] for row in order].index(single) <= ended[0][0] + 6
+        # What had ended when it came goes before it, and what was at work or just being taken.
+        assert [row[0] for row in order].index(single) <= ended[0][0] + 2
         assert set(embedding.times.values()) == {1}
