@@ -62,7 +62,7 @@ async def test_a_result_is_numbered_on_fenced_and_cited(kept: KeptKnowledge) -> 
     shown = ShownPassages()
     shown.keep(shown.numbered([passage(number) for number in range(3)]))
     found = await search(kept, base, shown=shown).run({"query": "warranty"})
-    assert found.content.startswith(WARNING)
+    assert found.content.startswith(f"{WARNING} Cite as [1].\n<passage ")
     assert found.content.count("</passage>") == 1
     assert '<passage number="4" document="guide.pdf" page="1">' in found.content
     assert [one.index for one in found.citations] == [4]

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.attachments import WARNING
 from domain.ids import KnowledgeFileId, KnowledgeId
 from domain.retrieval import Passage
 from domain.shown_passages import NOTHING, passages_before_question, passages_text
@@ -70,6 +71,12 @@ def test_with_room_enough_everything_is_shown(found: list[Passage]) -> None:
     text, shown = (one := passages_before_question(found, PLENTY)).text, one.shown
     assert [whole for _, whole in shown] == found
     assert (text == NOTHING) == (not found)
+
+
+def test_before_the_passages_the_model_is_asked_to_cite_them_by_number_and_told_what_they_are() -> None:
+    head = passages_before_question([passage("text")], PLENTY).text.partition("<passage ")[0]
+    assert re.search(r"\bcite\b[^.]*\[1\]", head)
+    assert WARNING in head
 
 
 def test_a_long_passage_is_begun_where_there_is_room_for_some() -> None:
