@@ -14,6 +14,7 @@ import aiohttp
 import msgspec
 
 CONNECT_SECONDS: Final = 4.0
+LONGEST_FETCHED: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class Remote:
         """What anybody gets at an address, wherever it is: the status and at most 1 MiB. Raises Unreachable."""
         try:
             async with self._session.get(address, allow_redirects=False) as response:
-                return response.status, await response.content.read(1 << 20)
+                return response.status, await first(response.content)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise Unreachable(reason(error)) from None
 
@@ -105,6 +106,14 @@ class Remote:
 
 class Unreachable(Exception):
     """The message says why, in the system's words."""
+
+
+async def first(content: aiohttp.StreamReader) -> bytes:
+    """The body, at most LONGEST_FETCHED of it: one read gives only what has arrived by then."""
+    body = bytearray()
+    while len(body) < LONGEST_FETCHED and (piece := await content.read(LONGEST_FETCHED - len(body))):
+        body += piece
+    return bytes(body)
 
 
 def bearer(token: str) -> dict[str, str]:

@@ -12,6 +12,8 @@ from entrypoints.settings import Settings
 NAME: Final = "upload"
 FILE: Final = "doctor.txt"
 LONGEST_SHOWN: Final = 80
+KINDS: Final = {b"<!doctype html": "HTML of ", b"<html": "HTML of ", b"<": "XML of ", b"{": "JSON of "}
+LONGEST_MARK: Final = max(map(len, KINDS))
 
 
 async def comes_back(subject: Subject) -> Sequence[Finding]:
@@ -38,8 +40,20 @@ async def opened(subject: Subject, address: str, content: bytes, seconds: float)
         return fail(NAME, f"the address that comes back, {host}, can't be reached: {error}", mend(subject.settings))
     if status != 200 or body != content:
         what = f"answers with status {status}" if status != 200 else "gives something else than was uploaded"
+        what = f"{what}: {description(body, content)}"
         return fail(NAME, f"the address that comes back, {host}, {what}", mend(subject.settings))
     return ok(NAME, f"a file is taken within {milliseconds(seconds)}, and its address opens it")
+
+
+def description(body: bytes, content: bytes) -> str:
+    """What came instead of the content, for who must guess who sent it: no word of it is repeated."""
+    if not body:
+        return "an empty body"
+    if content.startswith(body):
+        return f"only the first {len(body)} of {len(content)} bytes"
+    begin = body.lstrip()[:LONGEST_MARK].lower()
+    kind = next((kind for mark, kind in KINDS.items() if begin.startswith(mark)), "")
+    return f"{kind}{len(body)} bytes, where {len(content)} were uploaded"
 
 
 async def removed(subject: Subject, token: str) -> None:
