@@ -77,6 +77,14 @@ async def test_redirects_within_the_origin_are_followed_with_all_that_was_sent()
     ]
 
 
+async def test_redirects_within_the_origin_end() -> None:
+    async with ByteServer(sending_to("/again")) as server, guarded() as web:
+        async with web.client(redirects=3) as client:
+            with pytest.raises(httpx2.TooManyRedirects):
+                await client.get(server.url)
+        assert len(server.exchanges) == 4
+
+
 async def test_redirects_elsewhere_are_refused() -> None:
     async with ByteServer(saying(b"other")) as other, ByteServer(sending_to(other.url, 307)) as first:
         async with guarded() as web, web.client() as client:

@@ -64,6 +64,18 @@ def test_no_pause_is_longer_than_the_longest_nor_shorter_than_its_jitter_allows(
     assert plain * 0.75 <= breaker.pause("s") <= plain
 
 
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_who_failed_together_comes_back_apart(one: float, other: float) -> None:
+    """As far as their dice differ: each takes up to a quarter off the pause."""
+    dice = iter([one, other])
+    breaker = Breaker(Clock(), lambda: next(dice))
+    for key in ("a", "b"):
+        for _ in range(FAILURES):
+            breaker.failed(key)
+    apart = (one - other) / 4 * FIRST_PAUSE
+    assert abs(breaker.pause("b") - breaker.pause("a") - apart) < 1e-6
+
+
 def test_servers_that_fail_take_bounded_memory() -> None:
     breaker = Breaker(Clock(), lambda: 0.0)
     for number in range(REMEMBERED * 2):
