@@ -1,16 +1,18 @@
 """A file in a base is read, cut, embedded and stored; what goes wrong is told, tried again, or final."""
 
 import asyncio
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from adapters.database.transactions import DatabaseTransactions
-from adapters.scripted import ScriptedEmbedders, embedding_failure, vector_of
+from adapters.scripted import ScriptedEmbedder, ScriptedEmbedders, embedding_failure, vector_of
 from application.ingestion_steps import STORED_AT_ONCE
 from domain.chunking import ChunkSize, chunks
 from domain.documents import ParsedDocument
 from domain.embedding_text import embedding_text
+from domain.embeddings import Vector
 from domain.errors import Conflict, InvalidValue, ModelError, NotFound
 from domain.files import FileKind
 from domain.ids import KnowledgeId
@@ -195,6 +197,40 @@ async def test_no_transaction_is_open_while_anything_is_embedded(desk: Knowledge
     desk.embedder.gate.set()
     await work
     assert (await desk.now(file)).status is IngestionStatus.SUCCESS
+
+
+@dataclass
+class Held(ScriptedEmbedder):
+    """Waits at its third batch."""
+
+    third: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def passages(self, texts: Sequence[str]) -> Sequence[Vector]:
+        self.gate = self.third if len(self.calls) == 2 else None
+        return await super().passages(texts)
+
+
+@pytest.mark.parametrize("what", ["file", "base", "account"])
+async def test_of_what_is_removed_no_further_batch_is_embedded(transactions: DatabaseTransactions, what: str) -> None:
+    embedder = Held()
+    desk = KnowledgeDesk(transactions, embedder=embedder)
+    file = await in_work(desk, text_of(30))
+    work = asyncio.create_task(desk.do(desk.queue.take()))
+    async with asyncio.timeout(10):
+        await embedder.reached.wait()
+    if what == "file":
+        await desk.delete_file(file.user_id, file.knowledge_file_id)
+    elif what == "base":
+        await desk.delete(file.user_id, file.knowledge_id)
+    else:
+        async with transactions.begin() as tx:
+            await tx.users.remove(file.user_id)
+    embedder.third.set()
+    assert await work is None
+    assert len(embedder.calls) == 3
+    await desk.keep.once()
+    await desk.run()
+    assert (len(embedder.calls), await desk.chunks(file)) == (3, [])
 
 
 async def test_each_batch_costs_the_same_few_statements(desk: KnowledgeDesk, statements: list[str]) -> None:

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.chunking import ChunkSize
 from domain.evaluation import scores_of
+from domain.fusion import FUSION
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "retrieval.md").read_text()
@@ -61,3 +63,11 @@ def test_by_all_that_is_documented_hybrid_is_better_than_both_its_parts(spoken: 
     assert {way: len(one) for way, one in figures.items()} == {"lexical": 6, "dense": 6, "hybrid": 6}
     for part in ("lexical", "dense"):
         assert all(both > one for both, one in zip(figures["hybrid"], figures[part], strict=True))
+
+
+def test_what_is_documented_was_measured_with_what_is_the_default() -> None:
+    size = ChunkSize()
+    assert f"\nChunks of {size.most} tokens, of which neighbours share {size.overlap}.\n" in PAGE
+    assert FUSION.dense == FUSION.lexical
+    assert f"- **Fusion**: k = {FUSION.k:g} and equal weights." in PAGE
+    assert f"| **k = {FUSION.k:g}, equal weights** |" in PAGE
