@@ -152,6 +152,7 @@ def with_callers_part(prompt: Prompt, part: CallersPart, spec: ModelSpec) -> Pro
         prompt.request,
         tools=(*own, *callers),
         tool_choice=tools.choice if callers else AS_IT_LIKES,
+        stop=part.stop,
         turns=(*prompt.request.turns, *_turns(under_names(part.rounds, names, "now_"))),
     )
     kept = {one.name: prompt.tools[one.name] for one in own}

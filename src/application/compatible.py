@@ -15,6 +15,7 @@ from application.paging import Window
 from application.ports.persistence import Transactions
 from application.run_readers import Followed
 from domain.agents import DEFAULT_AGENT, Agent
+from domain.answer_forms import AnswerForm, with_form
 from domain.callers import CallersPart, CallersTools, results_text
 from domain.dialogs import parse_dialog_id
 from domain.errors import Conflict, NotFound, TooLarge, Unauthenticated, Unavailable
@@ -106,6 +107,9 @@ class CompatibleRequest:
     dialog_id: str | None = None
     max_output_tokens: int | None = None
     passing: bool = False
+    stop: tuple[str, ...] = ()
+    form: AnswerForm | None = None
+    """The form that the answer is wanted in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,7 @@ class AskCompatibly:
 
     async def __call__(self, actor: UserId, asked: CompatibleRequest, key: str | None) -> Followed:
         """Raises all that refuses a question, before the first byte."""
-        self._refuse_long(asked.telling)
+        self._refuse_long(asked.telling, asked.form)
         agent = await self.find(actor, asked.model)
         part = await self.restore(actor, _part(asked, agent))
         if asked.dialog_id is not None:
@@ -136,11 +140,14 @@ class AskCompatibly:
             await self._remember(run, part.conversation)
         return run
 
-    def _refuse_long(self, telling: Telling) -> None:
+    def _refuse_long(self, telling: Telling, form: AnswerForm | None) -> None:
         limit = self.limits.max_input_chars
-        for place, text in ((telling.asked_at, telling.question), ("messages", telling.instructions)):
+        for place, what, text in (
+            (telling.asked_at, "question", telling.question),
+            ("messages", "instructions", telling.instructions),
+            ("response_format", "schema", form.instruction if form else ""),
+        ):
             if len(text) > limit:
-                what = "question" if text is telling.question else "instructions"
                 raise TooLarge(place, f"the {what} must have at most {limit} characters, has {len(text)}")
 
     async def _recognised(self, actor: UserId, agent: Agent, asked: CompatibleRequest) -> str | None:
@@ -172,13 +179,14 @@ def _part(asked: CompatibleRequest, agent: Agent) -> CallersPart:
         telling.question,
         None if named else telling.exchanges,
         telling.rounds,
-        telling.instructions,
+        with_form(telling.instructions, asked.form),
         telling.images,
         () if named else telling.earlier_images,
         asked.tools,
         asked.digest,
         "" if named else _with(agent, asked.conversation),
         asked.passing,
+        asked.stop,
     )
 
 

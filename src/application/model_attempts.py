@@ -12,6 +12,7 @@ from application.model_statistics import ModelStatistics
 from application.output_limit import LimitedOutput
 from application.ports.chat_model import ChatModels
 from application.provider_breakers import Breakers, Trial
+from application.stopped_output import StoppedOutput
 from domain.assembly import AnswerAssembler
 from domain.attempts import ANSWERED, DEFECT, INTERRUPTED, Attempt, Purpose, cost_of
 from domain.chat_events import AnswerDelta, AttemptBegan, AttemptEnded, LoopEvent, ReasoningText, TurnFinished
@@ -97,6 +98,8 @@ class Attempting:
         call, calling = self._call, self._calling
         model = calling.providers.open(call.spec)
         calling.breakers.refuse(call.spec)
+        if call.request.stop:
+            model = StoppedOutput(model, call.request.stop)
         if call.output_left is not None:
             model = self._limited = LimitedOutput(model, call.output_left, call.spec.context_window)
         self._sent = request_tokens(call.request)

@@ -17,6 +17,8 @@ from domain.tools import JsonValue, ToolCall, ToolRound, ToolSpec
 MOST_TOOLS: Final = 128
 """Vendors take no more in one request."""
 LONGEST_DESCRIPTION: Final = 10_000
+MOST_STOPS: Final = 16
+LONGEST_STOP: Final = 256
 LONG: Final = 100_000
 """Characters: what has more is not looked at while others wait."""
 MANY: Final = 200
@@ -83,6 +85,13 @@ class CallersTools:
         return dict(zip(unique_names(own, taken), own, strict=True))
 
 
+def stop_words(given: Sequence[str]) -> tuple[str, ...]:
+    """Raises InvalidValue. OpenAI takes four of them, other servers more."""
+    if len(given) > MOST_STOPS or not all(1 <= len(word) <= LONGEST_STOP for word in given):
+        raise InvalidValue("stop", f"must be at most {MOST_STOPS} texts, each of 1 to {LONGEST_STOP} characters")
+    return tuple(dict.fromkeys(given))
+
+
 @dataclass(frozen=True, slots=True)
 class CallersPart:
     """A question as its caller tells it.
@@ -104,6 +113,8 @@ class CallersPart:
     """Names what was said up to this question, so that its continuation is recognised; empty where that is no use."""
     passing: bool = False
     """Nothing of it is kept: neither the dialog nor what could be learnt from it."""
+    stop: tuple[str, ...] = ()
+    """Words before which the answer ends."""
 
     @property
     def is_long(self) -> bool:

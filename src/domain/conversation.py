@@ -126,6 +126,8 @@ class ModelRequest:
     tool_choice: ToolChoice = AS_IT_LIKES
     answer_schema: AnswerSchema | None = None
     """The answer's text is wanted as JSON of that form, with no tools beside it."""
+    stop: tuple[str, ...] = ()
+    """The text of each turn ends before the first of these words. No provider is told."""
 
 
 def request_tokens(request: ModelRequest) -> int:

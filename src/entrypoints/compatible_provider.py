@@ -6,6 +6,7 @@ from application import compatible
 from application.ask_once import AskOnce
 from application.callers_prompt import RestoreRounds
 from application.chat import ChatLimits
+from application.formed_answers import CheckForm
 from application.ports.persistence import Transactions
 from entrypoints.http.openai.endpoint import BodyPlaces
 from entrypoints.settings import Settings
@@ -15,7 +16,7 @@ class Compatible(Provider):
     """Needs agents and runs, which other providers have."""
 
     scope = Scope.APP
-    use_cases = provide_all(compatible.FindNamedAgent, compatible.ListNamedAgents, RestoreRounds)
+    use_cases = provide_all(compatible.FindNamedAgent, compatible.ListNamedAgents, RestoreRounds, CheckForm)
 
     @provide
     def places(self) -> BodyPlaces:

@@ -209,8 +209,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"n": 2}, "n"),
     ({"n": "2"}, "n"),
     ({"logprobs": True}, "logprobs"),
-    ({"stop": ["x"]}, "stop"),
+    ({"stop": ["x"] * 17}, "stop"),
+    ({"stop": ["x", ""]}, "stop"),
+    ({"stop": "x" * 257}, "stop"),
     ({"response_format": {"type": "json_schema", "json_schema": {}}}, "response_format"),
+    ({"response_format": {"type": "grammar"}}, "response_format"),
     ({"audio": {"voice": "x"}}, "audio"),
     ({"modalities": ["text", "audio"]}, "modalities"),
     ({"functions": [{}]}, "functions"),
@@ -284,6 +287,32 @@ def test_a_limit_ends_the_answer_with_length(client: Client, ann: Headers) -> No
         answer = whole(ask(client, ann, user("count to 1000"), **{name: 20}))
         assert answer["choices"][0]["finish_reason"] == "length"
         assert answer["usage"]["completion_tokens"] <= 20
+
+
+def test_an_answer_ends_before_the_words_that_are_to_stop_it(client: Client, ann: Headers) -> None:
+    whole_text = whole(ask(client, ann, user("count to 30")))["choices"][0]["message"]["content"]
+    for stop in ("13", ["25", "13"]):
+        answer = whole(ask(client, ann, user("count to 30"), stop=stop))
+        (choice,) = answer["choices"]
+        assert (choice["message"]["content"], choice["finish_reason"]) == (whole_text.split("13")[0], "stop")
+        streamed = chunks(ask(client, ann, user("count to 30"), stop=stop, stream=True))
+        told = "".join(one["choices"][0]["delta"].get("content", "") for one in streamed)
+        assert told == choice["message"]["content"]
+        stored = data_of(client.get(f"/api/v1/history?dialog_id={answer['dialog_id']}", headers=ann))[-1]
+        assert (stored["content"], stored["status"]) == (told, "complete")
+
+
+def test_what_is_not_in_the_form_that_is_wanted_is_an_error_and_no_answer(client: Client, ann: Headers) -> None:
+    for form in ({"type": "json_object"}, {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}}):
+        error = error_of(ask(client, ann, user("hi"), response_format=form), 502)
+        assert (error["code"], error["type"]) == ("model_bad_response", "server_error")
+        assert "JSON" in error["message"]
+        streamed = ask(client, ann, user("hi"), response_format=form, stream=True)
+        blocks = [block for block in streamed.text.split("\n\n") if block]
+        assert json.loads(blocks[-1].removeprefix("data: "))["error"]["code"] == "model_bad_response"
+        assert "[DONE]" not in streamed.text
+    too_long = {"type": "json_schema", "json_schema": {"schema": {"title": "x" * 100_001}}}
+    assert error_of(ask(client, ann, user("hi"), response_format=too_long), 413)["param"] == "response_format"
 
 
 def test_images_are_refused_where_the_model_is_blind_and_addresses_are_never_fetched(

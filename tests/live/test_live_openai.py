@@ -14,6 +14,7 @@ import openai
 import pytest
 from openai import AsyncOpenAI
 from PIL import Image
+from pydantic import BaseModel
 
 from live.live_server import Live, LiveServer, Person, free_port, settings_for
 from servers.byte_server import ByteServer, Exchange
@@ -51,11 +52,17 @@ async def brain(exchange: Exchange) -> None:
         await exchange.events(chunk({"content": "…"}))
         await exchange.closed.wait()
         return
+    if "endless" in text:
+        await exchange.events(chunk({"content": "Hello"}), chunk({"content": "there"}))
+        await exchange.closed.wait()
+        return
     if "cut" in text:
         await exchange.events(chunk({"content": "half"}))
         exchange.abort()
         return
-    if last["role"] == "user" and "weather" in text and "weather" in tools:
+    if "JSON Schema describes" in asked["messages"][0]["content"]:
+        await exchange.events(chunk({"content": '{"city": "Bern"}'}), chunk({}, "stop"), usage, b"[DONE]")
+    elif last["role"] == "user" and "weather" in text and "weather" in tools:
         both = [call(0, "calculator", '{"expression":"1+1"}')] if "both" in text else []
         await exchange.events(chunk({"content": "Let me see. "}), *both, call(9, "weather", '{"city": "Paris"}'))
         await exchange.events(chunk({}, "tool_calls"), usage, b"[DONE]")
@@ -175,6 +182,34 @@ async def test_an_image_is_seen(scene: Scene) -> None:
     with pytest.raises(openai.BadRequestError) as refused:
         await scene.ask(broken)
     assert refused.value.code == "image_kind_not_allowed"
+
+
+class Place(BaseModel):
+    city: str
+
+
+class Price(BaseModel):
+    amount: int
+
+
+async def test_python_s_library_reads_an_answer_into_a_type_of_its_own(scene: Scene) -> None:
+    given: Any = {"model": "agent/Ada", "messages": [{"role": "user", "content": "Where?"}]}
+    parsed = await scene.client.chat.completions.parse(response_format=Place, **given)
+    assert parsed.choices[0].message.parsed == Place(city="Bern")
+    async with scene.client.chat.completions.stream(response_format=Place, **given) as stream:
+        assert (await stream.get_final_completion()).choices[0].message.parsed == Place(city="Bern")
+    with pytest.raises(openai.InternalServerError) as other:
+        await scene.client.chat.completions.parse(response_format=Price, **given)
+    assert other.value.code == "model_bad_response"
+
+
+async def test_a_stop_word_ends_the_answer_at_the_provider_too(scene: Scene) -> None:
+    for stop, said in (("the", "Hello"), (["nowhere", "loth"], "Hel")):
+        assert (await scene.ask("endless", stop=stop)).choices[0].message.content == said
+        async with asyncio.timeout(10):
+            await scene.upstream.exchanges[-1].closed.wait()
+        chunks = [one async for one in await scene.ask("endless", stream=True, stop=stop)]
+        assert "".join(one.choices[0].delta.content or "" for one in chunks) == said
 
 
 async def test_errors_are_the_library_s_own(scene: Scene) -> None:

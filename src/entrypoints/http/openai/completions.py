@@ -12,7 +12,7 @@ from litestar.types import Receive, Scope, Send
 
 from application.run_control import ShowRun, StopRun
 from application.run_readers import Followed, Follower
-from domain.chat_events import Recorded
+from domain.chat_events import Recorded, RunFailed
 from domain.errors import DomainError, Unavailable
 from domain.runs import RunStatus
 from entrypoints.http.error_shapes import as_openai
@@ -40,6 +40,8 @@ class Asker:
     show: ShowRun
     stop: StopRun
     created: int = field(default_factory=lambda: int(time.time()))
+    wanted: Callable[[str], Awaitable[RunFailed | None]] | None = None
+    """What is wrong with the form of an answer; None where any will do."""
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
@@ -59,6 +61,11 @@ class Asker:
             # It is looked at again with the next heartbeat.
             return False
 
+    async def judge(self, heard: Heard) -> None:
+        """Before its end is told."""
+        if self.wanted is not None and heard.is_whole:
+            heard.misshapen = await self.wanted("".join(heard.text))
+
     async def give_up(self) -> None:
         run = self.run.state
         with suppress(DomainError):
@@ -69,7 +76,7 @@ class Chunks:
     """The data lines of a streamed completion."""
 
     def __init__(self, asker: Asker, *, include_usage: bool) -> None:
-        self.heard = Heard(asker.run.state, keeps=False)
+        self.heard = Heard(asker.run.state, keeps=asker.wanted is not None)
         self._include_usage = include_usage
         self._frame = asker.frame("chat.completion.chunk")
         # Text is the hot path: its frame is put together from bytes.
@@ -126,6 +133,7 @@ class CompletionStream(EventStream):
                 await send({"type": "http.response.body", "body": body, "more_body": True})
             if chunks.heard.waiting and await self._asker.waits():
                 break
+        await self._asker.judge(chunks.heard)
         await send({"type": "http.response.body", "body": chunks.ending(), "more_body": False})
 
 
@@ -163,6 +171,7 @@ class WholeCompletion:
                 heard.take(one.event)
             if heard.waiting and await self._asker.waits():
                 break
+        await self._asker.judge(heard)
         return heard
 
     async def _answer(self, heard: Heard, send: Send) -> None:

@@ -16,6 +16,7 @@ from litestar.types import ASGIApp
 from msgspec import Struct
 
 from application.compatible import AskCompatibly, CompatibleRequest, FindNamedAgent, ListNamedAgents, NamedAgent
+from application.formed_answers import CheckForm
 from application.run_control import ShowRun, StopRun
 from domain.errors import TooManyRequests, Unavailable
 from domain.ids import UserId
@@ -119,6 +120,7 @@ async def complete(
     stop: FromDishka[StopRun],
     config: FromDishka[HttpConfig],
     places: FromDishka[BodyPlaces],
+    check: FromDishka[CheckForm],
     idempotency_key: Annotated[str | None, HeaderParameter(name="Idempotency-Key")] = None,
 ) -> ASGIApp:
     dialog_id = _named_dialog(request)
@@ -126,7 +128,8 @@ async def complete(
     with places.taken(caller.user_id) if announced > LARGE_BYTES else nullcontext():
         body, asked = await _asked(request, announced, dialog_id)
         run = await ask(caller.user_id, asked, idempotency_key)
-    asker = Asker(run, body.model, show, stop)
+    wanted = None if asked.form is None else partial(check, asked.form)
+    asker = Asker(run, body.model, show, stop, wanted=wanted)
     if body.stream:
         usage = body.stream_options is not None and bool(body.stream_options.include_usage)
         return CompletionStream(asker, include_usage=usage, heartbeat=config.heartbeat_seconds)

@@ -33,6 +33,8 @@ class Heard:
     waiting: dict[str, ToolStep] = field(default_factory=dict)
     failure: RunFailed | None = None
     finished: RunFinished | None = None
+    misshapen: RunFailed | None = None
+    """What is wrong with the form of a whole answer."""
 
     def take(self, event: ChatEvent) -> dict[str, Any] | None:
         """What the event adds to the message, as a delta; None when it adds nothing."""
@@ -85,8 +87,14 @@ class Heard:
         if self.finished is None:
             return None if self.waiting else self.failure or _CUT_OFF
         if self.finished.status in (AnswerStatus.COMPLETE, AnswerStatus.STOPPED):
-            return None
+            return self.misshapen
         return self.failure or _CUT_OFF
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the model itself came to the end of an answer."""
+        done = self.finished is not None and self.finished.status is AnswerStatus.COMPLETE
+        return done and self.finish_reason == FinishReason.STOP
 
     @property
     def finish_reason(self) -> str:

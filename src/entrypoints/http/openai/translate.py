@@ -3,11 +3,13 @@
 import base64
 import binascii
 import hashlib
+import json
 import re
 from typing import Any, Final
 
 from application.compatible import CompatibleRequest
-from domain.callers import CallersTools, OfferedTool
+from domain.answer_forms import AnswerForm
+from domain.callers import CallersTools, OfferedTool, stop_words
 from domain.errors import InvalidValue
 from domain.text import storable
 from domain.told_messages import Message, Role, continued, conversation_of, telling_of
@@ -46,16 +48,16 @@ def asked_of(body: CompletionBody, raw: bytes, dialog_id: str | None) -> Compati
         dialog_id,
         _limit(body),
         passing=body.store is False,
+        stop=stop_words([body.stop] if isinstance(body.stop, str) else body.stop or ()) if body.stop else (),
+        form=_form(body.response_format),
     )
 
 
 def _refuse_other_shapes(body: CompletionBody) -> None:
     given = {
         "n": body.n not in (None, 1),
-        "stop": bool(body.stop),
         "logprobs": bool(body.logprobs),
         "top_logprobs": bool(body.top_logprobs),
-        "response_format": body.response_format is not None and body.response_format.get("type") != "text",
         "modalities": body.modalities is not None and body.modalities != ["text"],
         "audio": body.audio is not None,
         "functions": body.functions is not None,
@@ -66,6 +68,21 @@ def _refuse_other_shapes(body: CompletionBody) -> None:
         if unwanted:
             advice = "; send tools and tool_choice" if name.startswith("function") else ""
             raise InvalidValue(name, f"can't be honoured here: leave it out{advice}")
+
+
+def _form(given: dict[str, Any] | None) -> AnswerForm | None:
+    match given:
+        case None | {"type": "text"}:
+            return None
+        case {"type": "json_object"}:
+            return AnswerForm()
+        case {"type": "json_schema", "json_schema": {"schema": dict() as schema}}:
+            try:
+                return AnswerForm(storable("response_format", json.dumps(schema, ensure_ascii=False)))
+            except (ValueError, RecursionError) as error:
+                raise InvalidValue("response_format", "has a schema that can't be read") from error
+        case _:
+            raise InvalidValue("response_format", "must be of type text, json_object, or json_schema with its schema")
 
 
 def _limit(body: CompletionBody) -> int | None:
