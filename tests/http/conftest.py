@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -23,6 +24,7 @@ from servers.postgres import Postgres
 
 PASSWORD = "test"
 _numbers = count(1)
+_ASKED: ContextVar[list[str] | None] = ContextVar("what is asked of the database", default=None)
 # Most tests have users, and no test of HTTP is about the cost of a guess.
 CHEAP = Provider(scope=Scope.APP)
 CHEAP.provide(lambda: Argon2Hasher(time_cost=1, memory_kib=8), provides=PasswordHasher)
@@ -124,12 +126,17 @@ def register_exactly(client: Client) -> Register:
 
 @dataclass
 class Statements:
-    """The SQL that was run since `clear`."""
+    """The SQL that was run since `clear` for requests that were made since: in their tasks, and in those they began.
+
+    What a server does beside them is not told, nor what runs on from earlier: each list goes with the context in which
+    a request is made.
+    """
 
     texts: list[str] = field(default_factory=list)
 
     def clear(self) -> None:
-        self.texts.clear()
+        self.texts = []
+        _ASKED.set(self.texts)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -137,11 +144,12 @@ class Statements:
 
 @pytest.fixture
 def statements() -> Iterator[Statements]:
-    counted = Statements()
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        texts = _ASKED.get()
+        if texts is not None:
+            texts.append(statement)
 
-    def count_one(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        counted.texts.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", count_one)
-    yield counted
-    event.remove(Engine, "before_cursor_execute", count_one)
+    event.listen(Engine, "before_cursor_execute", note)
+    yield Statements()
+    event.remove(Engine, "before_cursor_execute", note)
+    _ASKED.set(None)
