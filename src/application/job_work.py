@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from application.ports.job_queue import Again, Backlog, Handler, Job
+from application.ports.job_queue import EVERY_KIND, Again, Backlog, Handler, Job, Kinds
 from application.ports.job_table import JobTable, TakenJob
 from domain.knowledge import pause_before
 
@@ -40,10 +40,12 @@ class QueuedJobs:
     async def backlog(self) -> Backlog:
         return await self.table.backlog()
 
-    async def work(self, handler: Handler, places: int, *, stop: asyncio.Event | None = None) -> None:
+    async def work(
+        self, handler: Handler, places: int, *, stop: asyncio.Event | None = None, kinds: Kinds = EVERY_KIND
+    ) -> None:
         if places < 1:
             raise ValueError("there must be a place to work in")
-        shift = _Shift(self, handler, places, stop or asyncio.Event())
+        shift = _Shift(self, handler, places, stop or asyncio.Event(), kinds)
         keeper = asyncio.create_task(shift.keep_leases())
         try:
             await shift.take_until_stop()
@@ -88,13 +90,14 @@ class _AtWork:
 class _Shift:
     """One call of `work`."""
 
-    def __init__(self, jobs: QueuedJobs, handler: Handler, places: int, stop: asyncio.Event) -> None:
+    def __init__(self, jobs: QueuedJobs, handler: Handler, places: int, stop: asyncio.Event, kinds: Kinds) -> None:
         self._table = jobs.table
         self._on_failure = jobs.on_failure
         self._patience = Patience(jobs.on_outage)
         self._handler = handler
         self._places = places
         self._stop = stop
+        self._kinds = kinds
         self._at_work: dict[int, _AtWork] = {}
         self._taking: asyncio.Task[None] | None = None
 
@@ -114,7 +117,7 @@ class _Shift:
                 self._taking = asyncio.create_task(self._take())
                 await _first([stopped, self._taking])
                 if len(self._at_work) < self._places:
-                    news = asyncio.create_task(self._patience.outlast(self._table.news))
+                    news = asyncio.create_task(self._patience.outlast(partial(self._table.news, self._kinds)))
                     await _first([stopped, news])
         finally:
             stopped.cancel()
@@ -128,7 +131,7 @@ class _Shift:
 
     async def _take(self) -> None:
         free = self._places - len(self._at_work)
-        for taken in await self._patience.outlast(partial(self._table.take, free)):
+        for taken in await self._patience.outlast(partial(self._table.take, free, self._kinds)):
             # It may be one of ours whose lease ran out: it is held again, and goes on.
             if taken.number not in self._at_work:
                 self._begin(taken)

@@ -12,6 +12,7 @@ from litestar import Litestar
 from application.agents import ListAgents
 from application.ask_once import AskOnce
 from application.file_upkeep import SweepFiles
+from application.job_shifts import work_on_jobs
 from application.knowledge_upkeep import KeepKnowledge
 from application.log_writer import LogWriter
 from application.ports.job_queue import JobQueue
@@ -108,7 +109,7 @@ async def _jobs(
     """What `agentchat worker` does elsewhere."""
     queue, handler = await container.get(JobQueue), await container.get(JobHandler)
     keep = await container.get(KeepKnowledge)
-    return queue.work(handler, settings.ingestion.places, stop=stopping), keep.forever()
+    return work_on_jobs(queue, handler, settings.ingestion.places, stopping), keep.forever()
 
 
 def _settle_heap() -> None:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from dishka import AsyncContainer
 
+from application.job_shifts import work_on_jobs
 from application.knowledge_upkeep import KeepKnowledge
 from application.ports.job_queue import Again, Job, JobQueue
 from domain.errors import Unavailable
@@ -43,7 +44,7 @@ async def work(settings: Settings, open_container: OpenContainer) -> int:
     try:
         queue, handler = await container.get(JobQueue), await container.get(JobHandler)
         places = settings.ingestion.places
-        working = asyncio.create_task(queue.work(handler, places, stop=stop))
+        working = asyncio.create_task(work_on_jobs(queue, handler, places, stop))
         upkeep = await container.get(KeepKnowledge)
         keeping = asyncio.create_task(upkeep.forever())
         on_signals(partial(_told_to_stop, stop, working))

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from application.ports.job_queue import Again, JobKind
+from application.ports.job_queue import Again, JobKind, Kinds
 from application.ports.job_table import TakenJob
 from job_desk import JobDesk, Worker, emptied, job, raising, working
 
@@ -278,10 +278,10 @@ async def test_an_idle_worker_looks_seldom(desk: JobDesk) -> None:
     table, looks = desk.table(), 0
     take = table.take
 
-    async def counted(most: int) -> object:
+    async def counted(most: int, kinds: Kinds) -> object:
         nonlocal looks
         looks += 1
-        return await take(most)
+        return await take(most, kinds)
 
     table.take = counted
     worker = Worker()

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -32,11 +32,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection
+from sqlalchemy.sql import Executable
 
 from adapters.database.columns import Moment
 from adapters.database.jobs_table import DELAYED, READY, WAITS, jobs
 from adapters.database.session import Session
-from application.ports.job_queue import Backlog, Job, JobKind
+from application.ports.job_queue import EVERY_KIND, Backlog, Job, JobKind, Kinds
 from application.ports.job_table import TakenJob
 
 LEASE_SECONDS: Final = 60.0
@@ -83,28 +84,36 @@ _SOME_DUE: Final = (
     .correlate(None)
 )
 _MAKE_READY: Final = update(jobs).where(jobs.c.number.in_(_SOME_DUE)).values(is_ready=True)
-# The plus keeps SQLite from walking all of a kind instead of those that are ready, in their order.
-_KNOWN_AND_READY: Final = and_(text(READY), literal_column("+jobs.kind", Text).in_([kind.value for kind in JobKind]))
-_TURN: Final = (
-    select(jobs.c.number)
-    .where(_KNOWN_AND_READY, ~_HELD)
-    .order_by(jobs.c.rank, jobs.c.number)
-    .limit(bindparam("most", type_=Integer))
-    .correlate(None)
-)
-_TAKE: Final = update(jobs).where(jobs.c.number.in_(_TURN)).values(owner=_OWNER).returning(jobs)
-_NEXT: Final = select(
-    *(
-        select(jobs.c.due)
-        .where(jobs.c.owner.is_(None), jobs.c.kind == kind.value, ~_HELD)
-        .order_by(jobs.c.due)
-        .limit(1)
-        .scalar_subquery()
-        for kind in JobKind
-    )
-)
 _COUNT: Final = select(func.count()).select_from(jobs)
 _FIRST_DUE: Final = func.min(jobs.c.due, type_=Moment).label("due")
+
+
+@cache
+def _take(kinds: Kinds) -> Executable:
+    # The plus keeps SQLite from walking all of a kind instead of those that are ready, in their order.
+    wanted = literal_column("+jobs.kind", Text).in_([kind.value for kind in sorted(kinds)])
+    turn = (
+        select(jobs.c.number)
+        .where(text(READY), wanted, ~_HELD)
+        .order_by(jobs.c.rank, jobs.c.number)
+        .limit(bindparam("most", type_=Integer))
+        .correlate(None)
+    )
+    return update(jobs).where(jobs.c.number.in_(turn)).values(owner=_OWNER).returning(jobs)
+
+
+@cache
+def _next(kinds: Kinds) -> Select[Any]:
+    return select(
+        *(
+            select(jobs.c.due)
+            .where(jobs.c.owner.is_(None), jobs.c.kind == kind.value, ~_HELD)
+            .order_by(jobs.c.due)
+            .limit(1)
+            .scalar_subquery()
+            for kind in sorted(kinds)
+        )
+    )
 
 
 def _waiting(kind: JobKind) -> Select[Any]:
@@ -142,7 +151,7 @@ class SqliteJobs:
         await self._session.written(_PUT, _values(job, 0))
         self._tell()
 
-    async def take(self, most: int) -> Sequence[TakenJob]:
+    async def take(self, most: int, kinds: Kinds = EVERY_KIND) -> Sequence[TakenJob]:
         if not self._adopted:
             await self._session.together(partial(_adopt, self._owner))
             self._adopted = True
@@ -152,7 +161,7 @@ class SqliteJobs:
                 break
             # Many became due at once: others get their turn before the next of them.
             await asyncio.sleep(0)
-        rows = await self._session.written(_TAKE, values)
+        rows = await self._session.written(_take(kinds), values)
         return [_taken(row) for row in sorted(rows, key=lambda row: (row.rank, row.number))]
 
     async def renew(self, numbers: Collection[int]) -> Collection[int]:
@@ -171,12 +180,12 @@ class SqliteJobs:
         await self._session.together(partial(_release, self._ours(taken)))
         self._tell()
 
-    async def news(self) -> None:
+    async def news(self, kinds: Kinds = EVERY_KIND) -> None:
         event = asyncio.Event()
         # Before the look: what is put after it is told of.
         self._waiting.add(event)
         try:
-            [moments] = await self._session.rows(_NEXT, {})
+            [moments] = await self._session.rows(_next(kinds), {})
             now = datetime.now(UTC)
             seconds = min(((due - now).total_seconds() for due in moments if due is not None), default=POLL_SECONDS)
             with suppress(TimeoutError):

@@ -23,7 +23,7 @@ from pgqueuer.ports.repository import EntrypointExecutionParameter
 
 from adapters.jobs.connection import STATEMENT_SECONDS, Connect, JobConnection
 from adapters.jobs.schema import CHANNEL, Connection, install, queries
-from application.ports.job_queue import Backlog, Job, JobKind
+from application.ports.job_queue import EVERY_KIND, Backlog, Job, JobKind, Kinds
 from application.ports.job_table import TakenJob
 
 LEASE_SECONDS: Final = 8.0
@@ -35,7 +35,7 @@ SOON_SECONDS: Final = 0.1
 TIDY_SECONDS: Final = 600.0
 KEPT_LOG: Final = timedelta(days=1)
 
-_KINDS: Final = {QueueEntrypoint(kind.value): EntrypointExecutionParameter(concurrency_limit=0) for kind in JobKind}
+_UNLIMITED: Final = EntrypointExecutionParameter(concurrency_limit=0)
 _NAMES: Final = [kind.value for kind in JobKind]
 
 _OPEN_KEYS: Final = """
@@ -117,14 +117,15 @@ class PostgresJobs:
     async def put(self, job: Job) -> None:
         await self._connection.run(partial(_put, job, 0))
 
-    async def take(self, most: int) -> Sequence[TakenJob]:
+    async def take(self, most: int, kinds: Kinds = EVERY_KIND) -> Sequence[TakenJob]:
         if time.monotonic() - self._tidied > TIDY_SECONDS:
             self._tidied = time.monotonic()
             await self._connection.run(_tidy)
-        return await self._connection.run(partial(self._take, most))
+        return await self._connection.run(partial(self._take, most, kinds))
 
-    async def _take(self, most: int, connection: Connection) -> Sequence[TakenJob]:
-        rows = await queries(connection).dequeue(most, _KINDS, self._owner, None, self._lease)
+    async def _take(self, most: int, kinds: Kinds, connection: Connection) -> Sequence[TakenJob]:
+        wanted = {QueueEntrypoint(kind.value): _UNLIMITED for kind in kinds}
+        rows = await queries(connection).dequeue(most, wanted, self._owner, None, self._lease)
         if not rows:
             return []
         numbers = [row.id for row in rows]
@@ -174,14 +175,15 @@ class PostgresJobs:
         except asyncpg.UniqueViolationError:
             await connection.execute(_REMOVE, taken.number, self._owner)
 
-    async def news(self) -> None:
+    async def news(self, kinds: Kinds = EVERY_KIND) -> None:
         event = asyncio.Event()
         # Before the look: what changes after it is told of.
         self._connection.waiting.add(event)
         try:
             await self._connection.listen()
             event.clear()
-            soonest = await self._connection.run(lambda connection: connection.fetchval(_NEXT, _NAMES, self._lease))
+            names = [kind.value for kind in kinds]
+            soonest = await self._connection.run(lambda connection: connection.fetchval(_NEXT, names, self._lease))
             seconds = POLL_SECONDS if soonest is None else min(max(soonest, SOON_SECONDS), POLL_SECONDS)
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):

@@ -1,11 +1,11 @@
 """Work that is done later, by this process or another one, and by a new one when its worker dies."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Set
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class JobKind(StrEnum):
@@ -20,6 +20,10 @@ class JobKind(StrEnum):
     PURGE = "purge"
     SUMMARISE = "summarise"
     REMEMBER = "remember"
+
+
+Kinds = Set[JobKind]
+EVERY_KIND: Final[Kinds] = frozenset(JobKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +69,12 @@ class JobQueue(Protocol):
         """The job will be done at least once. Raises Unavailable."""
         ...
 
-    async def work(self, handler: Handler, places: int, *, stop: asyncio.Event | None = None) -> None:
+    async def work(
+        self, handler: Handler, places: int, *, stop: asyncio.Event | None = None, kinds: Kinds = EVERY_KIND
+    ) -> None:
         """Do jobs, at most `places` at once, until cancelled; what was begun is then given back, and not lost.
+
+        Of these kinds alone: others may be worked on beside it, in places of their own.
 
         Once `stop` is set it begins nothing new, and returns when the rest is done. One job, by kind, subject and
         generation, is at work once at a time, unless its worker was cut off for longer than a lease.

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from application.ports.job_queue import Backlog, Job
+from application.ports.job_queue import EVERY_KIND, Backlog, Job, Kinds
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,11 @@ class JobTable(Protocol):
         """A like that waits takes over the better rank, and keeps its time."""
         ...
 
-    async def take(self, most: int) -> Sequence[TakenJob]:
-        """Hold those whose turn it is, by rank and then by age. A job whose like is held by somebody is left."""
+    async def take(self, most: int, kinds: Kinds = EVERY_KIND) -> Sequence[TakenJob]:
+        """Hold those of these kinds whose turn it is, by rank and then by age.
+
+        A job whose like is held by somebody is left.
+        """
         ...
 
     async def renew(self, numbers: Collection[int]) -> Collection[int]:
@@ -52,8 +55,8 @@ class JobTable(Protocol):
         """As if it had not been taken: in its old place, at once."""
         ...
 
-    async def news(self) -> None:
-        """Wait until there may be something to take. It may return too early, and does after a while."""
+    async def news(self, kinds: Kinds = EVERY_KIND) -> None:
+        """Wait until there may be something of these kinds to take. It may return too early, and does after a while."""
         ...
 
     async def waiting(self) -> int:

@@ -1,0 +1,94 @@
+"""Documents and what waits for models are worked on side by side, on both databases."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from application.job_shifts import ASIDES, ASIDES_AT_ONCE, work_on_jobs
+from application.ports.job_queue import EVERY_KIND, Job, JobKind
+from domain.dialog_subjects import dialog_subject
+from domain.ids import DialogId, UserId
+from job_desk import JobDesk, Worker, emptied, job
+
+
+@pytest.fixture
+async def desk(database_url: str) -> AsyncIterator[JobDesk]:
+    desk = JobDesk(database_url)
+    yield desk
+    await desk.aclose()
+
+
+def aside(owner: str, dialog: str = "d", kind: JobKind = JobKind.SUMMARISE) -> Job:
+    return Job(kind, dialog_subject(UserId(owner), DialogId(dialog)))
+
+
+async def test_no_document_waits_behind_silent_models_nor_they_behind_it(desk: JobDesk) -> None:
+    queue, stop, release = desk.process(), asyncio.Event(), asyncio.Event()
+
+    async def wait() -> None:
+        await release.wait()
+
+    silent = [aside(f"u{number}") for number in range(ASIDES_AT_ONCE + 2)]
+    worker = Worker({**{one.subject: wait for one in silent}, "long": wait})
+    for one in silent:
+        await queue.put(one)
+    work = asyncio.create_task(work_on_jobs(queue, worker, 1, stop))
+    await worker.until(lambda: len(worker.begun) == ASIDES_AT_ONCE)
+    await queue.put(job("quick"))
+    await worker.until(lambda: worker.ended == ["quick"])
+    await queue.put(job("long"))
+    await worker.until(lambda: "long" in worker.begun)
+    assert len(worker.begun) == ASIDES_AT_ONCE + 2
+    release.set()
+    await emptied(queue)
+    stop.set()
+    async with asyncio.timeout(5):
+        await work
+    assert sorted(worker.ended) == sorted(["quick", "long", *(one.subject for one in silent)])
+
+
+async def test_whoever_has_many_waits_and_all_of_theirs_are_done(desk: JobDesk) -> None:
+    queue, release = desk.process(), asyncio.Event()
+
+    async def wait() -> None:
+        await release.wait()
+
+    many = [aside("many", str(number)) for number in range(ASIDES_AT_ONCE)]
+    worker = Worker({one.subject: wait for one in many})
+    for one in many:
+        await queue.put(one)
+    work = asyncio.create_task(work_on_jobs(queue, worker, 1, asyncio.Event()))
+    try:
+        await worker.until(lambda: worker.begun == [many[0].subject])
+        await queue.put(aside("other"))
+        await worker.until(lambda: worker.ended == [aside("other").subject])
+        release.set()
+        await emptied(queue)
+    finally:
+        work.cancel()
+        await asyncio.wait([work])
+    assert sorted(worker.ended) == sorted([aside("other").subject, *(one.subject for one in many)])
+
+
+async def test_a_table_gives_jobs_of_the_wanted_kinds_alone(desk: JobDesk) -> None:
+    table = desk.table()
+    for kind in JobKind:
+        await table.put(Job(kind, "a"))
+    asides = await table.take(9, ASIDES)
+    assert {one.job.kind for one in asides} == set(ASIDES)
+    assert list(await table.take(9, ASIDES)) == []
+    assert {one.job.kind for one in await table.take(9, EVERY_KIND - ASIDES)} == EVERY_KIND - ASIDES
+
+
+async def test_what_of_other_kinds_waits_is_no_news(desk: JobDesk) -> None:
+    table = desk.table()
+    await table.put(job("a"))
+    news = asyncio.create_task(table.news(ASIDES))
+    # It may come back once, for what was put before it looked.
+    await asyncio.wait([news], timeout=0.3)
+    again = asyncio.create_task(table.news(ASIDES))
+    assert not (await asyncio.wait([again], timeout=0.5))[0]
+    for one in (news, again):
+        one.cancel()
+    await asyncio.wait([news, again])
