@@ -13,6 +13,7 @@ class TcpProxy:
         self.port = 0
         self._target = target
         self._flows: list[asyncio.Event] = []
+        self._clients: list[asyncio.StreamWriter] = []
         self._serving: set[asyncio.Task[None]] = set()
         self._arrival = asyncio.Condition()
         self._arrived = 0
@@ -34,6 +35,12 @@ class TcpProxy:
         """The connections of now stay open and forward nothing any more, not even their end."""
         for flow in self._flows:
             flow.clear()
+
+    async def say(self, data: bytes) -> None:
+        """To all who are connected, as if the server had said it."""
+        for client in self._clients:
+            client.write(data)
+            await client.drain()
 
     async def newcomers(self, count: int) -> None:
         """Wait for so many more to connect."""
@@ -64,6 +71,7 @@ class TcpProxy:
         flow = asyncio.Event()
         flow.set()
         self._flows.append(flow)
+        self._clients.append(writer)
         inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._target)
         try:
             await asyncio.gather(_pump(reader, inner_writer, flow), _pump(inner_reader, writer, flow))

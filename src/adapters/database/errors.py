@@ -123,8 +123,11 @@ def is_locked(error: DBAPIError) -> bool:
 
 
 def was_not_sent(error: DBAPIError) -> bool:
-    """Whether asyncpg found the connection closed before it sent anything: it died unused in the pool."""
-    return type(error.orig).__name__ == "InterfaceError" and "connection is closed" in str(error.orig)
+    """Whether asyncpg found the connection closed, or about to be, before it sent anything: it died unused."""
+    name, words = type(error.orig).__name__, str(error.orig)
+    return (name == "InterfaceError" and "connection is closed" in words) or (
+        name == "InternalClientError" and words.startswith("cannot switch to state")
+    )
 
 
 def is_deadlock(error: DBAPIError) -> bool:

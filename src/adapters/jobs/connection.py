@@ -10,7 +10,14 @@ from adapters.jobs.schema import CHANNEL, Connection, install, is_installed
 from domain.errors import Unavailable
 
 STATEMENT_SECONDS: Final = 10.0
-_TROUBLES: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_TROUBLES: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    # What a statement meets between the server's farewell and the end of the connection.
+    asyncpg.InternalClientError,
+)
 
 Connect = Callable[[], Awaitable[Connection]]
 _T = TypeVar("_T")
