@@ -121,6 +121,9 @@ async def cited(person: Person, harbour: str, harbour_file: str, tea: str) -> No
     used = [one for one in done["citations"] if "Mathilda Brandt" in one["content"]]
     assert [f"[{one['index']}]" in done["content"] for one in used] == [True]
     assert (used[0]["knowledge_file_id"], used[0]["file_name"]) == (harbour_file, "harbour.pdf")
+    assert used[0]["end"] - used[0]["start"] == len(used[0]["content"])
+    # Of neighbours that were joined the page is that of the first.
+    assert used[0]["page"] == (1 if "Lindau" in used[0]["content"] else 2)
     assert all(one in shown for one in done["citations"])
     [kept] = [one for one in await person.history() if one["role"] == "assistant"]
     assert (kept["content"], kept["citations"]) == (done["content"], done["citations"])
