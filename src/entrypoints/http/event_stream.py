@@ -1,20 +1,12 @@
 """A run's events as an HTTP response. A plain ASGI app: no middleware, queue or generator between log and socket."""
 
 import asyncio
-from typing import Final
 
 from litestar.types import Receive, Scope, Send
 
 from application.run_readers import Followed, Follower
-from entrypoints.http.sse import frames
-
-STALLED_SECONDS: Final = 60.0
-"""A client that takes nothing for so long is let go; it may come back with Last-Event-ID."""
-_HEADERS: Final = (
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-)
+from entrypoints.http.client_watch import STALLED_SECONDS, first_of, watched
+from entrypoints.http.sse import EVENT_STREAM, frames
 
 
 class EventStream:
@@ -29,10 +21,10 @@ class EventStream:
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         reader = self._run.attach(self._after, self._heartbeat)
-        body = asyncio.ensure_future(self._write(reader, send))
-        gone = asyncio.ensure_future(_disconnected(receive))
+        body = asyncio.create_task(self._write(reader, send))
+        gone = watched(receive)
         try:
-            while not await _first_of(body, gone, self._patience) and self._goes_on(reader):
+            while not await first_of(body, gone, self._patience) and self._goes_on(reader):
                 pass
         finally:
             body.cancel()
@@ -48,19 +40,8 @@ class EventStream:
 
     async def _write(self, reader: Follower, send: Send) -> None:
         run_id = self._run.state.run_id
-        headers = [*_HEADERS, (b"x-run-id", run_id.encode())]
+        headers = [*EVENT_STREAM, (b"x-run-id", run_id.encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         async for batch in reader.batches():
             await send({"type": "http.response.body", "body": frames(run_id, batch), "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _first_of(body: asyncio.Future[None], gone: asyncio.Future[None], patience: float) -> bool:
-    """Whether one of them ended before it is time to look after the client."""
-    done, _ = await asyncio.wait({body, gone}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-    return bool(done)
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

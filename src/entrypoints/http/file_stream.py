@@ -13,10 +13,9 @@ from application.file_headers import disposition, shown_type
 from application.files import ServedFile
 from domain.files import FileKind, StoredFile
 from entrypoints.http.byte_ranges import ByteRange, Unsatisfiable, parse_range
+from entrypoints.http.client_watch import STALLED_SECONDS, first_of, watched
 from entrypoints.http.errors import Refusal, Refused
 
-STALLED_SECONDS: Final = 60.0
-"""A client that takes nothing for so long is let go; it may ask for the rest."""
 SENT_AT_ONCE: Final = 32 * 1024
 """Bytes: storages read in larger pieces, and a slow client would seem to take nothing of such a one."""
 
@@ -91,9 +90,9 @@ class FileStream:
             self._sent += 1
 
     async def _send_while_there(self, work: Coroutine[Any, Any, None], receive: Receive) -> None:
-        writing, gone = asyncio.ensure_future(work), asyncio.ensure_future(_disconnected(receive))
+        writing, gone = asyncio.create_task(work), watched(receive)
         try:
-            while not await _first_of(writing, gone, self._patience) and self._goes_on():
+            while not await first_of(writing, gone, self._patience) and self._goes_on():
                 pass
         finally:
             writing.cancel()
@@ -137,13 +136,3 @@ def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
 async def _send_empty(send: Send, status: int, headers: Mapping[str, str]) -> None:
     await send({"type": "http.response.start", "status": status, "headers": _raw(headers)})
     await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _first_of(writing: asyncio.Future[None], gone: asyncio.Future[None], patience: float) -> bool:
-    done, _ = await asyncio.wait({writing, gone}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-    return bool(done)
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -19,6 +19,12 @@ from domain.ids import RunId
 from entrypoints.http.chat_views import CitationView, StepView, UsageView
 
 HEARTBEAT: Final = b": ping\n\n"
+EVENT_STREAM: Final = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+)
+"""Headers of whatever is sent event by event."""
 
 _encode = msgspec.json.Encoder().encode
 _TEXT: Final = b'id: %b:%d\nevent: %b\ndata: {"type":"%b","timestamp":%.3f,"data":{"chunk":%b}}\n\n'

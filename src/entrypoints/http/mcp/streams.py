@@ -8,19 +8,13 @@ from typing import Any, Final
 import msgspec
 from litestar.types import Receive, Scope, Send
 
+from entrypoints.http.client_watch import STALLED_SECONDS, watched
 from entrypoints.http.mcp.messages import INTERNAL_ERROR, RequestId, error, result
-from entrypoints.http.sse import HEARTBEAT, json_line
+from entrypoints.http.sse import EVENT_STREAM, HEARTBEAT, json_line
 
 log = logging.getLogger("agentchat.http")
 
 PROGRESS_SECONDS: Final = 1.0
-STALLED_SECONDS: Final = 60.0
-"""A client that takes nothing for so long is let go."""
-_EVENTS: Final = (
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-)
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -84,7 +78,7 @@ class Waiting:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         work = asyncio.ensure_future(self._answer())
-        left = asyncio.ensure_future(_disconnected(receive))
+        left = watched(receive)
         begun = False
         try:
             while not work.done():
@@ -95,7 +89,7 @@ class Waiting:
                     await self._gone()
                     return
                 if self._streams and not begun:
-                    await send({"type": "http.response.start", "status": 200, "headers": _EVENTS})
+                    await send({"type": "http.response.start", "status": 200, "headers": EVENT_STREAM})
                     begun = True
             if begun:
                 await _taken(send, frame(work.result()), last=True)
@@ -124,8 +118,3 @@ async def _taken(send: Send, body: bytes, *, last: bool = False) -> bool:
     except TimeoutError:
         return False
     return True
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -15,18 +15,14 @@ from application.run_readers import Followed, Follower
 from domain.chat_events import Recorded, RunFailed
 from domain.errors import DomainError, Unavailable
 from domain.runs import RunStatus
+from entrypoints.http.client_watch import watched
 from entrypoints.http.error_shapes import as_openai
 from entrypoints.http.event_stream import EventStream
 from entrypoints.http.openai.heard import Heard, refusal_for
-from entrypoints.http.sse import HEARTBEAT, json_line
+from entrypoints.http.sse import EVENT_STREAM, HEARTBEAT, json_line
 
 DONE: Final = b"data: [DONE]\n\n"
 LOOK_SECONDS: Final = 1.0
-_STREAM: Final = (
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-)
 # Libraries ask again by themselves. This question was asked and is kept: each try would be another one, and be paid.
 _NOT_AGAIN: Final = ((b"x-should-retry", b"false"),)
 
@@ -125,7 +121,7 @@ class CompletionStream(EventStream):
 
     async def _write(self, reader: Follower, send: Send) -> None:
         chunks = self._chunks
-        headers = [*_STREAM, *self._asker.headers]
+        headers = [*EVENT_STREAM, *self._asker.headers]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": chunks.opening(), "more_body": True})
         async for batch in reader.batches():
@@ -148,7 +144,7 @@ class WholeCompletion:
         run = self._asker.run
         reader = run.attach(0, LOOK_SECONDS)
         work = asyncio.ensure_future(self._heard(reader))
-        gone = asyncio.ensure_future(_disconnected(receive))
+        gone = watched(receive)
         try:
             await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
@@ -196,8 +192,3 @@ async def _send(send: Send, status: int, value: object, headers: Sequence[tuple[
 
 def _encoded(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-
-
-async def _disconnected(receive: Callable[[], Awaitable[Any]]) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
