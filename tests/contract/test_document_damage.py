@@ -100,8 +100,8 @@ async def test_half_a_document_is_survived(kind: FileKind, share: float, parser:
 async def test_damaged_xml_in_a_sound_package_is_survived(
     damage: list[tuple[float, bytes, bool]], parser: ChildParsers
 ) -> None:
-    document = damaged(part_of(plain_word(), DOCUMENT), damage)
-    await read(parser, FileKind.DOCX, repacked(plain_word(), {DOCUMENT: document}))
+    sound = good(FileKind.DOCX)
+    await read(parser, FileKind.DOCX, repacked(sound, {DOCUMENT: damaged(part_of(sound, DOCUMENT), damage)}))
 
 
 @pytest.mark.parametrize("kind", [kind for kind in FileKind if not kind.is_image])
