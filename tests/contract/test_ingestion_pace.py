@@ -1,6 +1,7 @@
 """Work on files lets others go on, and one text that a model refuses does not end it."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -14,6 +15,7 @@ from application.ports.persistence import Transactions
 from domain.chunking import chunks
 from domain.documents import ParsedDocument
 from domain.embedding_text import embedding_text
+from domain.embeddings import Vector
 from domain.errors import ModelError
 from domain.knowledge import IngestionError, IngestionStatus
 from file_desk import PlainParser
@@ -117,6 +119,39 @@ async def test_what_a_file_says_again_and_again_is_embedded_once(transactions: D
     texts = {embedding_text("notes.txt", (), row[1]) for row in rows}
     assert sorted(desk.embedder.texts) == sorted(texts)
     assert [row[7] for row in rows] == [vector_of(embedding_text("notes.txt", (), row[1]), 64, row[6]) for row in rows]
+
+
+class Counted(bytes):
+    """A vector of which it is known how many are alive."""
+
+    alive = 0
+
+    def __init__(self, _: bytes) -> None:
+        Counted.alive += 1
+
+    def __del__(self) -> None:
+        Counted.alive -= 1
+
+
+class CountingEmbedder(ScriptedEmbedder):
+    most = 0
+
+    async def passages(self, texts: Sequence[str]) -> Sequence[Vector]:
+        made = [Vector(Counted(one)) for one in await super().passages(texts)]
+        self.most = max(self.most, Counted.alive)
+        return made
+
+
+async def test_however_long_a_file_is_the_vectors_of_two_batches_are_in_memory_at_most(
+    transactions: DatabaseTransactions,
+) -> None:
+    embedder = CountingEmbedder()
+    desk = KnowledgeDesk(transactions, embedder=embedder)
+    owner = await registered(transactions)
+    file = await desk.file(owner, await desk.base(owner), text_of(60))
+    await desk.run()
+    assert len(await desk.chunks(file)) == len(embedder.texts) > 10 * embedder.batch
+    assert 0 < embedder.most <= 2 * embedder.batch
 
 
 @pytest.mark.parametrize("over", [0, 1])
