@@ -1,7 +1,7 @@
 """Clients of the HTTP layer alone, and what every answer must look like."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from dishka import Provider, Scope, make_async_container
@@ -17,6 +17,8 @@ from entrypoints.http.auth import Caller, CallerProvider
 Client = TestClient[Litestar]
 Headers = dict[str, str]
 Register = Callable[..., Headers]
+Serving = Callable[..., AbstractContextManager[Client]]
+"""A server with its client: the address of a database, a folder, providers to use instead, settings by their names."""
 
 
 class BelievesAnyToken:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import count
@@ -19,7 +20,7 @@ from adapters.security import Argon2Hasher
 from application.ports.security import PasswordHasher
 from entrypoints.main import create_app
 from entrypoints.settings import load_settings
-from http_answers import Client, Headers, Register
+from http_answers import Client, Headers, Register, Serving
 from servers.postgres import Postgres
 
 PASSWORD = "test"
@@ -50,10 +51,15 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("server")
 
 
+@pytest.fixture(scope="session")
+def serving() -> Serving:
+    return _serving
+
+
 @pytest.fixture(scope="module")
 def shared(shared_database_url: str, shared_folder: Path) -> Iterator[Client]:
     """One server for all tests of a module: making one costs more than most of them do."""
-    with TestClient(_server(shared_database_url, shared_folder), raise_server_exceptions=False) as made:
+    with _serving(shared_database_url, shared_folder) as made:
         yield made
 
 
@@ -77,7 +83,7 @@ def app(client: Client) -> Litestar:
 @pytest.fixture
 def fresh(fresh_database_url: str, tmp_path: Path) -> Iterator[Client]:
     """A server of the test's own."""
-    with TestClient(_server(fresh_database_url, tmp_path), raise_server_exceptions=False) as made:
+    with _serving(fresh_database_url, tmp_path) as made:
         yield made
 
 
@@ -90,20 +96,24 @@ def fresh_database_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def another_server(database_url: str, tmp_path: Path, client: Client) -> Iterator[Client]:
     """On the same database, and without memory of what `client` asked."""
-    with TestClient(_server(database_url, tmp_path), raise_server_exceptions=False) as made:
+    with _serving(database_url, tmp_path) as made:
         yield made
 
 
-def _server(database_url: str, tmp_path: Path) -> Litestar:
+@contextmanager
+def _serving(database_url: str, folder: Path, *instead: Provider, **changes: str) -> Iterator[Client]:
     variables = {
-        "AGENTCHAT_DATABASE_URL": database_url,
-        "AGENTCHAT_DATA_DIR": str(tmp_path / "data"),
-        "AGENTCHAT_SECRET_KEYS": '["a-secret-of-the-tests-that-is-long-enough-0123456789"]',
-        "AGENTCHAT_EMBEDDING__KIND": "none",
-        "AGENTCHAT_VECTOR__KIND": "embedded",
-        "AGENTCHAT_INGESTION__IN_SERVER": "true",
+        "DATABASE_URL": database_url,
+        "DATA_DIR": str(folder / "data"),
+        "SECRET_KEYS": '["a-secret-of-the-tests-that-is-long-enough-0123456789"]',
+        "EMBEDDING__KIND": "none",
+        "VECTOR__KIND": "embedded",
+        "INGESTION__IN_SERVER": "true",
+        **changes,
     }
-    return create_app(load_settings(variables, tmp_path), instead=[CHEAP])
+    settings = load_settings({f"AGENTCHAT_{name}": value for name, value in variables.items()}, folder)
+    with TestClient(create_app(settings, instead=[CHEAP, *instead]), raise_server_exceptions=False) as made:
+        yield made
 
 
 @pytest.fixture

@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 from dishka import Provider, Scope, provide
-from litestar import Litestar
-from litestar.testing import TestClient
 from sqlalchemy import select
 
 from adapters.database.engine import open_database, sqlite_file
@@ -17,9 +15,7 @@ from adapters.database.tables import metadata
 from adapters.scripted import ScriptedMcpConnections
 from application.ports.mcp_connections import McpConnections, McpTool
 from domain.mcp_servers import MASK
-from entrypoints.main import create_app
-from entrypoints.settings import load_settings
-from http_answers import Client, Headers, Register, code_of, data_of
+from http_answers import Client, Headers, Register, Serving, code_of, data_of
 
 SERVERS = "/api/v1/mcp_server"
 URL = "https://mcp.example.org/mcp"
@@ -39,27 +35,30 @@ class Played(Provider):
         return self._connections
 
 
-@pytest.fixture
-def connections() -> ScriptedMcpConnections:
+@pytest.fixture(scope="module")
+def played() -> ScriptedMcpConnections:
     return ScriptedMcpConnections()
 
 
-@pytest.fixture
-def app(database_url: str, tmp_path: Path, connections: ScriptedMcpConnections) -> Litestar:
-    variables = {
-        "AGENTCHAT_DATABASE_URL": database_url,
-        "AGENTCHAT_DATA_DIR": str(tmp_path / "data"),
-        "AGENTCHAT_SECRET_KEYS": '["a-secret-of-the-tests-that-is-long-enough-0123456789"]',
-        "AGENTCHAT_EMBEDDING__KIND": "none",
-        "AGENTCHAT_VECTOR__KIND": "embedded",
-    }
-    return create_app(load_settings(variables, tmp_path), instead=[Played(connections)])
-
-
-@pytest.fixture
-def client(app: Litestar) -> Iterator[Client]:
-    with TestClient(app, raise_server_exceptions=False) as made:
+@pytest.fixture(scope="module")
+def shared(
+    serving: Serving, shared_database_url: str, shared_folder: Path, played: ScriptedMcpConnections
+) -> Iterator[Client]:
+    with serving(shared_database_url, shared_folder, Played(played)) as made:
         yield made
+
+
+@pytest.fixture
+def connections(played: ScriptedMcpConnections) -> ScriptedMcpConnections:
+    """Those of the module's server, without memory of other tests."""
+    for noted in (played.offers, played.asked, played.fresh, played.forgotten, played.left):
+        noted.clear()
+    return played
+
+
+@pytest.fixture
+def client(shared: Client, connections: ScriptedMcpConnections) -> Client:
+    return shared
 
 
 @pytest.fixture

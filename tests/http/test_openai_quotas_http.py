@@ -4,26 +4,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from litestar.testing import TestClient
 
-from entrypoints.main import create_app
-from entrypoints.settings import load_settings
-from http_answers import Client, data_of
+from http_answers import Client, Serving, data_of
 
 COMPLETIONS = "/api/v1/openai/chat/completions"
 
 
 @pytest.fixture
-def limited(sqlite_url: str, tmp_path: Path) -> Iterator[Client]:
+def limited(serving: Serving, sqlite_url: str, tmp_path: Path) -> Iterator[Client]:
     """One answer a day."""
-    variables = {
-        "AGENTCHAT_DATABASE_URL": sqlite_url,
-        "AGENTCHAT_DATA_DIR": str(tmp_path / "data"),
-        "AGENTCHAT_SECRET_KEYS": '["a-secret-of-the-tests-that-is-long-enough-0123456789"]',
-        "AGENTCHAT_EMBEDDING__KIND": "none",
-        "AGENTCHAT_QUOTA__RUNS_PER_DAY": "1",
-    }
-    with TestClient(create_app(load_settings(variables, tmp_path)), raise_server_exceptions=False) as made:
+    with serving(sqlite_url, tmp_path, QUOTA__RUNS_PER_DAY="1") as made:
         yield made
 
 

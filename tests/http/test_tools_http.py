@@ -6,11 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from litestar.testing import TestClient
 
-from entrypoints.main import create_app
-from entrypoints.settings import load_settings
-from http_answers import Client, Headers, Register, code_of, data_of
+from http_answers import Client, Headers, Register, Serving, code_of, data_of
 
 TOOLS = "/api/v1/tool"
 BUILT_IN = {"current_time", "calculator", "web_fetch", "search_knowledge", "search_attachment"}
@@ -45,18 +42,10 @@ def ann(register: Register) -> Headers:
 
 
 @pytest.fixture
-def searching(client: Client, database_url: str, tmp_path: Path) -> Iterator[Client]:
+def searching(serving: Serving, database_url: str, tmp_path: Path) -> Iterator[Client]:
     """Another server on the database of `client`, with an engine that searches the web."""
-    variables = {
-        "AGENTCHAT_DATABASE_URL": database_url,
-        "AGENTCHAT_DATA_DIR": str(tmp_path / "searching"),
-        "AGENTCHAT_SECRET_KEYS": '["a-secret-of-the-tests-that-is-long-enough-0123456789"]',
-        "AGENTCHAT_EMBEDDING__KIND": "none",
-        "AGENTCHAT_VECTOR__KIND": "embedded",
-        "AGENTCHAT_WEB_SEARCH__KIND": "searxng",
-        "AGENTCHAT_WEB_SEARCH__BASE_URL": "https://search.example.org",
-    }
-    with TestClient(create_app(load_settings(variables, tmp_path)), raise_server_exceptions=False) as made:
+    engine = {"WEB_SEARCH__KIND": "searxng", "WEB_SEARCH__BASE_URL": "https://search.example.org"}
+    with serving(database_url, tmp_path, **engine) as made:
         yield made
 
 

@@ -1,5 +1,6 @@
 """Uploading over HTTP: forms as clients of all kinds write them, and what is refused how."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -7,14 +8,10 @@ from uuid import uuid4
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from litestar import Litestar
-from litestar.testing import TestClient
 
 from application.file_links import file_in
 from entrypoints.http.multipart_form import BESIDE_FILE, MOST_HEAD_BYTES, MOST_PARTS
-from entrypoints.main import create_app
-from entrypoints.settings import load_settings
-from http_answers import Client, Headers, Register, code_of, data_of
+from http_answers import Client, Headers, Register, Serving, code_of, data_of
 
 UPLOAD = "/api/v1/upload"
 EDGE = "edge"
@@ -175,19 +172,10 @@ def test_the_limit_of_other_bodies_is_not_that_of_uploads(client: Client, person
 
 
 @pytest.fixture
-def limited(database_url: str, tmp_path: Path) -> Any:
+def limited(serving: Serving, database_url: str, tmp_path: Path) -> Iterator[Client]:
     """At most 1,000 bytes a file, 1,500 together, 3 an hour."""
-    variables = {
-        "AGENTCHAT_DATABASE_URL": database_url,
-        "AGENTCHAT_DATA_DIR": str(tmp_path / "data"),
-        "AGENTCHAT_SECRET_KEYS": '["a-secret-of-the-tests-that-is-long-enough-0123456789"]',
-        "AGENTCHAT_MAX_UPLOAD_BYTES": "1000",
-        "AGENTCHAT_QUOTA__UPLOAD_BYTES": "1500",
-        "AGENTCHAT_QUOTA__UPLOADS_PER_HOUR": "3",
-        "AGENTCHAT_PUBLIC_URL": "https://chat.example.org/app/",
-    }
-    app: Litestar = create_app(load_settings(variables, tmp_path))
-    with TestClient(app, raise_server_exceptions=False) as made:
+    limits = {"MAX_UPLOAD_BYTES": "1000", "QUOTA__UPLOAD_BYTES": "1500", "QUOTA__UPLOADS_PER_HOUR": "3"}
+    with serving(database_url, tmp_path, PUBLIC_URL="https://chat.example.org/app/", **limits) as made:
         account = {"user_name": f"ann-{uuid4().hex[:8]}", "user_password": "test"}
         made.post("/api/v1/user/register", json=account)
         token = made.post("/api/v1/user/login", json=account).json()["data"]["access_token"]
