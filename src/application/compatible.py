@@ -11,6 +11,7 @@ from typing import Final
 from application.ask_once import AskOnce
 from application.callers_prompt import RestoreRounds
 from application.chat import ChatLimits, ChatRequest
+from application.named_agents import agent_of_id, agent_of_name
 from application.paging import Window
 from application.ports.persistence import Transactions
 from application.run_readers import Followed
@@ -19,8 +20,8 @@ from domain.answer_forms import AnswerForm, with_form
 from domain.callers import CallersPart, CallersTools, results_text
 from domain.dialogs import parse_dialog_id
 from domain.errors import Conflict, NotFound, TooLarge, Unauthenticated, Unavailable
-from domain.ids import AgentId, UserId, new_id
-from domain.text import search_key, storable
+from domain.ids import UserId, new_id
+from domain.text import storable
 from domain.told_messages import Continued, Telling
 
 PREFIX: Final = "agent/"
@@ -46,28 +47,13 @@ class FindNamedAgent:
         """Raises NotFound `model_not_found`."""
         storable("model", model)
         name = model.removeprefix(PREFIX).strip()
-        found = None
+        ways = (agent_of_id, agent_of_name) if model == name else (agent_of_name, agent_of_id)
         if name and len(model) <= LONGEST_MODEL:
-            by_id = model == name
-            found = (await self._by_id(actor, name) if by_id else None) or await self._by_name(actor, name)
-            found = found or (None if by_id else await self._by_id(actor, name))
-        if found is None:
-            raise NotFound("model", model)
-        return found
-
-    async def _by_id(self, actor: UserId, agent_id: str) -> Agent | None:
-        async with self.transactions.autocommit() as tx:
-            try:
-                return await tx.agents.get(AgentId(agent_id), owner=actor)
-            except NotFound:
-                return None
-
-    async def _by_name(self, actor: UserId, name: str) -> Agent | None:
-        async with self.transactions.autocommit() as tx:
-            alike = await tx.agents.list(Window(), owner=actor, name_part=search_key(name))
-        found = [agent for agent in alike if agent.name == name]
-        # Their own come before one that everybody has.
-        return max(found, key=lambda agent: agent.is_custom, default=None)
+            async with self.transactions.autocommit() as tx:
+                for look in ways:
+                    if found := await look(tx, actor, name):
+                        return found
+        raise NotFound("model", model)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Final
 from application.ask_once import AskOnce
 from application.asking_depth import DEEPEST, asking_depth
 from application.chat import ChatRequest
-from application.paging import Window
+from application.named_agents import agent_of_id, agent_of_name
 from application.ports.persistence import Transactions
 from application.retrieval import Retrieval, RetrieveKnowledge
 from application.run_control import ShowRun, StopRun
@@ -17,10 +17,10 @@ from application.run_readers import Followed
 from domain.agents import Agent
 from domain.chat_events import AnswerDelta, Recorded, RunFailed, RunFinished, ToolProgress
 from domain.errors import Conflict, InvalidValue, NotFound
-from domain.ids import AgentId, UserId
+from domain.ids import UserId
 from domain.messages import StepStatus, ToolStep
 from domain.runs import Run, RunStatus
-from domain.text import search_key, storable
+from domain.text import storable
 
 LOOK_SECONDS: Final = 1.0
 """How often one looks whether a run waits for a person that said that it will."""
@@ -38,15 +38,10 @@ class FindAgent:
         """Raises NotFound."""
         storable("agent", named)
         async with self.transactions.autocommit() as tx:
-            try:
-                return await tx.agents.get(AgentId(named), owner=actor)
-            except NotFound:
-                alike = await tx.agents.list(Window(), owner=actor, name_part=search_key(named.strip()))
-        found = [agent for agent in alike if agent.name == named.strip()]
-        if not found:
+            found = await agent_of_id(tx, actor, named) or await agent_of_name(tx, actor, named.strip())
+        if found is None:
             raise NotFound("agent", named)
-        # Their own come before one that everybody has.
-        return max(found, key=lambda agent: agent.is_custom)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,12 +108,32 @@ async def test_an_agent_is_its_owners_alone(transactions: DatabaseTransactions) 
     assert await names(transactions, other) == ["Assistant"]
 
 
+@settings(max_examples=25)
+@given(st.lists(st.text("aA%_/张\u00df", min_size=1, max_size=3), max_size=5), st.text("aAsS%_/张", max_size=3))
+async def test_agents_are_found_by_the_whole_of_their_name_alone(
+    transactions: DatabaseTransactions, theirs: list[str], asked: str
+) -> None:
+    owner, other = await registered(transactions), await registered(transactions)
+    own = {search_key(name): name for name in theirs}
+    async with transactions.begin() as tx:
+        for name in own.values():
+            await tx.agents.add(agent(owner, name))
+            await tx.agents.add(agent(other, name))
+    async with transactions.autocommit() as tx:
+        for key in {*own, search_key(asked)}:
+            found = await tx.agents.named(key, owner=owner)
+            assert [(one.name, one.user_id) for one in found] == ([(own[key], owner)] if key in own else [])
+        [default] = await tx.agents.named("assistant", owner=owner)
+        assert default.agent_id == DEFAULT_AGENT
+
+
 async def test_a_deleted_account_has_no_agents_and_gets_none(transactions: DatabaseTransactions) -> None:
     async with transactions.begin() as tx:
         for refused in (
             tx.agents.get(DEFAULT_AGENT, owner=NOBODY),
             tx.agents.list(Window(), owner=NOBODY),
             tx.agents.list(Window(limit=5), owner=NOBODY, name_part="a"),
+            tx.agents.named("assistant", owner=NOBODY),
             tx.agents.save(agent(NOBODY, version=2)),
             tx.agents.remove(agent(NOBODY)),
         ):

@@ -35,6 +35,7 @@ _SEARCH: Final = newest_first(
     agents,
     "agent_id",
 )
+_NAMED: Final = beside_owner(select(agents).where(USABLE, agents.c.name_key == bindparam("key", type_=Text)).subquery())
 _SAVE: Final = (
     update(agents)
     .where(_MINE, _THIS, agents.c.version == bindparam("stored_version", type_=Integer))
@@ -78,6 +79,10 @@ class AgentRows:
             return [to_agent(row) for row in await owned_rows(self._session, _LIST, values)]
         values["pattern"] = _containing(name_part)
         return [to_agent(row) for row in await owned_rows(self._session, _SEARCH, values)]
+
+    async def named(self, name_key: str, *, owner: UserId) -> Sequence[Agent]:
+        rows = await owned_rows(self._session, _NAMED, {"owner": owner, "key": name_key})
+        return [to_agent(row) for row in rows]
 
     async def save(self, agent: Agent) -> None:
         owner = _owner_of(agent)

@@ -132,6 +132,10 @@ class Agents(Protocol):
         """
         ...
 
+    async def named(self, name_key: str, *, owner: UserId) -> Sequence[Agent]:
+        """Those whose name has this `search_key`: the owner's, and built-in ones. In one statement."""
+        ...
+
     async def save(self, agent: Agent) -> None:
         """Replace it if the stored version is one less. Raises Conflict `agent_version_stale`, `agent_name_taken`."""
         ...
