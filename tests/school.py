@@ -44,11 +44,21 @@ def answer(*operations: dict[str, Any]) -> list[Step]:
 @dataclass
 class Attempts:
     kept: list[tuple[UserId, AgentId | None, Attempt]] = field(default_factory=list)
+    begun: dict[str, Sequence[Attempt]] = field(default_factory=dict)
+
+    async def begin(self, owner: UserId, agent_id: AgentId | None, call: str, attempts: Sequence[Attempt]) -> None:
+        self.begun[call] = attempts
 
     async def add(
-        self, owner: UserId, agent_id: AgentId | None, run_id: RunId | None, attempts: Sequence[Attempt]
+        self,
+        owner: UserId,
+        agent_id: AgentId | None,
+        run_id: RunId | None,
+        attempts: Sequence[Attempt],
+        call: str | None = None,
     ) -> None:
         assert run_id is None
+        assert call in self.begun
         self.kept += [(owner, agent_id, one) for one in attempts]
 
 

@@ -1,6 +1,7 @@
 """One whole answer of a model for work of the server's own, outside of runs: nobody follows it word by word."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Final
@@ -9,10 +10,11 @@ from application.model_chain import AskModels
 from application.ports.clock import Clock
 from application.ports.ledger import Ledger
 from domain.assembly import AnswerAssembler
-from domain.attempts import Purpose
+from domain.attempts import Attempt, Purpose
+from domain.chat_events import AttemptBegan
 from domain.conversation import ModelRequest
 from domain.errors import ModelError
-from domain.ids import AgentId, ModelId, UserId
+from domain.ids import AgentId, ModelId, UserId, new_id
 from domain.model_routes import ModelRoute
 from domain.models import ModelSpec
 from domain.transcript import Transcript
@@ -25,7 +27,9 @@ LONGEST_ANSWER: Final = 200_000
 
 @dataclass(frozen=True, slots=True)
 class AskAside:
-    """Asks the same models, within the same limits, as runs do. What it used is kept in the ledger."""
+    """Asks the same models, within the same limits, as runs do. What it used is kept in the ledger: when a provider's
+    call begins, for the process may be killed, and when all is over.
+    """
 
     models: AskModels
     ledger: Ledger
@@ -45,21 +49,34 @@ class AskAside:
 
         `known_as` stands in the ledger for a model that nobody will know by its id.
         """
-        said = Transcript()
+        said, call = Transcript(), new_id()
+
+        def attempts() -> list[Attempt]:
+            made = said.attempts(int(self.clock.now().timestamp() * 1000))
+            return [replace(one, llm_id=known_as or one.llm_id) for one in made]
+
+        async def begun() -> None:
+            await self.ledger.begin(owner, agent_id, call, attempts())
+
         try:
             async with asyncio.timeout(self.patience):
-                await self._collect(spec, owner, purpose, request, said)
+                await self._collect(spec, owner, purpose, request, said, begun)
         except TimeoutError as slow:
             message = f"The model did not come to an end within {self.patience:.0f} seconds."
             raise ModelError("model_timeout", message, retryable=True) from slow
         finally:
-            if attempts := said.attempts(int(self.clock.now().timestamp() * 1000)):
-                named = [replace(one, llm_id=known_as or one.llm_id) for one in attempts]
-                await self.ledger.add(owner, agent_id, None, named)
+            if made := attempts():
+                await self.ledger.add(owner, agent_id, None, made, call)
         return said.content
 
     async def _collect(
-        self, spec: ModelSpec, owner: UserId, purpose: Purpose, request: ModelRequest, said: Transcript
+        self,
+        spec: ModelSpec,
+        owner: UserId,
+        purpose: Purpose,
+        request: ModelRequest,
+        said: Transcript,
+        begun: Callable[[], Awaitable[None]],
     ) -> None:
         # Whoever tries a model wants to know of that one.
         route = ModelRoute.of(replace(spec, fallbacks=()) if purpose is Purpose.TEST else spec)
@@ -67,5 +84,7 @@ class AskAside:
         async with aclosing(models.ask(request, AnswerAssembler(request.turns))) as events:
             async for event in events:
                 said.apply(event)
+                if isinstance(event, AttemptBegan) and event.attempt.first_token_ms is None:
+                    await begun()
                 if said.size > LONGEST_ANSWER:
                     raise ModelError("answer_too_long", "The model did not stop: its answer was cut off.")

@@ -71,11 +71,20 @@ class KeepUsage:
     transactions: Transactions
     used: Callable[[Sequence[Attempt]], None]
 
+    async def begin(self, owner: UserId, agent_id: AgentId | None, call: str, attempts: Sequence[Attempt]) -> None:
+        async with self.transactions.autocommit() as tx:
+            await tx.ledger.begin(owner, agent_id, call, attempts)
+
     async def add(
-        self, owner: UserId, agent_id: AgentId | None, run_id: RunId | None, attempts: Sequence[Attempt]
+        self,
+        owner: UserId,
+        agent_id: AgentId | None,
+        run_id: RunId | None,
+        attempts: Sequence[Attempt],
+        call: str | None = None,
     ) -> None:
         async with self.transactions.autocommit() as tx:
-            await tx.ledger.add(owner, agent_id, run_id, attempts)
+            await tx.ledger.add(owner, agent_id, run_id, attempts, call)
         self.used(attempts)
 
 

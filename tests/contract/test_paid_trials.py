@@ -1,5 +1,6 @@
 """Trials of models are paid for like answers: within the quota, in the ledger, and under an id that is known."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -9,12 +10,13 @@ from hypothesis import strategies as st
 
 from account_desk import SetClock
 from adapters.database.transactions import DatabaseTransactions
-from adapters.scripted import ScriptedChatModel, ScriptedChatModels, delta, finished
+from adapters.scripted import ScriptedChatModel, ScriptedChatModels, delta, finished, hold
 from application.asides import AskAside
 from application.model_trials import DRAFT_ID, Trial, TrialGate, TryModel
 from application.models import ModelCatalogue
 from application.quotas import Quotas
 from application.usage import KeepUsage
+from domain.attempts import ANSWERED, INTERRUPTED
 from domain.conversation import Usage
 from domain.errors import InvalidValue, ModelError, TooManyRequests
 from domain.ids import ModelId, UserId
@@ -59,10 +61,12 @@ class Trials:
     quota: Quota = Quota()
     clock: SetClock = field(default_factory=SetClock)
     vectors: Vectors = field(default_factory=Vectors)
+    model: ScriptedChatModel = field(
+        default_factory=lambda: ScriptedChatModel([delta("OK"), finished(usage=Usage(9, 1))], repeat=True)
+    )
 
     def __post_init__(self) -> None:
         self.own = ModelDesk(self.transactions)
-        self.model = ScriptedChatModel([delta("OK"), finished(usage=Usage(9, 1))], repeat=True)
         ledger = KeepUsage(self.transactions, lambda _: None)
         dear = [replace(one, prices=Prices(3.0, 15.0, None, "EUR")) for one in CATALOGUE.specs]
         catalogue = ModelCatalogue.of(dear, CATALOGUE.default_id)
@@ -114,6 +118,28 @@ async def test_an_embedding_model_that_says_nothing_costs_nothing(transactions: 
     actor = await registered(transactions)
     assert (await trials(actor, EMBEDDER)).code == "model_unavailable"
     assert await outcomes(transactions, actor) == []
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_trial_under_way_has_its_row_and_the_end_takes_its_place(
+    transactions: DatabaseTransactions, *, known: bool
+) -> None:
+    """So that one whose process is killed has one, too."""
+    gate = hold()
+    trials = Trials(transactions, model=ScriptedChatModel([gate, delta("OK"), finished(usage=Usage(9, 1))]))
+    actor = await registered(transactions)
+    wanted = (SYSTEM, ModelDraft()) if known else (None, draft())
+    trying = asyncio.create_task(trials(actor, *wanted))
+    await gate.reached.wait()
+    (begun,) = await sums(transactions, actor)
+    assert (begun.key, begun.attempts, begun.estimated_attempts) == (SYSTEM if known else DRAFT_ID, 1, 1)
+    assert begun.input_tokens > 0
+    assert await outcomes(transactions, actor) == [INTERRUPTED]
+    gate.release()
+    assert (await trying).ok
+    (ended,) = await sums(transactions, actor)
+    assert (ended.key, ended.attempts, ended.input_tokens, ended.output_tokens) == (begun.key, 1, 9, 1)
+    assert await outcomes(transactions, actor) == [ANSWERED]
 
 
 @pytest.mark.parametrize("quota", [Quota(tokens=120), Quota(cost_nanos=1_500)])

@@ -147,6 +147,7 @@ async def use_files(tx: Transaction, owner: UserId) -> None:
 
 async def use_usage(tx: Transaction, owner: UserId) -> None:
     await tx.ledger.add(owner, AgentId("default"), None, [attempt()])
+    await tx.ledger.begin(owner, AgentId("default"), "call", [attempt()])
     await tx.ledger.keep_used(finished(open_answer(), attempts=(attempt(),)), owner=owner)
     for grouping in Grouping:
         await tx.ledger.report(grouping, Period(NOON, NOON + 1), 100, owner=owner)

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from adapters.database.transactions import DatabaseTransactions
 from application.ports.pauses import WrittenPause
-from domain.attempts import Attempt, Purpose
+from domain.attempts import ANSWERED, INTERRUPTED, Attempt, Purpose
 from domain.conversation import Usage
 from domain.errors import Unauthenticated
 from domain.ids import AgentId, ModelId, RunId
 from domain.quotas import Spent
 from domain.usage import DAY_MS, Grouping, Period, UsageSum
-from spending import ALL_TIME, EVERYTHING, NOON, attempt, attempts, noted, spend, sums
+from spending import ALL_TIME, EVERYTHING, NOON, attempt, attempts, noted, outcomes, spend, sums
 from stored import DIALOG, NOBODY, agent, finished, opened, piece, registered, with_dialog
 
 FEW = settings(max_examples=25)
@@ -99,6 +99,24 @@ async def test_work_outside_of_runs_is_kept_too(transactions: DatabaseTransactio
         (None, None, 0, 1),
         ("default", "Assistant", 0, 1),
     ]
+
+
+async def test_what_began_is_kept_until_its_end_takes_its_place(transactions: DatabaseTransactions) -> None:
+    owner, other = await registered(transactions), await registered(transactions)
+    began, ended = attempt(outcome=INTERRUPTED, cost_nanos=None, currency=""), attempt(usage=Usage(7, 3, 2))
+    again = attempt(at=NOON + 1)
+    async with transactions.autocommit() as tx:
+        await tx.ledger.begin(owner, AgentId("default"), "call", [began])
+        await tx.ledger.begin(other, None, "call", [began])
+    assert await outcomes(transactions, owner) == [INTERRUPTED]
+    async with transactions.autocommit() as tx:
+        for _ in range(2):
+            await tx.ledger.add(owner, AgentId("default"), None, [ended, again], "call")
+        await tx.ledger.begin(NOBODY, None, "call", [began])
+    (found,) = await sums(transactions, owner)
+    assert (found.attempts, found.input_tokens, found.cached_tokens, found.cost_nanos) == (2, 107, 2, 3_000)
+    assert await outcomes(transactions, owner) == [ANSWERED, ANSWERED]
+    assert await outcomes(transactions, other) == [INTERRUPTED]
 
 
 async def test_rows_outlive_dialogs_and_agents_and_go_with_the_account(transactions: DatabaseTransactions) -> None:

@@ -272,5 +272,8 @@ async def test_a_server_killed_in_mid_lesson_learns_it_when_it_is_back(tmp_path:
                 await server.restart()
                 await learnt(person, NAME)
                 assert len(vendor.lessons) == 2
+                # The answer, the lesson that was cut off, and the other one.
+                (row,) = await person.get("/usage", group_by="model")
+                assert (row["runs"], row["attempts"]) == (1, 3)
         finally:
             server.kill()

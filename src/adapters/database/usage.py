@@ -1,16 +1,16 @@
 """The ledger of usage: what models' providers were asked, kept for whoever pays for it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Insert
 
 from adapters.database.errors import account_gone
 from adapters.database.message_rows import storable
 from adapters.database.owners import owned_rows
 from adapters.database.session import Session, Values
 from adapters.database.usage_rows import as_bound, as_json, from_attempts, to_spent, to_sum
-from adapters.database.usage_statements import ADD, REMOVE_OLD, REPORT, SPENT
+from adapters.database.usage_statements import ADD, REMOVE_OLD, REPLACE, REPORT, SPENT
 from domain.attempts import Attempt
 from domain.ids import AgentId, ModelId, RunId, UserId, new_id
 from domain.messages import Answer
@@ -25,24 +25,41 @@ class LedgerRows:
         self._session = session
         self._dialect = dialect
 
+    async def begin(self, owner: UserId, agent_id: AgentId | None, call: str, attempts: Sequence[Attempt]) -> None:
+        await self.add(owner, agent_id, None, attempts, call)
+
     async def add(
-        self, owner: UserId, agent_id: AgentId | None, run_id: RunId | None, attempts: Sequence[Attempt]
+        self,
+        owner: UserId,
+        agent_id: AgentId | None,
+        run_id: RunId | None,
+        attempts: Sequence[Attempt],
+        call: str | None = None,
     ) -> None:
-        await self._add(owner, agent_id, run_id, from_attempts(attempts, new_id()))
+        rows = from_attempts(attempts, call or new_id())
+        await self._add(owner, agent_id, run_id, rows, REPLACE if call else ADD)
 
     async def keep_used(self, answer: Answer, *, owner: UserId) -> None:
         # As `Runs.close` calls them: whoever closes the run brings the same rows.
         rows = from_attempts(answer.attempts, answer.run_id)
-        await self._add(owner, answer.agent_id, answer.run_id, rows)
+        await self._add(owner, answer.agent_id, answer.run_id, rows, ADD)
 
-    async def _add(self, owner: UserId, agent_id: AgentId | None, run_id: RunId | None, rows: Sequence[Values]) -> None:
+    async def _add(
+        self,
+        owner: UserId,
+        agent_id: AgentId | None,
+        run_id: RunId | None,
+        rows: Sequence[Values],
+        written: Mapping[str, Insert],
+    ) -> None:
         if not rows:
             return
         values = {"owner": owner, "agent": agent_id, "run": run_id}
         if self._dialect == "postgresql":
-            await self._session.written(ADD["postgresql"], {**values, "attempts": as_json(rows)})
+            await self._session.written(written["postgresql"], {**values, "attempts": as_json(rows)})
         else:
-            await self._session.together(partial(_add, rows=[values | as_bound(row) for row in rows]))
+            bound = [values | as_bound(row) for row in rows]
+            await self._session.together(partial(_execute, statement=written["sqlite"], rows=bound))
 
     async def report(self, grouping: Grouping, period: Period, limit: int, *, owner: UserId) -> Sequence[UsageSum]:
         values = {"owner": owner, "since": period.since, "until": period.until, "row_limit": limit}
@@ -59,5 +76,5 @@ class LedgerRows:
         return len(await self._session.written(REMOVE_OLD, {"before": moment, "row_limit": limit}))
 
 
-def _add(connection: Connection, rows: Sequence[Values]) -> None:
-    connection.execute(ADD["sqlite"], rows)
+def _execute(connection: Connection, statement: Insert, rows: Sequence[Values]) -> None:
+    connection.execute(statement, rows)

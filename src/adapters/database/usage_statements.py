@@ -80,14 +80,25 @@ _account: Final = select(users.c.user_id, _RUN.label("run_id"), _AGENT.label("ag
     users.c.user_id == OWNER
 )
 _locked: Final = _account.with_for_update(read=True, key_share=True).cte("account")
+_on_postgres: Final = postgresql.insert(usage_ledger).from_select(
+    _NAMES, select(*_locked.c, *_attempts.c).join_from(_locked, _attempts, true())
+)
+_on_sqlite: Final = sqlite.insert(usage_ledger).from_select(_NAMES, _account.add_columns(*_bound()))
+_ROW: Final = usage_ledger.primary_key.columns
+_TOLD_ANEW: Final = [column.name for column in usage_ledger.c if column.name not in _ROW]
 ADD: Final[Mapping[str, Insert]] = {
-    "postgresql": postgresql.insert(usage_ledger)
-    .from_select(_NAMES, select(*_locked.c, *_attempts.c).join_from(_locked, _attempts, true()))
-    .on_conflict_do_nothing(),
-    "sqlite": sqlite.insert(usage_ledger)
-    .from_select(_NAMES, _account.add_columns(*_bound()))
-    .on_conflict_do_nothing(index_elements=usage_ledger.primary_key.columns),
+    "postgresql": _on_postgres.on_conflict_do_nothing(),
+    "sqlite": _on_sqlite.on_conflict_do_nothing(index_elements=_ROW),
 }
+REPLACE: Final[Mapping[str, Insert]] = {
+    "postgresql": _on_postgres.on_conflict_do_update(
+        index_elements=_ROW, set_={name: _on_postgres.excluded[name] for name in _TOLD_ANEW}
+    ),
+    "sqlite": _on_sqlite.on_conflict_do_update(
+        index_elements=_ROW, set_={name: _on_sqlite.excluded[name] for name in _TOLD_ANEW}
+    ),
+}
+"""The same, where rows were kept when their calls began."""
 
 
 def _cost() -> tuple[ColumnElement[Any], ColumnElement[Any]]:
