@@ -1,5 +1,6 @@
 """Which models can be reached, by the settings and by the name that vectors bear."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,30 @@ async def test_what_is_configured_is_what_is_asked(tmp_path: Path) -> None:
     asked = server.exchanges[0]
     assert (asked.json["model"], asked.json["dimensions"]) == ("text-embedding-3-small", 16)
     assert asked.headers["authorization"] == "Bearer sk-1"
+
+
+async def test_all_models_of_a_provider_keep_the_limits_of_the_settings_together(tmp_path: Path) -> None:
+    async with ByteServer(embeddings(16)) as server:
+        environ = {
+            "AGENTCHAT_EMBEDDING__KIND": "openai",
+            "AGENTCHAT_EMBEDDING__DIMENSIONS": "16",
+            "AGENTCHAT_EMBEDDING__BATCH_SIZE": "1",
+            "AGENTCHAT_EMBEDDING__MAX_CONCURRENT": "3",
+            "AGENTCHAT_EMBEDDING__REQUESTS_PER_MINUTE": "600",
+            "OPENAI_API_KEY": "sk-1",
+            "OPENAI_BASE_URL": f"{server.url}/v1",
+        }
+        web, loop = WebClient(), asyncio.get_running_loop()
+        found = ConfiguredEmbedders(load_settings(environ, tmp_path), web)
+        opened = [found.open(f"openai/text-embedding-3-{size}@16") for size in ("small", "large")]
+        assert [one and one.queries_at_once for one in opened] == [3, 3]
+        begun = loop.time()
+        await asyncio.gather(*(one.passages(["a", "b"]) for one in opened if one))
+        # Four requests a tenth of a second apart, and timers may go off a little early.
+        assert loop.time() - begun > 0.25
+        await found.aclose()
+        await web.aclose()
+    assert len(server.exchanges) == 4
 
 
 async def test_a_reranker_is_there_when_it_is_configured(tmp_path: Path) -> None:

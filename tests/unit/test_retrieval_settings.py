@@ -1,4 +1,4 @@
-"""What the settings say about retrieval is what it does."""
+"""What the settings say about knowledge is what it does."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -6,6 +6,7 @@ from typing import Any, cast
 import pytest
 
 from adapters.web import WebClient
+from domain.chunking import ChunkSize
 from entrypoints.embedding_provider import Reranking, reranker_of
 from entrypoints.knowledge_provider import Knowledge
 from entrypoints.settings import load_settings
@@ -27,3 +28,11 @@ def test_the_questions_of_all_answers_of_a_user_may_wait(tmp_path: Path, answers
     settings, kept = load_settings({"AGENTCHAT_MAX_RUNS_PER_USER": answers}, tmp_path), cast(Any, KeptKnowledge())
     made = Knowledge().retrieve(kept, kept, kept, kept, Reranking(None), settings)
     assert made.turns.most_waiting == questions
+
+
+def test_files_are_cut_and_limited_as_the_settings_say(tmp_path: Path) -> None:
+    chosen = {"CHUNK_TOKENS": "128", "CHUNK_OVERLAP": "17", "MAX_CHUNKS": "99"}
+    settings = load_settings({f"AGENTCHAT_KNOWLEDGE__{name}": value for name, value in chosen.items()}, tmp_path)
+    kept = cast(Any, KeptKnowledge())
+    made = Knowledge().steps(kept, kept, kept, kept, settings)
+    assert (made.size, made.most_chunks) == (ChunkSize(128, 17), 99)
