@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from live.live_server import LiveServer
+from live.warm_start import warm_starts
 
 HASTE = {"HEARTBEAT_SECONDS": 1, "OFFLINE_DELAY_MS": 10}
+PATIENCE = 120
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Diagnosis:
 
 
 async def started(server: LiveServer, *arguments: str, **more: str) -> asyncio.subprocess.Process:
+    """As operators start it: from nothing."""
     return await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "entrypoints.cli", "doctor", *arguments),
@@ -40,10 +44,18 @@ async def started(server: LiveServer, *arguments: str, **more: str) -> asyncio.s
 
 
 async def examined(server: LiveServer, *arguments: str, **more: str) -> Diagnosis:
-    process = await started(server, "--json", *arguments, **more)
-    out, complaints = await process.communicate()
-    assert out, complaints.decode()
-    return Diagnosis(process.returncode or 0, json.loads(out), (out + complaints).decode())
+    folder = server.data_dir.parent
+    with TemporaryDirectory() as place:
+        said, complained = Path(place, "said"), Path(place, "complained")
+        given = server.environment() | more
+        process = warm_starts().run(["doctor", "--json", *arguments], given, folder, said, complained)
+        code = await asyncio.to_thread(process.wait, PATIENCE)
+        return diagnosis(code, said.read_text(), complained.read_text())
+
+
+def diagnosis(code: int, out: str, complaints: str) -> Diagnosis:
+    assert out, complaints
+    return Diagnosis(code, json.loads(out), out + complaints)
 
 
 @asynccontextmanager

@@ -3,8 +3,6 @@
 import asyncio
 import re
 import sqlite3
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -15,6 +13,7 @@ from typing import Any
 import asyncpg
 
 from live.live_server import LiveServer, Person
+from live.warm_start import WarmProcess, warm_starts
 from servers.byte_server import ByteServer, Exchange
 from servers.embedding_scripts import embeddings
 
@@ -117,15 +116,12 @@ async def stored(url: str, file_id: str, vectors: str) -> list[tuple[Any, ...]]:
 
 
 @contextmanager
-def worker(server: LiveServer, name: str, **settings: object) -> Iterator["subprocess.Popen[bytes]"]:
+def worker(server: LiveServer, name: str, **settings: object) -> Iterator[WarmProcess]:
     """`agentchat worker` with the settings of a server, on another machine: it has a folder of its own."""
     folder = server.data_dir / name
     folder.mkdir()
     given = LiveServer(folder, {**server.settings, **settings}).environment()
-    with (folder / "worker.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "entrypoints.cli", "worker"], env=given, cwd=folder, stdout=log, stderr=log
-        )
+    process = warm_starts().run(["worker"], given, folder, folder / "worker.log")
     try:
         yield process
     finally:

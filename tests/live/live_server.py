@@ -68,7 +68,7 @@ class LiveServer:
     def _spawned(self) -> "subprocess.Popen[bytes] | WarmProcess":
         given, log = self.environment(), self.data_dir / "server.log"
         if "WORKERS" not in self.settings:
-            return warm_starts().serve(given, self.data_dir, log)
+            return warm_starts().run(["serve"], given, self.data_dir, log)
         command = [sys.executable, "-m", "entrypoints.cli", "serve"]
         with log.open("ab") as said:
             return subprocess.Popen(

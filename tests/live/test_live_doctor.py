@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from adapters.database.schema import migrate
-from live.doctor_examined import HASTE, examined, serving, started
+from live.doctor_examined import HASTE, diagnosis, examined, serving, started
 from live.live_server import SECRETS, LiveServer, free_port
 from servers.byte_server import ByteServer, Exchange
 from servers.meddling_proxy import MeddlingProxy
@@ -34,7 +34,9 @@ def names(data_dir: Path) -> list[str]:
 def test_a_sound_set_up_has_nothing_to_mend_and_keeps_no_account(data_dir: Path) -> None:
     async def scene() -> None:
         async with serving(data_dir) as server:
-            done = await examined(server)
+            process = await started(server, "--json")
+            out, complaints = await process.communicate()
+        done = diagnosis(process.returncode or 0, out.decode(), complaints.decode())
         assert (done.code, done.with_status("fail"), done.with_status("skip")) == (0, set(), set())
         assert done.with_status("ok") >= STREAMS | {
             "database",

@@ -1,48 +1,60 @@
-"""Servers in no time: this process has imported the application, and forks itself for each that is asked for.
+"""Commands in no time: this process has imported the application, and forks itself for each that is asked for.
 
-A line on its standard input asks for one: {"environment": …, "folder": …, "log": …}. Lines on its standard output say
-{"started": PID} for each, in their order, and {"ended": PID, "code": N}. Where its input ends, so do all of them.
+A line on its standard input asks for one: {"arguments": …, "environment": …, "folder": …, "said": …, "complained": …,
+"program": …}; the last is empty for `agentchat` itself. Lines on its standard output say {"started": PID} for each, in
+their order, and {"ended": PID, "code": N}. Where its input ends, so do all of them.
 """
 
 import gc
+import importlib
 import json
 import os
+import runpy
 import selectors
 import signal
 import socket
 import sys
 from contextlib import suppress
+from typing import Any
 
-import alembic.command
-import alembic.config
-
-import entrypoints.main
-import entrypoints.schema_ready
-import entrypoints.server
 from entrypoints import cli
 
-IMPORTED = (alembic.command, alembic.config, entrypoints.main, entrypoints.schema_ready, entrypoints.server)
+EVERYTHING = (
+    *("entrypoints.main", "entrypoints.server", "entrypoints.sole_server", "entrypoints.schema_ready"),
+    *("entrypoints.worker", "entrypoints.doctor.command"),
+    *("adapters.anthropic", "adapters.anthropic.answer", "adapters.openai", "adapters.openai.answer"),
+    *("adapters.database.vectors_embedded", "adapters.jobs", "adapters.minio", "adapters.openapi"),
+    *("adapters.web.answer", "adapters.web.lean", "adapters.web.sse", "adapters.web.watch"),
+    *("alembic.command", "alembic.config", "anthropic", "anyio._backends._asyncio", "numpy", "openai", "pgqueuer"),
+    *("litestar._kwargs", "litestar.exceptions.responses", "litestar.middleware.response_cache"),
+    *("litestar.plugins.attrs", "litestar.plugins.pydantic", "uvicorn.lifespan.on", "uvicorn.loops.uvloop"),
+)
+"""What commands import as soon as they need it; the libraries of models alone take two seconds."""
 
 
-def serve(asked: dict[str, object], heard: socket.socket, hearing: socket.socket) -> int:
+def run(asked: dict[str, Any], heard: socket.socket, hearing: socket.socket) -> int:
     """In the child: all that a process gets from who starts it."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     heard.close()
     hearing.close()
     os.setpgid(0, 0)
-    log = os.open(str(asked["log"]), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    said, complained = (
+        os.open(asked[name], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644) for name in ("said", "complained")
+    )
     nothing = os.open(os.devnull, os.O_RDONLY)
-    for source, target in ((nothing, 0), (log, 1), (log, 2)):
+    for source, target in ((nothing, 0), (said, 1), (complained, 2)):
         os.dup2(source, target)
     os.closerange(3, 64)
-    os.chdir(str(asked["folder"]))
-    environment = asked["environment"]
-    assert isinstance(environment, dict)
+    os.chdir(asked["folder"])
     os.environ.clear()
-    os.environ.update(environment)
-    sys.argv[1:] = ["serve"]
-    return cli.main(["serve"])
+    os.environ.update(asked["environment"])
+    sys.argv[1:] = asked["arguments"]
+    if not asked["program"]:
+        return cli.main(asked["arguments"])
+    sys.argv[0] = asked["program"]
+    runpy.run_path(asked["program"], run_name="__main__")
+    return 0
 
 
 def say(**what: int) -> None:
@@ -59,6 +71,8 @@ def buried(alive: set[int]) -> None:
 
 
 def main() -> int:
+    for name in EVERYTHING:
+        importlib.import_module(name)
     gc.collect()
     gc.freeze()
     heard, hearing = socket.socketpair()
@@ -85,7 +99,7 @@ def main() -> int:
                 pid = os.fork()
                 if not pid:
                     events.close()
-                    return serve(json.loads(line), heard, hearing)
+                    return run(json.loads(line), heard, hearing)
                 # Here too: who is told of it may kill its group before it has made one.
                 with suppress(OSError):
                     os.setpgid(pid, pid)

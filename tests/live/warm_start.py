@@ -1,19 +1,23 @@
-"""A process that serves, forked from one that is warm: to import the application takes longer than most tests."""
+"""A process of `agentchat`, forked from one that is warm: to import the application takes longer than most tests."""
 
 import atexit
 import functools
 import json
+import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 _PROGRAM = Path(__file__).with_name("warm_server.py")
 
 
 class WarmProcess:
-    """What LiveServer needs of a Popen."""
+    """What tests need of a Popen."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -29,9 +33,18 @@ class WarmProcess:
 
     def wait(self, timeout: float | None = None) -> int:
         if not self._ended.wait(timeout):
-            raise subprocess.TimeoutExpired("serve", timeout or 0)
+            raise subprocess.TimeoutExpired("agentchat", timeout or 0)
         assert self.returncode is not None
         return self.returncode
+
+    def send_signal(self, number: signal.Signals) -> None:
+        # As a Popen does, this says nothing of one that has ended meanwhile.
+        if self.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
 
 
 class WarmStarts:
@@ -44,15 +57,28 @@ class WarmStarts:
         threading.Thread(target=self._listen, daemon=True).start()
         atexit.register(self._process.communicate)
 
-    def serve(self, environment: dict[str, str], folder: Path, log: Path) -> WarmProcess:
-        asked = json.dumps({"environment": environment, "folder": str(folder), "log": str(log)})
+    def run(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        folder: Path,
+        said: Path,
+        complained: Path | None = None,
+        program: Path | None = None,
+    ) -> WarmProcess:
+        """What it says is added to the files. Instead of `agentchat` it runs the program, if there is one."""
+        asked = {"arguments": arguments, "environment": environment, "folder": str(folder), "said": str(said)}
+        asked |= {"complained": str(complained or said), "program": str(program or "")}
+        # As a Popen's, its files are there as soon as it is.
+        said.touch()
+        line = json.dumps(asked).encode() + b"\n"
         with self._asking:
             assert self._process.stdin is not None
-            self._process.stdin.write(asked.encode() + b"\n")
+            self._process.stdin.write(line)
             self._process.stdin.flush()
             made = self._started.get()
         if made is None:
-            raise AssertionError("the process that starts servers ended")
+            raise AssertionError("the process that starts others ended")
         return made
 
     def _listen(self) -> None:
