@@ -28,6 +28,21 @@ def requiring(schema: Json) -> st.SearchStrategy[Json]:
     return choices.map(lambda chosen: {**schema, "required": sorted(chosen)})
 
 
+def heirs(inner: Json) -> st.SearchStrategy[Json]:
+    """All that another schema says, and properties of one's own."""
+    own = requiring({"type": "object", "properties": {"own": inner, "b c": {"type": "boolean"}}})
+    return own.map(lambda more: {"allOf": [{"$ref": "#/components/schemas/Named"}, more]})
+
+
+def tagged(inner: Json) -> st.SearchStrategy[Json]:
+    """One of several that a tag tells apart, or none of them."""
+    forms = [
+        {"type": "object", "properties": {"tag": {"enum": [tag]}, "of it": inner}, "required": ["tag"]}
+        for tag in ("cat", "dog")
+    ]
+    return st.sampled_from([forms, [*forms, {"type": "null"}]]).map(lambda several: {"oneOf": several})
+
+
 schemas = st.recursive(
     plain,
     lambda inner: st.one_of(
@@ -38,6 +53,8 @@ schemas = st.recursive(
         ).flatmap(requiring),
         st.fixed_dictionaries({"anyOf": st.lists(inner, min_size=1, max_size=2)}),
         st.fixed_dictionaries({"allOf": st.lists(inner, min_size=1, max_size=1)}),
+        inner.flatmap(heirs),
+        inner.flatmap(tagged),
         st.just({"$ref": "#/components/schemas/Named"}),
     ),
     max_leaves=4,
@@ -140,10 +157,11 @@ def valid(document: Json, schema: Json, value: Json) -> bool:
 
 def arguments(schema: Json) -> st.SearchStrategy[Json]:
     """Values that the function's own schema allows."""
-    if "anyOf" in schema:
-        return st.sampled_from(schema["anyOf"]).flatmap(arguments)
+    for word in ("anyOf", "oneOf"):
+        if word in schema:
+            return st.sampled_from(schema[word]).flatmap(arguments)
     if "allOf" in schema:
-        return arguments(schema["allOf"][0])
+        return st.tuples(*map(arguments, schema["allOf"])).map(together)
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
     match schema.get("type"):
@@ -157,12 +175,19 @@ def arguments(schema: Json) -> st.SearchStrategy[Json]:
             return st.integers(schema.get("minimum", -5), 2**60)
         case "boolean":
             return st.booleans()
+        case "null":
+            return st.none()
         case _:
             return hostile_text(schema.get("minLength", 0))
 
 
+def together(parts: tuple[Json, ...]) -> Json:
+    """What fits the only schema, or the properties that each of several wants."""
+    return parts[0] if len(parts) == 1 else {name: value for part in parts for name, value in part.items()}
+
+
 def hostile_text(least: int) -> st.SearchStrategy[str]:
     special = st.sampled_from(
-        ["a/b", "?x=1&y=2", "#f", "a b", "%2e%2e", "é城", "a;b=c, d", '"', "+", "&id=2", "..x", "true"]
+        ["a/b", "?x=1&y=2", "#f", "a b", " x ", "%2e%2e", "é城", "a;b=c, d", '"', "+", "&id=2", "..x", "true"]
     )
     return (special | st.text(st.characters(codec="utf-8"), max_size=8)).map(lambda text: text.ljust(least, "z"))

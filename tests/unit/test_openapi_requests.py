@@ -121,8 +121,8 @@ def test_two_values_together_make_no_step_either() -> None:
             sent(document(path, parameters=described), {"a": ".", "b": "."})
 
 
-@pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "\x00", "é", "x" * 5_000])
-def test_no_value_ends_a_header(value: str) -> None:
+@pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "\x00", "é", "x" * 5_000, " a", "a ", " ", [" a"]])
+def test_no_value_ends_a_header_or_loses_a_part_in_it(value: str) -> None:
     with pytest.raises(ToolFailed, match="c goes into a header"):
         one("header", value)
 

@@ -48,7 +48,7 @@ def properties(schema: Any) -> Any:
 
 
 @given(documents())
-def test_every_required_parameter_can_be_said(document: Any) -> None:
+def test_every_required_parameter_can_be_said_and_values_keep_their_rules(document: Any) -> None:
     for runner, operation in zip(runners(document, ScriptedWeb(answered())), declared(document), strict=True):
         parameters: Any = runner.spec.parameters
         needed = [one for one in operation["parameters"] if one["required"]]
@@ -56,6 +56,9 @@ def test_every_required_parameter_can_be_said(document: Any) -> None:
         least, most = len(needed), len(needed) + (10 if body["required"] else 0)
         assert least <= len(parameters["required"]) <= most
         assert set(parameters["required"]) <= set(parameters["properties"])
+        offered = [{**schema, "description": ""} for schema in parameters["properties"].values()]
+        # Enums, defaults and limits too.
+        assert all({**one["schema"], "description": ""} in offered for one in operation["parameters"])
 
 
 @settings(max_examples=150)

@@ -113,10 +113,11 @@ def _pairs(function: Function, arguments: Arguments, where: In, taken: Set[str])
 def _headers(function: Function, arguments: Arguments) -> Headers:
     headers = []
     for offered, parameter, value in _given(function, arguments, In.HEADER):
-        text = in_header(parameter, value).strip(" ")
-        if not _VISIBLE.fullmatch(text) or len(text) > _LONGEST_HEADER:
+        text = in_header(parameter, value)
+        # HTTP takes blanks at the ends away: the server would judge another value than was checked here.
+        if not _VISIBLE.fullmatch(text) or len(text) > _LONGEST_HEADER or text != text.strip(" "):
             most = f"at most {_LONGEST_HEADER} printable ASCII characters"
-            raise ToolFailed(f"{offered} goes into a header of the request: {most}, no line breaks.")
+            raise ToolFailed(f"{offered} goes into a header of the request: {most}, no line breaks, no blanks around.")
         headers.append((parameter.name, text))
     # The names that the document gives are right as they are; those that a model gives are not trusted.
     known = {one.name for one in function.parameters.values()}
