@@ -1,6 +1,7 @@
 """Good documents of Office, by the libraries that others use too."""
 
 import io
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -91,12 +92,18 @@ def _far(book: Any) -> None:
 
 
 def many_rows(rows: int) -> bytes:
-    book = openpyxl.Workbook(write_only=True)
-    sheet = book.create_sheet("Many")
-    for number in range(rows):
-        sheet.append([number, f"name {number}", number / 4])
+    """As openpyxl writes them, but not by it: its objects for them take three seconds."""
+    package = workbook(lambda book: setattr(book.active, "title", "Many"))
+    cells = "".join(
+        f'<row r="{number + 1}"><c r="A{number + 1}"><v>{number}</v></c>'
+        f'<c r="B{number + 1}" t="inlineStr"><is><t>name {number}</t></is></c>'
+        f'<c r="C{number + 1}"><v>{number / 4}</v></c></row>'
+        for number in range(rows)
+    )
     out = io.BytesIO()
-    book.save(out)
+    with zipfile.ZipFile(io.BytesIO(package)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name).replace(b"</sheetData>", f"{cells}</sheetData>".encode()))
     return out.getvalue()
 
 
