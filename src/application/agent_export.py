@@ -27,26 +27,29 @@ class ExportAgent:
         """One statement for each kind of what it uses. Raises NotFound."""
         async with self.transactions.autocommit() as tx:
             agent = await tx.agents.get(agent_id, owner=actor)
+            model, own_model = await self._model(tx, agent, actor)
             return AgentFile(
                 agent.name,
                 agent.description,
                 shared_logo(agent.logo_url),
                 agent.system_prompt,
-                await self._model(tx, agent, actor),
+                model,
                 agent.enable_memory,
                 await self._tools(tx, agent, actor),
                 await self._servers(tx, agent, actor),
                 await _knowledge(tx, agent, actor),
+                own_model,
             )
 
-    async def _model(self, tx: Transaction, agent: Agent, owner: UserId) -> str:
+    async def _model(self, tx: Transaction, agent: Agent, owner: UserId) -> tuple[str, bool]:
+        """Its name, and whether it is one of the owner's own."""
         if not agent.llm_id or self.catalogue.has(agent.llm_id):
-            return agent.llm_id or ""
+            return agent.llm_id or "", False
         try:
-            return (await tx.models.get(agent.llm_id, owner=owner)).model
+            return (await tx.models.get(agent.llm_id, owner=owner)).model, True
         except NotFound:
             # The operator took it out of the configuration: elsewhere it may be there.
-            return agent.llm_id
+            return agent.llm_id, False
 
     async def _tools(self, tx: Transaction, agent: Agent, owner: UserId) -> tuple[ToolEntry, ...]:
         own = [one for one in agent.tool_ids if one not in self.built_in.tools]

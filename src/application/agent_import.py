@@ -60,29 +60,38 @@ class ImportAgent:
                 knowledge_ids=tuple(await _bases(tx, actor, keys, out)),
                 tool_ids=tuple(await self.tools.into(tx, actor, tools, out)),
                 mcp_ids=tuple(await self.servers.into(tx, actor, servers, out)),
-                llm_id=await self._model(tx, actor, model, out),
+                llm_id=await self._model(tx, actor, model, out, own_first=file.own_model),
                 require_approval=tuple(out.waiting),
             )
             agent = Agent.create(AgentId(new_id()), actor, linked, now)
             await tx.agents.add(agent)
         return ImportedAgent(agent, tuple(out.created), tuple(out.reused), tuple(out.missing), tuple(out.needs))
 
-    async def _model(self, tx: Transaction, owner: UserId, name: str, out: Gathered) -> ModelId | None:
-        """The system's of that name, else one of the caller's own."""
+    async def _model(
+        self, tx: Transaction, owner: UserId, name: str, out: Gathered, *, own_first: bool
+    ) -> ModelId | None:
+        """The system's of that name or one of the caller's own: the other kind where there is none of the first."""
         if not name:
             return None
-        try:
-            return self.catalogue.answering(ModelId(name)).llm_id
-        except NotFound:
-            own = await tx.models.list(Window(), owner=owner)
+        system = self._system(name)
+        if system is not None and not own_first:
+            return system
+        own = await tx.models.list(Window(), owner=owner)
         ids = [one.llm_id for one in own if one.model == name and one.kind is ModelKind.LLM]
         held = await tx.models.held(ids, owner=owner) if ids else frozenset()
         for llm_id in ids:
             if llm_id in held:
                 out.reused.append(Part("model", llm_id, name))
                 return llm_id
-        out.missing.append(Missing("model", name, NO_MODEL))
-        return None
+        if system is None:
+            out.missing.append(Missing("model", name, NO_MODEL))
+        return system
+
+    def _system(self, name: str) -> ModelId | None:
+        try:
+            return self.catalogue.answering(ModelId(name)).llm_id
+        except NotFound:
+            return None
 
 
 def _draft(file: AgentFile, name: str | None) -> AgentDraft:

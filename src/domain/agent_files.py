@@ -98,7 +98,7 @@ class KnowledgeEntry:
 
 @dataclass(frozen=True, slots=True)
 class AgentFile:
-    """`model` is the name of a model, "" for the default one."""
+    """`model` is the name of a model, "" for the default one. `own_model`: not one of the system's of that name."""
 
     name: str
     description: str = ""
@@ -109,6 +109,7 @@ class AgentFile:
     tools: tuple[ToolEntry, ...] = ()
     mcp_servers: tuple[ServerEntry, ...] = ()
     knowledge: tuple[KnowledgeEntry, ...] = ()
+    own_model: bool = False
 
     def refuse_too_many(self) -> None:
         for field in ("tools", "mcp_servers", "knowledge"):

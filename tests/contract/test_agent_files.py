@@ -23,6 +23,7 @@ from meddled import Meddled
 from model_desk import own_model
 from stored import NOW, registered
 from stored_knowledge import with_base
+from tool_desk import CATALOGUE
 
 SECRET = "s3cret"
 FULL = AgentFile(
@@ -185,6 +186,24 @@ async def test_a_model_is_found_by_its_name_among_one_s_own(desk: AgentFileDesk)
         done = await desk.take(who, replace(file, name=name, model=name))
         assert done.agent.llm_id is None
         assert [(one.kind, one.name) for one in done.missing] == [("model", name)]
+
+
+async def test_a_model_of_one_s_own_comes_back_though_the_system_has_one_of_its_name(desk: AgentFileDesk) -> None:
+    owner, other = await registered(desk.transactions), await registered(desk.transactions)
+    system = CATALOGUE.default_id
+    mine = own_model(owner, model=system)
+    async with desk.transactions.begin() as tx:
+        await tx.models.add(mine)
+    own = await desk.create_agent()(owner, AgentDraft(name="own", llm_id=mine.llm_id))
+    theirs = await desk.create_agent()(owner, AgentDraft(name="system", llm_id=system))
+    for agent in (own, theirs):
+        file = await desk.export(owner, agent)
+        assert (file.model, file.own_model) == (system, agent is own)
+        again = await desk.take(owner, file, f"{agent.name} again")
+        assert again.agent.llm_id == agent.llm_id
+        assert await desk.export(owner, again.agent) == replace(file, name=again.agent.name)
+        elsewhere = await desk.take(other, file, f"{agent.name} there")
+        assert (elsewhere.agent.llm_id, elsewhere.missing) == (system, ())
 
 
 async def test_going_back_to_a_model_that_is_gone_takes_the_default_one(desk: AgentFileDesk) -> None:

@@ -321,6 +321,20 @@ def test_what_can_t_be_had_is_missing_and_told(client: Client, ann: Headers) -> 
     assert done["created"] == done["reused"] == done["needs"] == []
 
 
+def test_a_document_says_that_its_model_is_one_s_own(client: Client, ann: Headers) -> None:
+    key = "sk-0123456789abcdefWXYZ"
+    model = {"model": "gpt-4", "provider": "openai", "api_key": key}
+    mine = post(client, ann, "/llm/create", **model)["llm_id"]
+    for name, llm_id in (("own", mine), ("system", "gpt-4")):
+        agent = post(client, ann, "/agent", name=name, llm_id=llm_id)
+        written = export(client, ann, agent)
+        told = json.loads(written)["agent"]
+        assert (told["model"], told.get("own_model")) == ("gpt-4", True if llm_id == mine else None)
+        assert mine.encode() not in written
+        assert key.encode() not in written
+        assert data_of(take(client, ann, written, f"{name} again"))["agent"]["llm_id"] == llm_id
+
+
 def test_a_logo_among_one_s_own_files_is_nobody_else_s(client: Client, ann: Headers) -> None:
     url = data_of(client.post("/api/v1/upload", files={"file": ("a.png", PNG)}, headers=ann))
     agent = post(client, ann, "/agent", name="A", logo_url=url)

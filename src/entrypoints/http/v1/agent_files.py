@@ -37,7 +37,7 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class AgentPart(Struct, forbid_unknown_fields=True):
-    """`model` is the name of a model; "" takes the default one."""
+    """`model` is the name of a model; "" takes the default one. With `own_model` one of one's own comes first."""
 
     name: str
     description: str = ""
@@ -45,6 +45,7 @@ class AgentPart(Struct, forbid_unknown_fields=True):
     system_prompt: str = ""
     model: str = ""
     enable_memory: bool = False
+    own_model: bool | UnsetType = UNSET
 
 
 class ToolPart(Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -132,7 +133,13 @@ class AgentDocument(Struct, forbid_unknown_fields=True, kw_only=True):
             format=FORMAT,
             format_version=1,
             agent=AgentPart(
-                file.name, file.description, file.logo_url, file.system_prompt, file.model, file.enable_memory
+                file.name,
+                file.description,
+                file.logo_url,
+                file.system_prompt,
+                file.model,
+                file.enable_memory,
+                file.own_model or UNSET,
             ),
             tools=[ToolPart.of(one) for one in file.tools],
             mcp_servers=[ServerPart.of(one) for one in file.mcp_servers],
@@ -154,6 +161,7 @@ class AgentDocument(Struct, forbid_unknown_fields=True, kw_only=True):
             tuple(one.entry(f"tools[{number}].openapi_schema") for number, one in enumerate(self.tools)),
             tuple(one.entry() for one in self.mcp_servers),
             tuple(KnowledgeEntry(one.name, one.description) for one in self.knowledge),
+            said.own_model is True,
         )
 
 
