@@ -9,7 +9,7 @@ from application.job_shifts import ASIDES, ASIDES_AT_ONCE, work_on_jobs
 from application.ports.job_queue import EVERY_KIND, Job, JobKind
 from domain.dialog_subjects import dialog_subject
 from domain.ids import DialogId, UserId
-from job_desk import JobDesk, Worker, emptied, job
+from job_desk import AT_ONCE, JobDesk, Worker, emptied, job
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ async def test_no_document_waits_behind_silent_models_nor_they_behind_it(desk: J
     release.set()
     await emptied(queue)
     stop.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(AT_ONCE):
         await work
     assert sorted(worker.ended) == sorted(["quick", "long", *(one.subject for one in silent)])
 
@@ -89,6 +89,7 @@ async def test_what_of_other_kinds_waits_is_no_news(desk: JobDesk) -> None:
     await asyncio.wait([news], timeout=0.3)
     again = asyncio.create_task(table.news(ASIDES))
     assert not (await asyncio.wait([again], timeout=0.5))[0]
-    for one in (news, again):
-        one.cancel()
-    await asyncio.wait([news, again])
+    await table.put(aside("u"))
+    assert (await asyncio.wait([again], timeout=5))[0]
+    news.cancel()
+    await asyncio.wait([news])

@@ -145,11 +145,11 @@ class SqliteJobs:
         self._owner = secrets.token_hex(8)
         self._adopted = False
         self._renewed_at: float | None = None
-        self._waiting: set[asyncio.Event] = set()
+        self._waiting: dict[asyncio.Event, Kinds] = {}
 
     async def put(self, job: Job) -> None:
         await self._session.written(_PUT, _values(job, 0))
-        self._tell()
+        self._tell(job.kind)
 
     async def take(self, most: int, kinds: Kinds = EVERY_KIND) -> Sequence[TakenJob]:
         if not self._adopted:
@@ -170,20 +170,20 @@ class SqliteJobs:
 
     async def finish(self, taken: TakenJob) -> None:
         await self._session.written(_REMOVE, self._ours(taken))
-        self._tell()
+        self._tell(taken.job.kind)
 
     async def put_back(self, taken: TakenJob, job: Job, failures: int) -> None:
         await self._session.together(partial(_put_back, self._ours(taken), _values(job, failures)))
-        self._tell()
+        self._tell(taken.job.kind)
 
     async def release(self, taken: TakenJob) -> None:
         await self._session.together(partial(_release, self._ours(taken)))
-        self._tell()
+        self._tell(taken.job.kind)
 
     async def news(self, kinds: Kinds = EVERY_KIND) -> None:
         event = asyncio.Event()
         # Before the look: what is put after it is told of.
-        self._waiting.add(event)
+        self._waiting[event] = kinds
         try:
             [moments] = await self._session.rows(_next(kinds), {})
             now = datetime.now(UTC)
@@ -192,7 +192,7 @@ class SqliteJobs:
                 async with asyncio.timeout(min(max(seconds, 0.0), POLL_SECONDS)):
                     await event.wait()
         finally:
-            self._waiting.discard(event)
+            del self._waiting[event]
 
     async def waiting(self) -> int:
         count: int = (await self._session.rows(_COUNT, {}))[0][0]
@@ -209,9 +209,10 @@ class SqliteJobs:
         is_alive = self._renewed_at is not None and time.monotonic() - self._renewed_at < LEASE_SECONDS
         return Backlog(waiting, max(oldest, 0.0), int(is_alive))
 
-    def _tell(self) -> None:
-        for event in self._waiting:
-            event.set()
+    def _tell(self, kind: JobKind) -> None:
+        for event, kinds in self._waiting.items():
+            if kind in kinds:
+                event.set()
 
     def _ours(self, taken: TakenJob) -> dict[str, Any]:
         return {"number_": taken.number, "owner_": self._owner}
