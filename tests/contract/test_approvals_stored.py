@@ -1,13 +1,15 @@
-"""Runs that wait, as the database has them: what comes of words that are repeated, lost, or never heard."""
+"""Runs that wait, as the database has them: what comes of words that are late, repeated, lost, or never heard."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 
 import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import call, finished
 from application.chat import ChatRequest
+from chat_desk import text_of
 from domain.errors import Conflict, NotFound, Unavailable
 from domain.messages import Answer, AnswerStatus, StepStatus
 from domain.pauses import WAITS_FOR
@@ -20,6 +22,23 @@ from paying import ASKS, DONE, Scene, asked, ended, paying, soon, steps, yes
 async def scene(transactions: DatabaseTransactions) -> AsyncIterator[Scene]:
     async with paying(transactions) as made:
         yield made
+
+
+@pytest.mark.parametrize("later", [timedelta(hours=5), WAITS_FOR - timedelta(minutes=1)], ids=str)
+async def test_hours_and_days_later_the_word_is_heard_at_a_process_that_began_since(
+    scene: Scene, later: timedelta
+) -> None:
+    first = scene.process(ASKS)
+    actor, agent_id = await scene.person()
+    run = await asked(first, actor, agent_id)
+    second = scene.process(DONE)
+    second.clock.pass_time(later.total_seconds())
+    second.leases.saw(second.clock.now())
+    assert await second.close_abandoned(second.clock.now()) == 0
+    await second.approve(actor, run.state.run_id, yes())
+    seen = await ended(second, actor, run.state.run_id)
+    assert text_of(seen) == "Let me pay. Paid."
+    assert scene.till.asked == [{"amount": 5}]
 
 
 async def test_a_word_that_was_given_outlives_a_second_storing_of_the_wait(scene: Scene) -> None:

@@ -90,6 +90,8 @@ def test_a_server_is_made_shown_changed_and_removed(client: Client, ann: Headers
     made = data_of(create(client, ann, description="d"))
     assert (EXAMPLE | {"description": "d"}).items() <= made.items()
     assert made["server_id"] == made["mcp_server_id"]
+    assert made["user_id"] == data_of(client.get("/api/v1/user/info", headers=ann))["user_id"]
+    assert made["create_time"] == made["update_time"]
     assert (made["tools"], made["status"]) == ([], "unknown")
     assert data_of(client.get(f"{SERVERS}/{made['server_id']}", headers=ann)) == made
     assert data_of(listed(client, ann)) == [made]

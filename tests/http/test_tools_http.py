@@ -11,6 +11,11 @@ from http_answers import Client, Headers, Register, Serving, code_of, data_of
 
 TOOLS = "/api/v1/tool"
 BUILT_IN = {"current_time", "calculator", "web_fetch", "search_knowledge", "search_attachment"}
+FIELDS = (
+    "tool_id zh_name en_name name display_name description logo_url user_id is_user_defined executable openapi_schema "
+    "create_time update_time"
+)
+"""Of the contract; there may be more."""
 EXAMPLE = {"zh_name": "天气", "en_name": "weather", "description": "查询天气", "logo_url": "/icons/sun.png"}
 SCHEMA = {
     "openapi": "3.1.0",
@@ -68,6 +73,8 @@ def own(client: Client, user: Headers, **window: Any) -> Any:
 def test_the_reference_s_example_works_as_printed(client: Client, ann: Headers) -> None:
     made = data_of(create(client, ann, **EXAMPLE))
     assert EXAMPLE.items() <= made.items()
+    assert set(FIELDS.split()) <= made.keys()
+    assert made["user_id"] == data_of(client.get("/api/v1/user/info", headers=ann))["user_id"]
     assert (made["name"], made["display_name"], made["id"]) == ("weather", "天气", made["tool_id"])
     assert (made["is_user_defined"], made["executable"]) == (True, False)
     assert made["openapi_schema"] is made["auth_type"] is None
@@ -88,6 +95,7 @@ def test_built_in_tools_are_everyone_s_and_nobody_s_to_change(client: Client, an
     assert set(built_in) == BUILT_IN
     for tool_id, tool in built_in.items():
         assert (tool["user_id"], tool["is_user_defined"], tool["executable"]) == ("0", False, True)
+        assert set(FIELDS.split()) <= tool.keys()
         assert tool["en_name"]
         assert tool["description"]
         assert data_of(client.get(f"{TOOLS}/{tool_id}", headers=ann)) == tool
