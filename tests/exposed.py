@@ -1,6 +1,6 @@
 """What `/metrics` says, by the library's own parser."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,10 @@ class Exposed:
 
     def labels(self, name: str, label: str) -> set[str]:
         return {dict(has)[label] for found, has in self.series if found == name and label in dict(has)}
+
+    def added(self, earlier: "Exposed") -> Callable[..., float]:
+        """By how much `value` of the same name and labels was less."""
+        return lambda name, **labels: self.value(name, **labels) - earlier.value(name, **labels)
 
     def grew_from(self, earlier: "Exposed") -> bool:
         """Whether nothing that only counts up went down, or away."""

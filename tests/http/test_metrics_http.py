@@ -1,6 +1,7 @@
 """`/metrics` of the whole application, on both databases: what known traffic leaves there, and who may look."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from litestar import Litestar
 from litestar.types import ASGIApp
 
 from application.ports.job_queue import JobKind
@@ -16,7 +16,7 @@ from entrypoints.http.app import HttpConfig
 from entrypoints.http.http_statistics import METHODS
 from entrypoints.settings import load_settings
 from exposed import Exposed, exposed
-from http_answers import Client, Headers, Register, code_of, http_alone
+from http_answers import Client, Headers, Register, Serving, code_of, data_of, http_alone
 
 CHAT = "/api/v1/chat"
 UPLOAD = "/api/v1/upload"
@@ -36,21 +36,18 @@ class Peer:
         await self.app(scope, receive, send)
 
 
-@pytest.fixture
-def client(fresh: Client) -> Client:
-    return fresh
+@contextmanager
+def seen_as_peer(client: Client) -> Iterator[Peer]:
+    inner = client.app.asgi_handler
+    client.app.asgi_handler = made = Peer(inner)
+    yield made
+    client.app.asgi_handler = inner
 
 
 @pytest.fixture
-def database_url(fresh_database_url: str) -> str:
-    return fresh_database_url
-
-
-@pytest.fixture
-def peer(app: Litestar) -> Peer:
-    made = Peer(app.asgi_handler)
-    app.asgi_handler = made
-    return made
+def peer(client: Client) -> Iterator[Peer]:
+    with seen_as_peer(client) as made:
+        yield made
 
 
 @pytest.fixture
@@ -63,6 +60,12 @@ def person(register: Register, peer: Peer) -> Headers:
     return register()
 
 
+def joined(client: Client) -> Headers:
+    account = {"user_name": "ann", "user_password": "test"}
+    data_of(client.post("/api/v1/user/register", json=account))
+    return {"authorization": f"Bearer {data_of(client.post('/api/v1/user/login', json=account))['access_token']}"}
+
+
 def shown(client: Client) -> Exposed:
     return exposed(client.get("/metrics"))
 
@@ -71,10 +74,12 @@ def requests(seen: Exposed, **labels: str) -> float:
     return seen.value("agentchat_http_requests_total", **labels)
 
 
-def test_it_is_prometheus_text_that_names_everything_once(local: Client, person: Headers) -> None:
-    seen = shown(local)
+def test_it_is_prometheus_text_that_names_everything_once(fresh: Client) -> None:
+    with seen_as_peer(fresh):
+        joined(fresh)
+        seen, head = shown(fresh), fresh.head("/metrics")
     assert all(name.startswith(("agentchat_", "process_")) for name in seen.kinds)
-    assert seen.labels("agentchat_build_info", "version") == {local.app.state.version}
+    assert seen.labels("agentchat_build_info", "version") == {fresh.app.state.version}
     assert seen.labels("agentchat_runs_ended_total", "status") == {"complete", "stopped", "interrupted", "failed"}
     for name in ("runs_live", "uploads_under_way", "parser_children", "database_connections_in_use"):
         assert seen.kinds[f"agentchat_{name}"] == "gauge"
@@ -83,7 +88,6 @@ def test_it_is_prometheus_text_that_names_everything_once(local: Client, person:
     assert seen.labels("agentchat_jobs_waiting", "kind") == {kind.value for kind in JobKind}
     assert seen.kinds["agentchat_jobs_oldest_seconds"] == seen.kinds["agentchat_jobs_workers"] == "gauge"
     assert seen.value("process_resident_memory_bytes") > 1_000_000
-    head = local.head("/metrics")
     assert (head.status_code, head.content) == (200, b"")
 
 
@@ -95,18 +99,20 @@ def test_an_answer_is_seen_in_runs_tokens_and_requests(local: Client, person: He
     assert refused.status_code == 422
     seen = shown(local)
     assert seen.grew_from(before)
-    assert seen.value("agentchat_runs_ended_total", status="complete", code="") == 1
-    assert seen.value("agentchat_tokens_total", model="offline", direction="output") > 0
-    assert seen.value("agentchat_run_first_text_seconds_count", model="offline") == 1
-    assert requests(seen, method="POST", route=CHAT, status="200") == 1
-    assert requests(seen, method="POST", route=CHAT, status="422") == 1
-    assert seen.value("agentchat_http_response_begin_seconds_count", method="POST", route=CHAT) == 2
+    added = seen.added(before)
+    assert added("agentchat_runs_ended_total", status="complete", code="") == 1
+    assert added("agentchat_tokens_total", model="offline", direction="output") > 0
+    assert added("agentchat_run_first_text_seconds_count", model="offline") == 1
+    assert added("agentchat_http_requests_total", method="POST", route=CHAT, status="200") == 1
+    assert added("agentchat_http_requests_total", method="POST", route=CHAT, status="422") == 1
+    assert added("agentchat_http_response_begin_seconds_count", method="POST", route=CHAT) == 2
 
 
 def test_uploads_count_by_what_became_of_them(local: Client, person: Headers) -> None:
     def upload(name: str, content: bytes) -> int:
         return local.post(UPLOAD, files={"file": (name, content)}, headers=person).status_code
 
+    before = shown(local)
     assert upload("notes.txt", b"some words") == 200
     assert upload("program.exe", b"MZ\x00\x01\x02") == 415
     assert upload("empty.txt", b"") == 422
@@ -115,27 +121,31 @@ def test_uploads_count_by_what_became_of_them(local: Client, person: Headers) ->
     )
     assert cut.status_code == 400
     seen = shown(local)
-    assert seen.value("agentchat_uploads_total", outcome="taken") == 1
-    assert seen.value("agentchat_upload_bytes_total") == len(b"some words")
-    assert seen.value("agentchat_uploads_total") == 4
+    added = seen.added(before)
+    assert added("agentchat_uploads_total", outcome="taken") == 1
+    assert added("agentchat_upload_bytes_total") == len(b"some words")
+    assert added("agentchat_uploads_total") == 4
     assert seen.value("agentchat_uploads_under_way") == 0
     assert all(one.replace("_", "").isalpha() for one in seen.labels("agentchat_uploads_total", "outcome"))
 
 
 def test_a_document_is_parsed_by_a_child_and_counts(local: Client, person: Headers) -> None:
+    before = shown(local)
     url = local.post(UPLOAD, files={"file": ("notes.md", b"# The moon\n\nIt is round.")}, headers=person).json()["data"]
     body = {"user_input": "What is it?", "dialog_id": "d", "file_url": url}
     assert local.post(CHAT, json=body, headers=person).status_code == 200
     seen = shown(local)
-    assert seen.value("agentchat_documents_total", kind="md", outcome="read", known="no") == 1
+    assert seen.added(before)("agentchat_documents_total", kind="md", outcome="read", known="no") == 1
     assert seen.value("agentchat_parser_children") == 1
 
 
-def test_a_thousand_addresses_make_one_label(local: Client, person: Headers) -> None:
-    for number in range(500):
-        assert local.get(f"/nothing/{number}").status_code == 404
-        assert local.get(f"{CHAT}/RUN{number}", headers=person).status_code == 404
-    seen = shown(local)
+def test_a_thousand_addresses_make_one_label(serving: Serving, sqlite_url: str, tmp_path: Path) -> None:
+    with serving(sqlite_url, tmp_path) as client, seen_as_peer(client):
+        person = joined(client)
+        for number in range(500):
+            assert client.get(f"/nothing/{number}").status_code == 404
+            assert client.get(f"{CHAT}/RUN{number}", headers=person).status_code == 404
+        seen = shown(client)
     assert requests(seen, route="unknown", status="404") == 500
     assert requests(seen, route=f"{CHAT}/{{run_id}}", status="404") == 500
     assert seen.labels("agentchat_http_requests_total", "route") == {
@@ -207,6 +217,6 @@ def test_what_only_grows_never_goes_down_whatever_is_asked(local: Client, person
 
 
 def test_two_applications_in_one_process_count_apart(local: Client, person: Headers, another_server: Client) -> None:
-    another_server.app.asgi_handler = Peer(another_server.app.asgi_handler)
-    assert requests(shown(local)) > 0
-    assert requests(shown(another_server)) == 0
+    with seen_as_peer(another_server):
+        assert requests(shown(local)) > 0
+        assert requests(shown(another_server)) == 0
