@@ -82,11 +82,16 @@ async def sums(
 
 async def outcomes(transactions: DatabaseTransactions, owner: UserId) -> list[str]:
     """Of each attempt, as they began."""
-    chosen = select(usage_ledger.c.outcome).where(usage_ledger.c.user_id == owner)
-    ordered = chosen.order_by(usage_ledger.c.at, usage_ledger.c.entry_id)
+    return [one["outcome"] for one in await entries(transactions, owner)]
 
-    def read() -> list[str]:
+
+async def entries(transactions: DatabaseTransactions, owner: UserId) -> list[dict[str, Any]]:
+    """The rows as they lie there, but for their ids."""
+    chosen = select(*(column for column in usage_ledger.c if column.name != "entry_id"))
+    ordered = chosen.where(usage_ledger.c.user_id == owner).order_by(usage_ledger.c.at, usage_ledger.c.entry_id)
+
+    def read() -> list[dict[str, Any]]:
         with transactions.database.writer.connect() as connection:
-            return list(connection.execute(ordered).scalars())
+            return [dict(row) for row in connection.execute(ordered).mappings()]
 
     return await transactions.database.run(read)

@@ -16,10 +16,10 @@ from application.ports.persistence import Transactions
 from application.ports.secret_box import SecretBroken
 from application.quotas import Quotas
 from application.sealing import Seals
-from domain.attempts import ANSWERED, Attempt, Purpose, cost_of
+from domain.attempts import ANSWERED, INTERRUPTED, Attempt, Purpose, cost_of
 from domain.conversation import ModelRequest, Usage, UserTurn
 from domain.errors import InvalidValue, ModelError, TooManyRequests
-from domain.ids import ModelId, UserId
+from domain.ids import ModelId, UserId, new_id
 from domain.models import ModelKind, ModelSpec
 from domain.own_models import ELLIPSIS, ModelDraft, without_key
 from domain.tokens import estimate
@@ -159,13 +159,24 @@ class TryModel:
         return await self.ask(spec, actor, Purpose.TEST, request, known_as=known_as)
 
     async def _embedded(self, spec: ModelSpec, actor: UserId, known_as: ModelId) -> str:
-        at, began = time.time_ns() // 1_000_000, self.gate.now()
-        dimensions = await self.embed(spec, QUESTION, seconds=PATIENCE_SECONDS)
-        usage, prices = Usage(estimate(QUESTION), 0, estimated=True), spec.prices
-        attempt = Attempt(known_as, spec.provider, spec.model, usage, ANSWERED, at, self._since(began))
-        cost, currency = cost_of(usage, prices), prices.currency if prices else ""
-        paid = replace(attempt, cost_nanos=cost, currency=currency, purpose=Purpose.TEST)
-        await self.ledger.add(actor, None, None, [paid])
+        if spec.unavailable_reason is not None:
+            raise ModelError("model_not_configured", spec.unavailable_reason)
+        at, began, call = time.time_ns() // 1_000_000, self.gate.now(), new_id()
+        sent, prices = Usage(estimate(QUESTION), 0, estimated=True), spec.prices
+
+        def attempts(usage: Usage, outcome: str) -> list[Attempt]:
+            made = Attempt(known_as, spec.provider, spec.model, usage, outcome, at, self._since(began))
+            cost, currency = cost_of(usage, prices), prices.currency if prices else ""
+            return [replace(made, cost_nanos=cost, currency=currency, purpose=Purpose.TEST)]
+
+        await self.ledger.begin(actor, None, call, attempts(sent, INTERRUPTED))
+        try:
+            dimensions = await self.embed(spec, QUESTION, seconds=PATIENCE_SECONDS)
+        except ModelError as error:
+            # As everywhere, what failed without a word costs nothing.
+            await self.ledger.add(actor, None, None, attempts(Usage(), error.code), call)
+            raise
+        await self.ledger.add(actor, None, None, attempts(sent, ANSWERED), call)
         return f"a vector of {dimensions} dimensions"
 
     def _key(self, spec: ModelSpec) -> str:

@@ -117,7 +117,9 @@ async def test_an_embedding_model_that_says_nothing_costs_nothing(transactions: 
     trials = Trials(transactions, vectors=Vectors(away=True))
     actor = await registered(transactions)
     assert (await trials(actor, EMBEDDER)).code == "model_unavailable"
-    assert await outcomes(transactions, actor) == []
+    assert await outcomes(transactions, actor) == ["model_unavailable"]
+    (row,) = await sums(transactions, actor)
+    assert (row.input_tokens, row.output_tokens, row.cost_nanos, row.estimated_attempts) == (0, 0, 0, 0)
 
 
 @pytest.mark.parametrize("known", [True, False])

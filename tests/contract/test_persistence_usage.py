@@ -17,7 +17,7 @@ from domain.errors import Unauthenticated
 from domain.ids import AgentId, ModelId, RunId
 from domain.quotas import Spent
 from domain.usage import DAY_MS, Grouping, Period, UsageSum
-from spending import ALL_TIME, EVERYTHING, NOON, attempt, attempts, noted, outcomes, spend, sums
+from spending import ALL_TIME, EVERYTHING, NOON, attempt, attempts, entries, noted, outcomes, spend, sums
 from stored import DIALOG, NOBODY, agent, finished, opened, piece, registered, with_dialog
 
 FEW = settings(max_examples=25)
@@ -38,6 +38,26 @@ async def test_what_a_run_used_is_kept_with_its_end(transactions: DatabaseTransa
         UsageSum("default", "Assistant", 1, 1, 100, 0, 60, 1, 1_500, "USD"),
     ]
     assert [one.key for one in await sums(transactions, owner, Grouping.DAY)] == ["2026-11-03"] * 2
+
+
+async def test_a_row_says_all_that_is_known_of_its_call(transactions: DatabaseTransactions) -> None:
+    owner = await with_dialog(transactions)
+    first = attempt(usage=Usage(100, 0, 60, estimated=True), outcome="model_timeout", first_token_ms=None)
+    second = attempt(at=NOON + 1, usage=Usage(7, 5, 0), cost_nanos=None, currency="", purpose=Purpose.TEST)
+    run_id = await spend(transactions, owner, first)
+    async with transactions.autocommit() as tx:
+        await tx.ledger.add(owner, None, None, [second])
+    common = {"user_id": owner, "llm_id": "gpt-4", "provider": "openai", "model": "gpt-4.1", "duration_ms": 900}
+    assert await entries(transactions, owner) == [
+        common
+        | {"run_id": run_id, "agent_id": "default", "purpose": "answer", "at": NOON, "outcome": "model_timeout"}
+        | {"input_tokens": 100, "output_tokens": 0, "cached_tokens": 60, "estimated": True}
+        | {"cost_nanos": 1_500, "currency": "USD", "first_token_ms": None},
+        common
+        | {"run_id": None, "agent_id": None, "purpose": "test", "at": NOON + 1, "outcome": ANSWERED}
+        | {"input_tokens": 7, "output_tokens": 5, "cached_tokens": 0, "estimated": False}
+        | {"cost_nanos": None, "currency": "", "first_token_ms": 300},
+    ]
 
 
 async def test_closing_with_attempts_is_one_statement_on_a_server(

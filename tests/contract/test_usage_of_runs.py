@@ -16,7 +16,7 @@ from domain.messages import Answer
 from domain.models import Prices
 from domain.usage import UsageSum
 from paying import ASKS, DONE, asked, call_of, ended, paying, soon, yes
-from spending import NOON, attempt, outcomes, sums
+from spending import NOON, attempt, entries, outcomes, sums
 
 PRICES = Prices(3.0, 15.0, 0.3, "EUR")
 
@@ -55,6 +55,9 @@ async def test_an_answer_with_tools_is_a_row_for_each_call_of_the_model(transact
     # 80 fresh tokens at 3, 150 cached ones at 0.3 and 15 written ones at 15, each for a million.
     assert (found.cost_nanos, found.currency) == ((80 * 3000 + 150 * 300 + 15 * 15000), "EUR")
     assert await outcomes(transactions, actor) == [ANSWERED, ANSWERED]
+    for row in await entries(transactions, actor):
+        assert (row["agent_id"], row["llm_id"], row["estimated"]) == ("default", chat.spec.llm_id, False)
+        assert 0 <= row["first_token_ms"] <= row["duration_ms"]
     await agrees(chat, actor)
     assert chat.registry.statistics.tokens["other", "input"] == 230
 

@@ -1,12 +1,15 @@
 """The models of the configuration: built in, changed, added, removed; whose key they use; which is the default."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from domain.ids import ModelId
-from domain.models import Provider
+from domain.ids import ModelId, UserId
+from domain.models import Provider, key_id_of
 from entrypoints.settings import Secret, Settings, SettingsError, load_settings, model_specs
 
 OPENAI = {"OPENAI_API_KEY": "sk-vendor"}
@@ -95,6 +98,36 @@ def test_prices_and_fallbacks_reach_the_domain(tmp_path: Path) -> None:
     assert spec.fallbacks == ("offline",)
     assert spec.prices is not None
     assert (spec.prices.input, spec.prices.output, spec.prices.currency) == (30, 60, "EUR")
+
+
+def test_models_of_one_key_at_one_address_share_it_and_no_others_do(tmp_path: Path) -> None:
+    """Its limits, and its breaker."""
+    there, key = "https://models.example.org/v1", "sk-0123456789abcdef"
+    told = {
+        "a": (there, key),
+        "b": (f"{there}/", key),
+        "other key": (there, f"{key}0"),
+        "elsewhere": ("https://other.example.org/v1", key),
+        "none": (there, ""),
+    }
+    models = {
+        name: {"provider": "openai_compatible", "base_url": url, **({"api_key": secret} if secret else {})}
+        for name, (url, secret) in told.items()
+    }
+    found = model_specs(settings_of(tmp_path, {"AGENTCHAT_MODELS": json.dumps(models)}))
+    shared = {spec.llm_id: spec.key_id for spec in found if spec.llm_id in told}
+    assert shared[ModelId("a")] == shared[ModelId("b")]
+    assert len(set(shared.values())) == len(told) - 1
+    assert not any(secret in repr(spec) for spec in found for _, secret in told.values() if secret)
+
+
+@given(st.tuples(st.sampled_from(Provider), st.none() | st.text(), st.text(), st.none() | st.text().map(UserId)))
+def test_whose_key_it_is_counts_too(told: tuple[Provider, str | None, str, UserId | None]) -> None:
+    provider, url, key, owner = told
+    assert key_id_of(*told) == key_id_of(*told)
+    assert key_id_of(*told) != key_id_of(provider, url, key, UserId(f"{owner}'s friend"))
+    assert key_id_of(*told) != key_id_of(provider, url, f"{key}x", owner)
+    assert len(key) < 8 or key not in key_id_of(*told)
 
 
 def test_the_places_of_a_model_reach_the_domain(tmp_path: Path) -> None:
