@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.mcp.limits import DESCRIPTION_CHARS, LISTING_CHARS, SCHEMA_CHARS
-from adapters.mcp.masks import Mask
+from adapters.mcp.masks import mask_of
 from adapters.mcp.translate import Listing, text_of
 from adapters.mcp.words import DOTS, SAID_CHARS, Masked
 from domain.mcp_servers import TOOL_NAME_MAX, McpAddress, McpTransport
 
 ANY = st.text(st.characters(codec=None, categories=None), max_size=40)
-NONE = Mask(McpAddress(McpTransport.SSE))
+NONE = mask_of(McpAddress(McpTransport.SSE))
 OBJECT = {"type": "object"}
 
 
@@ -156,11 +156,11 @@ def test_where_the_looking_ends_no_part_of_a_secret_is_left(length: int, times: 
     address = McpAddress(McpTransport.SSE, headers=(("x-key", "k" * length),))
     flood = " " * shift + "k" * (length * times)
     assert "k" not in Masked(address).line(flood)
-    assert "k" not in Mask(address).beginning(flood, 10)
+    assert "k" not in mask_of(address).beginning(flood, 10)
 
 
 KEY = "opensesame/4711 ü"
-KEYED = Mask(McpAddress(McpTransport.SSE, headers=(("authorization", f"Bearer {KEY}"),), env=(("DEBUG", "true"),)))
+KEYED = mask_of(McpAddress(McpTransport.SSE, headers=(("authorization", f"Bearer {KEY}"),), env=(("DEBUG", "true"),)))
 
 
 @pytest.mark.parametrize("form", [KEY, json.dumps(KEY)[1:-1], json.dumps(json.dumps(KEY))[3:-3], quote(KEY, "")])

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.openapi import OpenApiDocuments
-from adapters.openapi.secrets import MASK, Mask
+from adapters.openapi.secrets import MASK, mask_of
 from adapters.scripted.guarded_web import Answering, ScriptedWeb, answered
 from application.ports.guarded_web import WebAnswer, WebFailed, WebRefused, WebRequest
 from application.ports.tool_runner import ToolFailed
@@ -152,21 +152,21 @@ def test_a_secret_on_the_edge_of_the_budget_is_not_shown_in_part() -> None:
 
 @given(st.text(st.characters(codec="utf-8"), min_size=4, max_size=20), st.text(max_size=10), st.text(max_size=10))
 def test_no_secret_is_left_wherever_it_stands(secret: str, before: str, after: str) -> None:
-    mask = Mask(Credentials(headers=(("X-Key", secret),), query=(("k", secret),)))
+    mask = mask_of(Credentials(headers=(("X-Key", secret),), query=(("k", secret),)))
     assert secret not in mask(before + secret + after).replace(MASK, "") or secret in before + after or secret in MASK
 
 
 @given(st.integers(0, 30), st.integers(1, 6_000))
 def test_where_the_looking_ends_no_part_of_a_secret_is_left(shift: int, times: int) -> None:
-    mask = Mask(Credentials(query=(("k", "query-secret"),)))
+    mask = mask_of(Credentials(query=(("k", "query-secret"),)))
     shown = mask.beginning("x" * (60_000 + shift) + "query-secret" * times, 10_000)
     assert len(shown) >= 10_000
     assert set(shown) <= {"x", "*"}
 
 
 def test_without_credentials_nothing_is_masked() -> None:
-    assert Mask(Credentials())("a b") == "a b"
-    assert Mask(Credentials(headers=(("X", "abc"),)))("abc") == "abc"
+    assert mask_of(Credentials())("a b") == "a b"
+    assert mask_of(Credentials(headers=(("X", "abc"),)))("abc") == "abc"
 
 
 @given(

@@ -19,7 +19,7 @@ from adapters.mcp.failures import closed, ours, why
 from adapters.mcp.guarded_exchange import CarefulExchange
 from adapters.mcp.inbound import WatchedReads
 from adapters.mcp.limits import McpLimits
-from adapters.mcp.masks import Mask
+from adapters.mcp.masks import mask_of
 from adapters.mcp.stdio import stdio_streams
 from adapters.mcp.wire import SdkWire
 from adapters.mcp.words import Masked
@@ -66,7 +66,7 @@ def opener(address: McpAddress, make_client: Callable[[], httpx2.AsyncClient], l
             async with streams(line) as (reads, writes):
                 async with Session(WatchedReads(reads, line), writes, client_info=US) as session:
                     await greet(session, masked)
-                    yield SdkWire(session, line, limits, masked, Mask(address))
+                    yield SdkWire(session, line, limits, masked, mask_of(address))
         except Exception as error:  # noqa: BLE001 - whatever the SDK makes of what a server sends
             raise McpUnavailable(why(error)) from None
 

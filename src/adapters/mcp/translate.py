@@ -7,8 +7,8 @@ from typing import Final
 import mcp_types as types
 
 from adapters.mcp.limits import DESCRIPTION_CHARS, LISTING_CHARS, SCHEMA_CHARS
-from adapters.mcp.masks import Mask
 from application.ports.mcp_connections import McpTool
+from domain.masking import Mask
 from domain.mcp_servers import TOOL_NAME_MAX
 from domain.tool_schemas import CanNotBeMended, mended
 from domain.tools import JsonValue

@@ -15,12 +15,12 @@ from adapters.mcp.connection import Line
 from adapters.mcp.deliveries import DELIVERY, Cut, Undelivered
 from adapters.mcp.failures import BAD_STREAM, closed, ours
 from adapters.mcp.limits import McpLimits
-from adapters.mcp.masks import Mask
 from adapters.mcp.translate import Listing, shown_of, text_of
 from adapters.mcp.words import Masked
 from application.asking_depth import META_KEY, asking_depth
 from application.ports.mcp_connections import McpTool, McpUnavailable
 from application.ports.tool_runner import ToolFailed, ToolOutput
+from domain.masking import Mask
 from domain.tools import JsonValue
 
 _T = TypeVar("_T")

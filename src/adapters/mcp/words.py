@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from domain.masking import without_halves
 from domain.mcp_servers import McpAddress
 
 SAID_CHARS: Final = 300
@@ -58,14 +59,9 @@ class Masked:
         """On one line, and not long."""
         # Masked before it is cut: half a secret at the end would be left.
         looked_at = self(text[:LOOKED_AT])
-        masked = cut(looked_at, self._longest) if len(text) > LOOKED_AT else looked_at
+        masked = without_halves(looked_at, self._longest) if len(text) > LOOKED_AT else looked_at
         plain = " ".join("".join(c if c.isprintable() else " " for c in masked).split())
         return plain if len(plain) <= SAID_CHARS else f"{plain[:SAID_CHARS]}…"
-
-
-def cut(masked: str, longest: int) -> str:
-    """Without what may be the beginning of a secret: where the looking ended there was none to find."""
-    return masked[: max(0, len(masked) - longest)]
 
 
 def _secrets(values: Iterable[str], shortest: int) -> set[str]:

@@ -6,9 +6,9 @@ import re
 from http import HTTPStatus
 from typing import Final
 
-from adapters.openapi.secrets import Mask
 from application.ports.guarded_web import WebAnswer
 from domain.attachments import quoted
+from domain.masking import Mask
 from domain.plain_text import CONTROL_BYTES
 from domain.tokens import beginning, estimate
 

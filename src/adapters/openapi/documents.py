@@ -13,7 +13,7 @@ from adapters.openapi.limits import REMEMBERED, REMEMBERED_NODES
 from adapters.openapi.operations import Operation, OperationReader, schemas_of
 from adapters.openapi.places import Node
 from adapters.openapi.runner import OperationRunner
-from adapters.openapi.secrets import Mask
+from adapters.openapi.secrets import mask_of
 from adapters.openapi.weights import unique_values
 from application.ports.api_documents import ApiDescription
 from application.ports.guarded_web import GuardedWeb
@@ -60,7 +60,7 @@ class OpenApiDocuments:
         return ApiDescription(found.title, tuple(one.name for one in found.operations), found.origin)
 
     def runners(self, tool_id: ToolId, document: str, credentials: Credentials) -> Sequence[ToolRunner]:
-        mask = Mask(credentials)
+        mask = mask_of(credentials)
         return [
             OperationRunner(
                 replace(one, spec=replace(one.spec, tool_id=tool_id)),

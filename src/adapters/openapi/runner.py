@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from adapters.openapi.answers import SMALL, answer_text, error_text
 from adapters.openapi.functions import Function
 from adapters.openapi.requests import request_of
-from adapters.openapi.secrets import Mask
 from application.ports.guarded_web import GuardedWeb, WebFailed, WebRefused
 from application.ports.tool_runner import ToolFailed, ToolOutput
 from domain.credentials import Credentials
+from domain.masking import Mask
 from domain.tools import JsonValue, ToolSpec
 
 _LEAST_FAILURE = 300
