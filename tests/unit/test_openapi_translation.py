@@ -118,6 +118,9 @@ def test_our_own_interface_becomes_functions() -> None:
     web = ScriptedWeb(answered('{"status_code":200,"data":[]}'))
     by_name = {runner.spec.name: runner for runner in runners(document, web)}
     assert len(by_name) > 60
+    # A person's word on a call is never the model's to say.
+    assert document["paths"]["/api/v1/chat/approve"]["post"]["operationId"] == "ApiV1ChatApproveApproveCall"
+    assert not [name for name in by_name if "Approve" in name]
     listing = by_name["ApiV1AgentListAgents"]
     assert "agents" in listing.spec.description.lower() or "agent" in listing.spec.title.lower()
     found = asyncio.run(listing.run({"limit": 5}))
