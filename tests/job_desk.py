@@ -17,7 +17,9 @@ from application.ports.job_table import JobTable
 from servers.postgres import Postgres
 
 LEASE: float = 1.2
-PATIENCE = 15.0
+PATIENCE = 25.0
+AT_ONCE = 8.0
+"""On the slowest machine; workers look by themselves after ten seconds."""
 
 
 class OpenTable(JobTable, Protocol):

@@ -17,6 +17,7 @@ from domain.errors import InvalidValue, NotFound, Unavailable
 from domain.files import FileKind
 from domain.ids import FileId
 from file_desk import stored
+from patience import PATIENCE
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ async def test_who_has_slow_documents_waits_alone(desk: ChatDesk) -> None:
     while not desk.parser.reading:
         await asyncio.sleep(0)
     address = await stored(desk.transactions, desk.storage, other, b"quick")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert "quick" in said(await ask(desk, other, "Read", address))
     assert desk.parser.reading == 1
     desk.parser.gate.set()
@@ -139,7 +140,7 @@ async def test_nobody_waits_behind_the_queue_of_another_for_the_same_content(des
     waiting = asyncio.create_task(ask(desk, busy, "Read", first, theirs))
     while not desk.parser.reading:
         await asyncio.sleep(0)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert "shared" in said(await ask(desk, idle, "Read", mine))
     desk.parser.gate.set()
     await waiting

@@ -28,6 +28,7 @@ from domain.told_messages import Message, Role, continued, conversation_of, tell
 from domain.told_waits import waiting_sentence
 from domain.tool_choice import ChoiceKind, ToolChoice
 from domain.tools import ToolCall
+from patience import PATIENCE
 from paying import ASKS, DONE, Scene, ended, paying, yes
 
 WEATHER = OfferedTool("weather", "Tells it.", {"type": "object", "properties": {"city": {"type": "string"}}})
@@ -162,7 +163,7 @@ async def test_a_call_that_waits_for_a_person_keeps_the_caller_s_back(scene: Sce
     desk = scene.process(both, ASKS_WEATHER, DONE)
     actor, _ = await scene.person()
     run = await asking(desk)(actor, asked(user("Pay and tell")), None)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while (await desk.show(actor, run.state.run_id)).status is not RunStatus.WAITING:
             await asyncio.sleep(0.02)
     await desk.approve(actor, run.state.run_id, yes())
@@ -179,7 +180,7 @@ async def test_what_became_of_an_answer_that_waited_is_told_with_the_next_questi
     desk = scene.process(ASKS, DONE, [delta("Yes, 5."), finished()])
     actor, _ = await scene.person()
     run = await asking(desk)(actor, asked(user("Pay the bill")), None)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while (await desk.show(actor, run.state.run_id)).status is not RunStatus.WAITING:
             await asyncio.sleep(0.02)
     told = [user("Pay the bill"), said(f"Let me pay. \n\n{waiting_sentence(run.state, ['spend'])}\n"), user("Did you?")]

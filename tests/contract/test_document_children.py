@@ -27,6 +27,7 @@ from documents_corpus.document_feed import chunks
 from domain.documents import Heading, ParsedDocument, Table
 from domain.errors import Unavailable
 from domain.files import FileKind
+from patience import PATIENCE
 
 FOR_MINUTES = deep_page(300_000)
 """A page that takes its reader minutes: in a library's loop, where no signal handler of Python's is run."""
@@ -47,7 +48,7 @@ async def text_of(parser: ChildParsers, text: str = "good") -> str:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not holds():
             await asyncio.sleep(0.01)
 
@@ -213,7 +214,7 @@ async def test_good_documents_pass_one_that_hangs() -> None:
     async with parsers(ParserLimits(workers=2, timeout_seconds=300)) as parser:
         hanging = asyncio.create_task(parser.parse(FileKind.HTML, chunks(FOR_MINUTES)))
         await until(lambda: len(parser.children) == 1)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             texts = await asyncio.gather(*(text_of(parser, f"text {number}") for number in range(30)))
         assert texts == [f"text {number}" for number in range(30)]
         assert not hanging.done()

@@ -53,7 +53,7 @@ async def desks(transactions: DatabaseTransactions, database_url: str) -> AsyncI
 
 
 @asynccontextmanager
-async def soon(seconds: float = 5) -> AsyncIterator[None]:
+async def soon(seconds: float = 20) -> AsyncIterator[None]:
     async with asyncio.timeout(seconds):
         yield
 
@@ -253,7 +253,7 @@ async def test_stop_reaches_the_run_at_another_process(desks: Desk, database_url
             await here.alive.once()
             state = await stopping
         else:
-            async with soon(1):
+            async with soon():
                 state = await there.stop(actor, run_id=given_run, dialog_id=dialog)
         assert state.status is RunStatus.STOPPED
         assert done_of(await read(run)).status is AnswerStatus.STOPPED
@@ -328,7 +328,7 @@ async def test_one_key_sent_twenty_times_at_once_to_two_processes_is_one_run(des
         run = await desk.once(actor, ChatRequest("hi", "d"), "the-key")
         return run.state.run_id, shown(await read(run))
 
-    async with soon(10):
+    async with soon():
         answers = await asyncio.gather(*(ask((here, there)[number % 2]) for number in range(20)))
     assert len({key for key, _ in answers}) == 1
     assert all(seen == answers[0][1] for _, seen in answers)

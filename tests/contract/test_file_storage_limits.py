@@ -30,6 +30,7 @@ from contract.file_storage_fixtures import (
 )
 from domain.errors import Unavailable
 from domain.ids import FileId
+from patience import PATIENCE
 from servers.seaweedfs import SeaweedFS
 
 CHILD = Path(__file__).parent / "file_storage_child.py"
@@ -98,7 +99,7 @@ async def test_slow_clients_hold_up_nobody_and_parts_in_transfer_are_few(seaweed
         for _ in range(3 * TRANSFERS):
             await reading.acquire()
         quick = file_id()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await write(storage, quick, Source(PART + 1))
         assert len(await read(storage, quick)) == PART + 1
         gate.set()

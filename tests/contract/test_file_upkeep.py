@@ -20,6 +20,7 @@ from domain.errors import Unavailable
 from domain.ids import FileId, UserId, new_id
 from file_desk import MemoryFiles, file_of
 from meddled import Meddled
+from patience import PATIENCE
 from stored import NOW as UPLOADED_AT
 from stored import registered
 
@@ -243,7 +244,7 @@ async def test_the_upkeep_outlives_an_outage(
 
     meddled.instead["files.removed"] = fails
     sweeping = asyncio.create_task(desk.sweep.forever())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while desk.storage.contents:
             await asyncio.sleep(0.01)
     assert len(desk.troubles) == 3
@@ -276,7 +277,7 @@ async def test_the_first_look_of_a_process_goes_further_back(transactions: Datab
     await desk.sweep.once()
     assert set(desk.storage.contents) == {old, older}
     looking = asyncio.create_task(desk.sweep.forever())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while old in desk.storage.contents:
             await asyncio.sleep(0.01)
     looking.cancel()

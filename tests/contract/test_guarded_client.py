@@ -8,6 +8,7 @@ import pytest
 
 from application.ports.guarded_web import WebRefused
 from guarded_scene import guarded, saying, sending_to
+from patience import PATIENCE
 from servers.byte_server import ByteServer, Exchange
 
 
@@ -37,7 +38,7 @@ async def test_leaving_a_stream_closes_its_connection() -> None:
     async with ByteServer(endless) as server, guarded() as web, web.client() as client:
         async with client.stream("GET", server.url) as response:
             assert await anext(response.aiter_bytes())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await server.exchanges[0].closed.wait()
 
 

@@ -15,6 +15,7 @@ from adapters.web.guarded_headers import USER_AGENT
 from application.ports.guarded_web import WebFailed, WebLimits, WebRequest
 from domain.credentials import Credentials
 from guarded_scene import Names, get, guarded, listening_at, saying, sending_to
+from patience import PATIENCE
 from servers.byte_server import ByteServer, Exchange
 
 KEY = Credentials((("Authorization", "Bearer s3cret"), ("X-Key", "k")), (("api_key", "s3 cret&"),))
@@ -166,7 +167,7 @@ async def test_no_server_takes_longer_than_it_may(script: object) -> None:
         with pytest.raises(WebFailed):
             await web.send(replace(get(server.url), limits=WebLimits(seconds=0.3, redirects=10**6)))
         assert time.monotonic() - began < 3
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await server.exchanges[-1].closed.wait()
 
 
@@ -186,7 +187,7 @@ async def test_cancelling_a_request_closes_its_connection() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await asked.closed.wait()
 
 
@@ -194,7 +195,7 @@ async def test_a_body_is_cut_where_it_becomes_too_long() -> None:
     async with ByteServer(flood) as server, guarded() as web:
         answer = await web.send(replace(get(server.url), limits=WebLimits(max_bytes=100_000)))
         assert (len(answer.body), answer.cut) == (100_000, True)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await server.exchanges[0].closed.wait()
 
 

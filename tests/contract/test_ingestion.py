@@ -19,6 +19,7 @@ from domain.ids import KnowledgeId
 from domain.knowledge import CONTEST_PATIENCE, IngestionStatus, KnowledgeFile, Stage
 from file_desk import stored
 from knowledge_desk import SMALL, KnowledgeDesk, text_of
+from patience import PATIENCE
 from stored import registered
 
 TEXT = text_of(10)
@@ -190,7 +191,7 @@ async def test_no_transaction_is_open_while_anything_is_embedded(desk: Knowledge
     file = await in_work(desk)
     desk.embedder.gate = asyncio.Event()
     work = asyncio.create_task(desk.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await desk.embedder.reached.wait()
     async with desk.transactions.begin() as tx:
         await tx.knowledge_files.touch([file.knowledge_file_id], desk.clock.now())
@@ -216,7 +217,7 @@ async def test_of_what_is_removed_no_further_batch_is_embedded(transactions: Dat
     desk = KnowledgeDesk(transactions, embedder=embedder)
     file = await in_work(desk, text_of(30))
     work = asyncio.create_task(desk.do(desk.queue.take()))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await embedder.reached.wait()
     if what == "file":
         await desk.delete_file(file.user_id, file.knowledge_file_id)

@@ -11,6 +11,7 @@ from application.ports.job_queue import Again, Job
 from domain.chunking import ChunkSize
 from domain.knowledge import CONTEST_PATIENCE, MOST_REPLANNED, SILENT_COSTS, IngestionStatus, KnowledgeFile
 from knowledge_desk import KnowledgeDesk, text_of
+from patience import PATIENCE
 from stored import registered
 
 OTHER = ChunkSize(14, 2)
@@ -106,7 +107,7 @@ async def cut_off(desk: KnowledgeDesk, job: Job) -> tuple["asyncio.Task[Again | 
     """A worker that reads, and has lost its job to somebody else meanwhile."""
     held = Held(desk)
     task = asyncio.create_task(desk.ingest(job))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await held.reached.wait()
     return task, held
 

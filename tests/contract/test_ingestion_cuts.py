@@ -19,6 +19,7 @@ from domain.ids import UserId
 from domain.knowledge import MOST_SILENT, SILENT_COSTS, IngestionStatus, KnowledgeBase, KnowledgeFile
 from ingestion_scene import ENDLESS, TEXT, Scene, never, points_of
 from knowledge_desk import Killed, KnowledgeDesk, Mortal, Watched
+from patience import PATIENCE
 from stored import registered
 
 
@@ -95,7 +96,7 @@ async def test_a_worker_that_ends_is_no_failure_of_the_file(scene: Scene) -> Non
     for _ in range(20):
         task = asyncio.create_task(desk.do(job))
         embedder.reached.clear()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await embedder.reached.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -9,7 +9,7 @@ import pytest
 
 from application.ports.job_queue import Again, JobKind, Kinds
 from application.ports.job_table import TakenJob
-from job_desk import JobDesk, Worker, emptied, job, raising, working
+from job_desk import AT_ONCE, JobDesk, Worker, emptied, job, raising, working
 
 Act = Callable[[], Awaitable[Again | None]]
 
@@ -215,7 +215,7 @@ async def test_a_worker_that_waits_stops_at_once(desk: JobDesk) -> None:
     work = asyncio.create_task(queue.work(Worker(), 2, stop=stop))
     await asyncio.sleep(0.2)
     stop.set()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(AT_ONCE):
         await work
 
 
@@ -245,7 +245,7 @@ async def test_a_like_that_was_put_meanwhile_shortens_no_pause_and_forgets_no_fa
     assert list(await table.take(1)) == []
     assert await table.waiting() == 1
     again: Sequence[TakenJob] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(AT_ONCE):
         while not again:
             await table.news()
             again = await table.take(1)

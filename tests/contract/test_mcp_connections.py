@@ -24,6 +24,7 @@ from mcp_scene import (
     sdk_program,
     until,
 )
+from patience import PATIENCE
 
 LIMITS = McpLimits(connect_seconds=30)
 Reached = tuple[SdkMcpConnections, McpServer]
@@ -65,7 +66,7 @@ async def test_a_call_answers(connections: SdkMcpConnections, server: McpServer)
 
 
 async def test_calls_of_one_server_run_at_once(connections: SdkMcpConnections, server: McpServer) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         met = await asyncio.gather(*(connections.call(server, "meet", {"count": 8}) for _ in range(8)))
     assert {one.content for one in met} == {"met"}
 
@@ -78,7 +79,7 @@ async def test_a_cancelled_call_ends_on_the_server_and_the_session_goes_on(
 
     cancelled = int((await seen()).split()[0].partition("=")[2])
     call = asyncio.create_task(connections.call(server, "wait", {"seconds": 60}))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not (await seen()).endswith("waiting=1"):
             await asyncio.sleep(0.01)
         call.cancel()
@@ -112,7 +113,7 @@ async def test_a_list_that_changed_is_asked_for_again(connections: SdkMcpConnect
     await connections.tools(server)
     name = f"grown_{server.server_id}"
     await connections.call(server, "grow", {"name": name})
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while name not in [tool.name for tool in await connections.tools(server)]:
             await asyncio.sleep(0.01)
 

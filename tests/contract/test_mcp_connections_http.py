@@ -22,6 +22,7 @@ from domain.mcp_servers import McpTransport
 from domain.tools import JsonValue
 from guarded_scene import listening_at, saying, sending_to
 from mcp_scene import PATHS, SECRET, connecting, http_server
+from patience import PATIENCE
 from servers.byte_server import ByteServer, Exchange, Script
 
 LIMITS = McpLimits(connect_seconds=20)
@@ -91,7 +92,7 @@ async def breaking(exchange: Exchange) -> None:
 
 
 async def posted(server: ByteServer, method: str) -> Exchange:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         for number in itertools.count():
             exchange = await server.request(number)
             if exchange.method == "POST" and exchange.json["method"] == method:
@@ -126,7 +127,7 @@ async def test_what_a_server_answers_costs_itself_alone(fault: str, caplog: pyte
     script, why = FAULTS[fault]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     async with ByteServer(answering("tools/list", script)) as server, ByteServer(answering("", hanging)) as other:
-        async with asyncio.timeout(20), connecting(LIMITS) as connections:
+        async with asyncio.timeout(PATIENCE), connecting(LIMITS) as connections:
             with pytest.raises(McpUnavailable, match=why) as trouble:
                 await connections.tools(http_server(server.url))
             assert (await connections.call(http_server(other.url), "tool", {})).content == "done"
@@ -151,7 +152,7 @@ async def test_a_call_that_hangs_is_given_up_in_time_and_cancelled() -> None:
                 await connections.call(http_server(server.url), "tool", {})
             called, cancelled = await posted(server, "tools/call"), await posted(server, "notifications/cancelled")
             assert cancelled.json["params"]["requestId"] == called.json["id"]
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 await called.closed.wait()
 
 
@@ -390,7 +391,7 @@ UNSENDABLE: dict[str, JsonValue] = {
 async def test_arguments_that_can_not_be_sent_cost_their_call_alone(value: str) -> None:
     async with ByteServer(answering("", hanging)) as server, connecting(LIMITS) as connections:
         target = http_server(server.url)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             assert (await connections.call(target, "tool", {"a": nested(60), "b": "ü😀"})).content == "done"
             for tool, arguments in (("tool", {"a": UNSENDABLE[value]}), ("\ud800", {})):
                 with pytest.raises(ToolFailed, match="can't be sent"):
@@ -404,7 +405,7 @@ async def test_forgetting_a_server_ends_its_calls() -> None:
         target = http_server(server.url)
         call = asyncio.create_task(connections.call(target, "tool", {}))
         await posted(server, "tools/call")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await connections.forget(target.server_id)
             with pytest.raises(McpUnavailable, match="changed or removed"):
                 await call

@@ -17,6 +17,7 @@ from adapters.mcp.limits import McpLimits
 from application.ports.mcp_connections import McpUnavailable
 from domain.mcp_servers import McpAddress, McpTransport
 from mcp_scene import SECRET, connecting, is_alive, program, rude_program, server_at, until
+from patience import PATIENCE
 
 LIMITS = McpLimits(connect_seconds=30, close_seconds=10)
 MOST_MEMORY = 96 << 10
@@ -39,7 +40,7 @@ MOST_MEMORY = 96 << 10
 )
 async def test_rude_programs_cost_themselves(manner: str, why: str) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    async with asyncio.timeout(30), connecting(LIMITS) as connections:
+    async with asyncio.timeout(PATIENCE), connecting(LIMITS) as connections:
         with pytest.raises(McpUnavailable, match=why) as trouble:
             await connections.tools(rude_program(manner))
     assert SECRET not in str(trouble.value)
@@ -48,7 +49,7 @@ async def test_rude_programs_cost_themselves(manner: str, why: str) -> None:
 
 @pytest.mark.parametrize(("manner", "count"), [("pages", 100), ("circle", 1), ("many", 500), ("strangers", 1)])
 async def test_lists_without_end_are_cut(manner: str, count: int) -> None:
-    async with asyncio.timeout(30), connecting(LIMITS) as connections:
+    async with asyncio.timeout(PATIENCE), connecting(LIMITS) as connections:
         assert len(await connections.tools(rude_program(manner))) == count
 
 

@@ -18,6 +18,7 @@ from domain.models import ModelKind, Provider
 from domain.own_models import MODELS_MAX, ModelDraft
 from knowledge_desk import Watched
 from model_desk import EMBEDDER, KEY, MASKED, SYSTEM, URL, ModelDesk
+from patience import PATIENCE
 from stored import registered
 from tool_desk import ToolDesk
 
@@ -203,7 +204,7 @@ async def test_models_that_fall_back_on_each_other_are_changed_and_removed_at_on
     pairs = [await desk.create(ann) for _ in range(4)]
     for one in pairs:
         await desk.change(ann, one.llm_id, fallbacks=tuple(two.llm_id for two in pairs if two != one))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await asyncio.gather(
             *(desk.change(ann, one.llm_id, fallbacks=(pairs[0].llm_id,)) for one in pairs[1:]),
             *(desk.delete(ann, one.llm_id) for one in pairs),

@@ -21,6 +21,7 @@ from domain.mcp_servers import McpServer
 from domain.messages import StepStatus
 from domain.pauses import Approval
 from domain.runs import RunStatus
+from patience import PATIENCE
 from stored import NOW
 from tool_desk import SECRETS, mcp_server
 
@@ -50,7 +51,7 @@ class Scene:
         """What was told after the person said yes."""
         before = await self._events(run_id)
         await self.desk.approve(self.actor, run_id, Approval("c1", True))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while (await self.desk.show(self.actor, run_id)).is_open:
                 await asyncio.sleep(0.01)
         seen: list[Recorded] = await self.desk.resumed(self.actor, run_id)

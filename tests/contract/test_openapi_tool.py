@@ -13,6 +13,7 @@ from application.ports.tool_runner import ToolFailed, ToolRunner
 from domain.credentials import Credentials
 from domain.ids import ToolId
 from guarded_scene import guarded, saying
+from patience import PATIENCE
 from servers.byte_server import ByteServer, Exchange
 
 KEY = Credentials((("Authorization", "Bearer s3cret-token"),), (("api_key", "s3 cret&"),))
@@ -79,5 +80,5 @@ async def test_a_cancelled_call_closes_its_connection() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await server.exchanges[0].closed.wait()

@@ -16,6 +16,7 @@ from domain.agents import DEFAULT_AGENT
 from domain.dialogs import Dialog
 from domain.errors import InvalidValue, Unavailable
 from domain.ids import UserId
+from patience import PATIENCE
 from servers.postgres import Postgres
 from stored import DIALOG, dialog, finished, open_answer, question, registered, run_of, user, with_dialog
 
@@ -172,7 +173,7 @@ async def test_reads_go_on_while_a_write_waits_for_the_lock_of_another_process(s
     other.execute("BEGIN IMMEDIATE")
     async with transactions.autocommit() as tx:
         waiting = asyncio.create_task(tx.runs.open(run_of(answer, owner), asked, answer))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             for _ in range(20):
                 await look(transactions, owner)
                 await asyncio.sleep(0)

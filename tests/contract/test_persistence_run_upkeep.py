@@ -14,6 +14,7 @@ from domain.errors import NotFound
 from domain.ids import MessageId, RunId, UserId
 from domain.messages import Answer, AnswerStatus
 from domain.runs import Run, RunStatus
+from patience import PATIENCE
 from stored import (
     DIALOG,
     LEASE,
@@ -151,7 +152,7 @@ async def test_nobody_waits_in_a_circle(transactions: DatabaseTransactions) -> N
                 await tx.dialogs.remove(DIALOG, owner=owner)
 
         async with transactions.autocommit() as tx:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 await asyncio.gather(
                     *(tx.runs.renew(turn, LEASE) for turn in (ids, ids[::-1])),
                     *(tx.runs.append([piece(one, 1, "a") for one in turn]) for turn in (ids, ids[::-1])),

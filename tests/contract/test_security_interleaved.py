@@ -14,6 +14,7 @@ from application.sessions import Caller, Tokens
 from domain.errors import Conflict, DomainError
 from domain.ids import FamilyId
 from domain.users import User
+from patience import PATIENCE
 from stored import refresh_token
 
 WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
@@ -29,7 +30,7 @@ class Desk(AccountDesk):
             with self.transactions.database.reader.connect() as connection:
                 return int(connection.execute(WAITING).scalar_one())
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while not await self.transactions.database.run(count):
                 await asyncio.sleep(0.01)
 

@@ -30,6 +30,7 @@ from domain.files import FileKind, NamedFile, UploadQuota
 from domain.ids import FileId, UserId
 from file_desk import SERVER, MemoryFiles, file_of
 from meddled import Meddled
+from patience import PATIENCE
 from stored import NOBODY, registered
 
 LIMIT = 10_000
@@ -166,7 +167,7 @@ async def test_a_client_that_goes_away_leaves_nothing(transactions: DatabaseTran
     desk = Uploads(transactions, LocalFiles(tmp_path / "files", SIGNER))
     owner = await registered(transactions)
     uploading = asyncio.create_task(desk.send(owner, b"x" * 5000, gate=asyncio.Event()))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not any(path.is_file() for path in tmp_path.rglob("files/**/*")):
             await asyncio.sleep(0.01)
     uploading.cancel()
@@ -387,7 +388,7 @@ async def test_a_storage_that_hangs_holds_up_no_deletion(
     monkeypatch.setattr(files, "EMPTIED_SECONDS", 0.05)
     desk = Uploads(transactions, Hangs())
     file_id = await desk.send(owner, b"text")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await desk.remove(owner, file_id)
     async with transactions.autocommit() as tx:
         assert await tx.files.removed(10) == [file_id]

@@ -12,6 +12,7 @@ from application.usage import MOST_ROWS, REMOVED_AT_ONCE, ForgetUsage, KeepUsage
 from domain.attempts import Attempt
 from domain.errors import InvalidValue, Unavailable
 from domain.usage import DAY_MS, Grouping, Period, milliseconds
+from patience import PATIENCE
 from spending import attempt, noted, sums
 from stored import registered
 
@@ -37,7 +38,7 @@ async def test_a_database_that_is_away_is_told_and_asked_again(transactions: Dat
         cast("Any", database), SetClock(), DAYS, told.put_nowait, lambda: over.put_nowait(True), seconds=0.01
     )
     going_on = asyncio.create_task(forget.forever())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         assert isinstance(await told.get(), Unavailable)
         assert await over.get()
     going_on.cancel()

@@ -14,6 +14,7 @@ from domain.conversation import ModelFinished, Usage
 from domain.ids import UserId
 from domain.messages import Answer, AnswerStatus
 from domain.runs import RunStatus
+from patience import PATIENCE
 from spending import outcomes, sums
 
 TOLD = finished(usage=Usage(100, 10))
@@ -41,7 +42,7 @@ async def halted(dead: ChatDesk, gate: Hold) -> tuple[UserId, LiveRun]:
     """A run that was written as far as it came."""
     actor = await dead.person()
     run = await dead.ask(actor)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await gate.reached.wait()
         while run.log.next_piece() is not None:
             await dead.writer.flush()

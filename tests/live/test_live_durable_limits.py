@@ -27,6 +27,7 @@ from live.live_server import (
     settings_for,
     text_of,
 )
+from patience import PATIENCE
 from servers.byte_server import Exchange, Script
 from servers.postgres import Postgres
 from servers.run_copy import RunCopy
@@ -59,7 +60,7 @@ def two_parts(go_on: asyncio.Event) -> Script:
 
 
 async def begun(copies: list[RunCopy]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not all(copy.frames for copy in copies):
             await asyncio.sleep(0.02)
 
@@ -74,7 +75,7 @@ async def test_a_hundred_answers_and_thirty_readers_elsewhere_share_one_connecti
         reading += [asyncio.create_task(copy.resume(there.client)) for copy in apart]
         await begun(apart)
         go_on.set()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await asyncio.gather(*reading)
         assert {copy.text for copy in copies} == {"one two"}
         assert all(copy.is_whole() for copy in copies)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from exposed import Exposed, exposed
 from live.live_server import SECRETS, LiveServer, Person, begin_and_hang, free_port, hello, served, settings_for
+from patience import PATIENCE
 from servers.byte_server import ByteServer, Exchange
 
 
@@ -21,13 +23,14 @@ async def refuse(exchange: Exchange) -> None:
 
 
 async def shown(url: str) -> Exposed:
-    """By a connection of its own, which any worker may take."""
-    async with httpx.AsyncClient(base_url=url, timeout=10) as client:
+    """By a connection of its own, which any worker may take. While all start anew, it waits for the first."""
+    async with httpx.AsyncClient(base_url=url, timeout=PATIENCE) as client:
         return exposed(await client.get("/metrics"))
 
 
 async def until(url: str, met: str, value: float, **labels: str) -> Exposed:
-    for _ in range(400):
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
         seen = await shown(url)
         if seen.value(met, **labels) == value:
             return seen

@@ -17,6 +17,7 @@ import pytest
 
 from exposed import exposed
 from live.live_server import SECRETS, free_port
+from patience import PATIENCE
 from servers.postgres import Postgres
 from servers.tcp_proxy import TcpProxy
 
@@ -55,14 +56,14 @@ class Started:
         return "agentchat works on jobs" in self.said or "agentchat listens on" in self.said
 
     async def until(self, met: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while not met():
             assert time.monotonic() < deadline, self.said
             assert self.process.poll() is None, self.said
             await asyncio.sleep(0.02)
 
     async def ended(self) -> int:
-        return await asyncio.to_thread(self.process.wait, 30)
+        return await asyncio.to_thread(self.process.wait, PATIENCE)
 
 
 @contextmanager
@@ -130,7 +131,7 @@ async def test_one_of_several_processes_that_starts_anew_in_an_outage_does_not_t
             os.kill(int(children[-1]), signal.SIGKILL)
             await one.until(lambda: bool(one.named("worker_died")))
             await one.until(lambda: bool(one.named("leases_not_renewed")))
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(PATIENCE):
                 while await workers_up(one.port) != 2:
                     await asyncio.sleep(0.05)
             assert not one.named("worker_failed_to_start")
@@ -139,5 +140,5 @@ async def test_one_of_several_processes_that_starts_anew_in_an_outage_does_not_t
 
 
 async def workers_up(port: int) -> float:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:
         return exposed(await client.get("/metrics")).value("agentchat_worker_up")

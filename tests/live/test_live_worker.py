@@ -17,6 +17,7 @@ import pytest
 from adapters.jobs import PostgresJobs
 from job_desk import JobDesk, job
 from live.live_server import SECRETS, LiveServer
+from patience import PATIENCE
 from servers.postgres import Postgres
 
 SCRIPT = Path(__file__).with_name("job_worker.py")
@@ -50,15 +51,15 @@ def notes(folder: Path) -> list[str]:
     return file.read_text().splitlines() if file.exists() else []
 
 
-async def until(met: Callable[[], bool], folder: Path, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
+async def until(met: Callable[[], bool], folder: Path) -> None:
+    deadline = time.monotonic() + PATIENCE
     while not met():
         assert time.monotonic() < deadline, (notes(folder), (folder / "worker.log").read_text()[-3000:])
         await asyncio.sleep(0.02)
 
 
 async def exit_code(process: "subprocess.Popen[bytes]") -> int:
-    return await asyncio.to_thread(process.wait, 30)
+    return await asyncio.to_thread(process.wait, PATIENCE)
 
 
 @pytest.fixture
@@ -132,7 +133,7 @@ def command(folder: Path, url: str, *arguments: str) -> "subprocess.CompletedPro
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
 
 
@@ -205,6 +206,6 @@ def count(url: str) -> int:
 
 
 async def until_none(counted: Callable[[], int]) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE):
         while counted():
             await asyncio.sleep(0.05)

@@ -17,6 +17,7 @@ from domain.conversation import Image
 from domain.documents import ParsedDocument
 from domain.files import FileKind
 from domain.ids import UserId
+from patience import PATIENCE
 
 ANN, BOB = UserId("ann"), UserId("bob")
 
@@ -60,13 +61,13 @@ async def test_never_more_than_there_are_and_everybody_gets_one(
         if gives_up:
             await asyncio.sleep(0) if turn % 2 else None
             task.cancel()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         ended = await asyncio.gather(*tasks, return_exceptions=True)
     assert use.most <= in_all
     assert use.most_of_one <= for_each
     assert all(end is None for end, (*_, gives_up) in zip(ended, wanted, strict=True) if not gives_up)
     for _ in range(in_all):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await use.take(ANN, 0)
 
 
@@ -133,7 +134,7 @@ async def test_a_person_who_asks_for_hundreds_of_pages_holds_few_and_another_s_p
 
     flood = [asyncio.create_task(page(ANN, f"https://example.org/slow/{at}")) for at in range(20 * 32)]
     await asyncio.sleep(0)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         assert "page" in await page(BOB, "https://example.org/quick")
     assert site.most <= FETCHES_OF_ONE + 1
     assert not any(one.done() for one in flood)
@@ -159,6 +160,6 @@ async def test_pages_of_many_people_are_bounded_in_a_process_also_while_they_wai
     # Nobody's page was read yet, and those that are held are no more than there are places.
     assert (held, site.asked, parser.asked) == ([], FETCHES, 1)
     parser.open.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await asyncio.gather(*people)
     assert len(held) == site.asked == 3 * FETCHES

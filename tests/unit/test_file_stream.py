@@ -12,6 +12,7 @@ from application.ports.file_storage import FileStorage
 from domain.errors import NotFound, Unavailable
 from entrypoints.http.file_stream import FileStream
 from file_desk import file_of
+from patience import PATIENCE
 from stored import NOBODY, NOW
 
 PIECES = [b"a" * 1000] * 50
@@ -79,7 +80,7 @@ async def test_who_goes_away_is_read_for_no_further() -> None:
         await asyncio.sleep(0)
     assert storage.open == 1
     client.gone.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await serving
     assert storage.open == 0
     assert storage.given < 10
@@ -87,7 +88,7 @@ async def test_who_goes_away_is_read_for_no_further() -> None:
 
 async def test_who_takes_nothing_is_let_go() -> None:
     storage, client = Slices(), Client(appetite=5)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await stream(storage, patience=0.05)(SCOPE, client.receive, client.send)
     assert storage.open == 0
     assert client.taken[-1]["more_body"]

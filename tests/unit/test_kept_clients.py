@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from adapters.web.client import WebClient
 from adapters.web.kept_clients import KeptClients
+from patience import PATIENCE
 
 
 class Counted(WebClient):
@@ -71,7 +72,7 @@ async def test_what_nobody_uses_for_a_while_is_closed() -> None:
     with kept.lease("a", opened):
         await asyncio.sleep(0.03)
         assert made[0].closings == 0
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while len(kept):
             await asyncio.sleep(0.005)
     await turned()

@@ -18,6 +18,7 @@ from domain.retrieval import Passage
 from domain.tokens import estimate
 from domain.tools import JsonValue, ToolType
 from kept_knowledge import KeptKnowledge
+from patience import PATIENCE
 
 ADA, BOB = UserId("ada"), UserId("bob")
 json_values: st.SearchStrategy[JsonValue] = (
@@ -197,6 +198,6 @@ async def test_a_reranker_with_more_patience_than_the_chat_costs_no_passages(
     monkeypatch.setattr(knowledge_search, "CONSULTING_SECONDS", 0.2)
     spec = ModelSpec(ModelId("m"), Provider.OFFLINE, "m")
     tool = SearchKnowledge(slow, ADA, [base], [], ShownPassages(), spec)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert "two years" in (await tool.run({"query": "warranty"})).content
     assert [type(one) for one in kept.troubles] == [TimeoutError, TimeoutError]

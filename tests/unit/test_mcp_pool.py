@@ -56,7 +56,7 @@ class Office:
             return await connection.call("t", {}, asyncio.get_running_loop().time() + 5)
 
     async def settled(self, count: int) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMITS.idle_seconds / 2):
             while len(self.open) != count:
                 await asyncio.sleep(0.005)
 
