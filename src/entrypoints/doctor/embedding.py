@@ -26,24 +26,23 @@ CODES: Final = {
 ELSE_MEND: Final = "see that base_url under [embedding] can be reached from here; then wait, or look at its status page"
 LOCAL_MEND: Final = "this machine may be too old for the local model, or out of memory: set another kind"
 SILENCE_MEND: Final = "set kind under [embedding] to local, openai or openai_compatible"
+NO_BUILD_MEND: Final = "set kind under [embedding] to openai or openai_compatible"
 
 
 async def compares(subject: Subject) -> Sequence[Finding]:
     embedders = ConfiguredEmbedders(subject.settings, subject.web)
     subject.later.push_async_callback(embedders.aclose)
-    chosen = embedders.configured
+    chosen, local = embedders.configured, subject.settings.embedding.kind == "local"
     embedder = embedders.open(chosen.name) if chosen is not None else None
     if chosen is None or embedder is None:
         message = f"knowledge is searched by words alone. {embedders.lacking or 'The model is not there.'}".rstrip(".")
-        return [warn(NAME, message, SILENCE_MEND)]
+        return [warn(NAME, message, NO_BUILD_MEND if local else SILENCE_MEND)]
     begun = perf_counter()
     try:
         question, near, far = await embedded(embedder)
     except ModelError as error:
-        local = subject.settings.embedding.kind == "local"
-        return [
-            fail(NAME, f"{chosen.name}: {error.message}", LOCAL_MEND if local else CODES.get(error.code, ELSE_MEND))
-        ]
+        mend = LOCAL_MEND if local else CODES.get(error.code, ELSE_MEND)
+        return [fail(NAME, f"{chosen.name}: {error.message}", mend)]
     return [verdict(chosen.name, cosine(question, near), cosine(question, far), perf_counter() - begun)]
 
 
