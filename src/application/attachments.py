@@ -13,7 +13,7 @@ from application.own_files import file_of, own_files
 from application.ports.document_parser import DocumentParser, DocumentRefused
 from application.ports.file_storage import FileStorage
 from application.ports.persistence import Transactions
-from domain.attachments import CHARACTERS_A_TOKEN, MOST_IN_DIALOG, MOST_IN_QUESTION, AttachedDocument
+from domain.attachments import MOST_IN_DIALOG, MOST_IN_QUESTION, AttachedDocument
 from domain.conversation import Image
 from domain.documents import ParsedDocument
 from domain.errors import DomainError, InvalidValue, ModelError, TooLarge, Unavailable
@@ -21,6 +21,7 @@ from domain.files import Attachment, StoredFile
 from domain.ids import FileId, UserId
 from domain.messages import Message, Question
 from domain.models import ModelSpec
+from domain.tokens import CHARACTERS_A_TOKEN
 
 MOST_IMAGE_BYTES: Final = 16_000_000
 """Of all images that are shown to a model at once."""

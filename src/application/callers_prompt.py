@@ -9,7 +9,6 @@ from application.ports.conversations import KeptAnswer
 from application.ports.persistence import Transactions
 from application.prompts import Beside, Prompt
 from domain.agents import Agent
-from domain.attachments import CHARACTERS_A_TOKEN
 from domain.call_limits import LEAST_SHARE, fitted
 from domain.callers import MOST_TOOLS, CallersPart, under_names, with_own_rounds, with_whole_answer
 from domain.conversation import (
@@ -28,7 +27,7 @@ from domain.ids import MessageId, UserId
 from domain.messages import Exchange
 from domain.models import ModelSpec
 from domain.past import Past
-from domain.tokens import estimate
+from domain.tokens import CHARACTERS_A_TOKEN, estimate
 from domain.told_waits import answer_that_waited
 from domain.tool_choice import AS_IT_LIKES, ChoiceKind
 from domain.tools import ToolRound, ToolSpec

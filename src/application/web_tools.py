@@ -10,9 +10,9 @@ from application.ports.guarded_web import GuardedWeb, WebAnswer, WebFailed, WebL
 from application.ports.tool_runner import ToolFailed, ToolOutput, ToolRunner
 from application.ports.web_search import FoundPage, SearchEngine, SearchFailed
 from application.web_pages import text_of
-from domain.attachments import CHARACTERS_A_TOKEN, WARNING, fenced, plain_name
+from domain.attachments import WARNING, fenced, plain_name
 from domain.ids import ToolId
-from domain.tokens import beginning, estimate
+from domain.tokens import CHARACTERS_A_TOKEN, beginning, estimate
 from domain.tools import JsonValue, ToolSpec
 
 PAGE_TOKENS: Final = 8_000

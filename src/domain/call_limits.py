@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Final
 
-from domain.attachments import CHARACTERS_A_TOKEN
 from domain.tokens import beginning, estimate
 from domain.tools import ToolCall
 
@@ -103,5 +102,5 @@ def _share(sizes: Sequence[int], tokens: int) -> int:
 
 
 def _cut(content: str, tokens: int) -> str:
-    kept = beginning(content[: CHARACTERS_A_TOKEN * max(0, tokens)], max(0, tokens - 16))
+    kept = beginning(content, tokens - 16)
     return f"{kept}\n[cut: {len(content) - len(kept):,} more characters]"

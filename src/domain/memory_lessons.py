@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any, Final
 
 from domain.answer_schemas import AnswerSchema
-from domain.attachments import CHARACTERS_A_TOKEN
 from domain.conversation import AssistantTurn, ModelRequest, UserTurn, request_tokens
 from domain.history import NO_ANSWER
 from domain.ids import AgentId, MemoryId, MessageId
@@ -126,7 +125,7 @@ class Asked:
 
     def again(self, answer: str, problem: str) -> "Asked":
         """The same once more, after an answer that can't be used."""
-        shown = beginning(answer[: _REPEATED_TOKENS * CHARACTERS_A_TOKEN], _REPEATED_TOKENS).strip()
+        shown = beginning(answer, _REPEATED_TOKENS).strip()
         turns = (*self.request.turns, AssistantTurn(shown or NO_ANSWER), UserTurn(_AGAIN.format(problem=problem)))
         return replace(self, request=replace(self.request, turns=turns))
 
@@ -138,7 +137,9 @@ def lesson_request(model: str, said: Sequence[Said], known: Sequence[tuple[Memor
     """
     share, notes = max(room, 0), len(known)
     while True:
-        shown = tuple(replace(one, text=_cut(one.text, share), before=_cut(one.before, share // 4)) for one in said)
+        shown = tuple(
+            replace(one, text=beginning(one.text, share), before=beginning(one.before, share // 4)) for one in said
+        )
         turns = (_data(shown, known[:notes]),)
         system = f"{INSTRUCTION} {_DETAILS}"
         request = ModelRequest(model, system, turns, max_output_tokens=MOST_OUTPUT, answer_schema=_WANTED)
@@ -220,7 +221,3 @@ def _data(said: Sequence[Said], known: Sequence[tuple[MemoryId, str]]) -> UserTu
     notes = [{"number": number, "text": text} for number, (_, text) in enumerate(known, 1)]
     words = [{"before": one.before, "text": one.text} for one in said]
     return UserTurn(json.dumps({"notes": notes, "said": words}, ensure_ascii=False))
-
-
-def _cut(text: str, tokens: int) -> str:
-    return beginning(text[: tokens * CHARACTERS_A_TOKEN], tokens)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from domain.attachments import CHARACTERS_A_TOKEN, WARNING, fenced, plain_name
+from domain.attachments import WARNING, fenced, plain_name
 from domain.retrieval import Passage
 from domain.tokens import beginning, estimate
 
@@ -63,7 +63,7 @@ def passages_text(passages: Iterable[Numbered], budget: int) -> PassagesText:
 def _beginning(number: int, passage: Passage, tokens: int) -> Passage:
     """As much as fits, less what fencing may add; nothing where that is little."""
     left = tokens - estimate(_block(number, replace(passage, content="")))
-    content = beginning(passage.content[: max(0, left) * CHARACTERS_A_TOKEN], left) if left >= _LEAST_SHOWN else ""
+    content = beginning(passage.content, left) if left >= _LEAST_SHOWN else ""
     return replace(passage, content=content, end=passage.start + len(content))
 
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from domain.attachments import CHARACTERS_A_TOKEN, fenced
+from domain.attachments import fenced
 from domain.conversation import ModelRequest, UserTurn, tokens_of
 from domain.messages import Exchange
 from domain.models import ModelSpec
 from domain.past import Summary
-from domain.tokens import beginning, estimate
+from domain.tokens import CHARACTERS_A_TOKEN, beginning, estimate
 
 MOST_FAILURES: Final = 5
 """So often in a row a model may fail to sum up; then it is left in peace for a while."""
@@ -92,7 +92,7 @@ def words_allowed(request: ModelRequest) -> int | None:
 
 def kept_summary(text: str, most: int) -> str:
     """What is kept of a model's answer: at most so many tokens, and nothing that no database stores."""
-    return beginning(text.strip()[: CHARACTERS_A_TOKEN * most], most).replace("\x00", "\ufffd").strip()
+    return beginning(text.strip(), most).replace("\x00", "\ufffd").strip()
 
 
 def _rendered(exchange: Exchange, share: int) -> str:

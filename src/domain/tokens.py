@@ -1,13 +1,13 @@
 """How many tokens a text is, roughly: enough to budget a prompt without any vendor's tables."""
 
 import re
-from bisect import bisect_right
 from typing import Final
 
 MOST_TOKENS: Final = (2**31 - 1) // 100
 """More than any model reads at once, and little enough that the sum of a run's 100 turns fits a 32-bit column."""
 
-_CHARACTERS_A_TOKEN: Final = 4
+CHARACTERS_A_TOKEN: Final = 4
+"""The most that one has."""
 _WIDE: Final = re.compile(
     "["
     "\u1100-\u11ff"  # hangul jamo
@@ -45,19 +45,21 @@ class RunningEstimate:
 
 
 def beginning(text: str, tokens: int) -> str:
-    """As much of the text as is at most so many tokens: exactly so many, where the text has more."""
-    ends = range(len(text) + 1)
-    return text[: bisect_right(ends, max(tokens, 0), key=lambda end: estimate(text[:end])) - 1]
+    """As much of the text as is at most so many tokens: exactly so many, where the text has more.
+
+    What lies beyond is not looked at, however long the text is.
+    """
+    return text[: reach(text, 0, len(text), max(tokens, 0))]
 
 
 def quarters(text: str) -> int:
     """The estimate in quarters of a token, not rounded: those of two texts add up to that of both together."""
-    return len(text) + (_CHARACTERS_A_TOKEN - 1) * _wide_characters(text)
+    return len(text) + (CHARACTERS_A_TOKEN - 1) * _wide_characters(text)
 
 
 def reach(text: str, start: int, stop: int, tokens: int) -> int:
     """The end, at most `stop`, of the longest piece from `start` that is at most so many tokens."""
-    left = _CHARACTERS_A_TOKEN * tokens
+    left = CHARACTERS_A_TOKEN * tokens
     stop = min(stop, start + left)
     if text.isascii():
         return stop
@@ -66,8 +68,8 @@ def reach(text: str, start: int, stop: int, tokens: int) -> int:
         if narrow >= left:
             break
         left -= narrow
-        wide = min(run.end() - run.start(), left // _CHARACTERS_A_TOKEN)
-        start, left = run.start() + wide, left - wide * _CHARACTERS_A_TOKEN
+        wide = min(run.end() - run.start(), left // CHARACTERS_A_TOKEN)
+        start, left = run.start() + wide, left - wide * CHARACTERS_A_TOKEN
         if start < run.end():
             return start
     return min(stop, start + left)
@@ -85,4 +87,4 @@ def _wide_characters(text: str) -> int:
 
 
 def _tokens(characters: int, wide: int) -> int:
-    return wide - (wide - characters) // _CHARACTERS_A_TOKEN
+    return wide - (wide - characters) // CHARACTERS_A_TOKEN

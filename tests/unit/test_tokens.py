@@ -6,7 +6,16 @@ from hypothesis import strategies as st
 
 from domain.conversation import AssistantTurn, ModelRequest, ToolTurn, Turn, UserTurn, request_tokens, tokens_of
 from domain.ids import ToolId
-from domain.tokens import MOST_TOKENS, RunningEstimate, beginning, estimate, quarters, reach, reported
+from domain.tokens import (
+    CHARACTERS_A_TOKEN,
+    MOST_TOKENS,
+    RunningEstimate,
+    beginning,
+    estimate,
+    quarters,
+    reach,
+    reported,
+)
 from domain.tools import ToolCall, ToolResult, ToolSpec
 
 texts = st.text() | st.text(alphabet="ab 中文かな한글！🙂é")
@@ -78,6 +87,7 @@ def test_a_beginning_is_the_longest_that_fits(text: str, tokens: int) -> None:
     assert text.startswith(start)
     assert estimate(start) == min(max(tokens, 0), estimate(text))
     assert start == text or estimate(text[: len(start) + 1]) > max(tokens, 0)
+    assert start == beginning(text[: CHARACTERS_A_TOKEN * max(tokens, 0)], tokens)
 
 
 @given(st.one_of(st.integers(), st.booleans(), st.none(), st.text(), st.floats()))

@@ -11,10 +11,9 @@ import numpy as np
 
 from domain.embeddings import Vector
 from domain.errors import ModelError
-from domain.tokens import beginning
+from domain.tokens import CHARACTERS_A_TOKEN, beginning
 
 MOST_TOKENS: Final = 8191
-_CHARACTERS_A_TOKEN: Final = 4
 _BYTES_A_FLOAT: Final = 4
 _NEVER: Final = re.compile("[\x00\ud800-\udfff]")
 
@@ -35,7 +34,7 @@ NOT_UNDERSTOOD: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionErro
 
 def legible(text: str) -> str:
     """No longer than a model reads, by an estimate; never empty, which is refused."""
-    plain = _NEVER.sub(" ", text[: MOST_TOKENS * _CHARACTERS_A_TOKEN])
+    plain = _NEVER.sub(" ", text[: MOST_TOKENS * CHARACTERS_A_TOKEN])
     return beginning(plain, MOST_TOKENS) or " "
 
 
