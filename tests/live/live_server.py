@@ -6,8 +6,6 @@ import os
 import secrets
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -40,7 +38,7 @@ class LiveServer:
     data_dir: Path
     settings: Mapping[str, object] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
-    process: "subprocess.Popen[bytes] | WarmProcess | None" = None
+    process: WarmProcess | None = None
 
     @property
     def url(self) -> str:
@@ -52,7 +50,8 @@ class LiveServer:
         return clean | {f"AGENTCHAT_{name}": str(value) for name, value in given.items()}
 
     async def start(self) -> None:
-        self.process = self._spawned()
+        log = self.data_dir / "server.log"
+        self.process = warm_starts().run(["serve"], self.environment(), self.data_dir, log)
         async with httpx.AsyncClient(base_url=self.url) as client:
             for _ in range(600):
                 if self.process.poll() is not None:
@@ -64,16 +63,6 @@ class LiveServer:
                     pass
                 await asyncio.sleep(0.05)
         raise AssertionError(f"the server is not ready: {self.log()}")
-
-    def _spawned(self) -> "subprocess.Popen[bytes] | WarmProcess":
-        given, log = self.environment(), self.data_dir / "server.log"
-        if "WORKERS" not in self.settings:
-            return warm_starts().run(["serve"], given, self.data_dir, log)
-        command = [sys.executable, "-m", "entrypoints.cli", "serve"]
-        with log.open("ab") as said:
-            return subprocess.Popen(
-                command, env=given, cwd=self.data_dir, stdout=said, stderr=said, start_new_session=True
-            )
 
     def log(self) -> str:
         return (self.data_dir / "server.log").read_text()[-4000:]

@@ -17,7 +17,8 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-from entrypoints import cli
+from entrypoints import cli, server_workers
+from live.warm_workers import ForkingSupervisor
 
 EVERYTHING = (
     *("entrypoints.main", "entrypoints.server", "entrypoints.sole_server", "entrypoints.schema_ready"),
@@ -50,6 +51,7 @@ def run(asked: dict[str, Any], heard: socket.socket, hearing: socket.socket) -> 
     os.environ.clear()
     os.environ.update(asked["environment"])
     sys.argv[1:] = asked["arguments"]
+    server_workers.Supervisor = ForkingSupervisor  # type: ignore[misc]
     if not asked["program"]:
         return cli.main(asked["arguments"])
     sys.argv[0] = asked["program"]

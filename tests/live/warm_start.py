@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-_PROGRAM = Path(__file__).with_name("warm_server.py")
+_TESTS = Path(__file__).parent.parent
 
 
 class WarmProcess:
@@ -50,7 +50,11 @@ class WarmProcess:
 class WarmStarts:
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, str(_PROGRAM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+            [sys.executable, "-m", "live.warm_server"],
+            cwd=_TESTS,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
         )
         self._started: queue.SimpleQueue[WarmProcess | None] = queue.SimpleQueue()
         self._asking = threading.Lock()
