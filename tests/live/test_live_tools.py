@@ -4,7 +4,7 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,8 +109,9 @@ async def test_an_agent_lists_its_owners_agents_through_our_own_interface(shared
 # Services that misbehave.
 
 
-def calling(*names: str) -> Script:
-    """A model that calls them all at once, and then says that it got on."""
+def calling(*names: str, pages: Sequence[str] = ()) -> Script:
+    """A model that calls them all at once, reads these pages, and then says that it got on."""
+    wanted = [(name, name, {}) for name in names] + [(page, "web_fetch", {"url": page}) for page in pages]
 
     async def script(exchange: Exchange) -> None:
         await exchange.head()
@@ -118,8 +119,13 @@ def calling(*names: str) -> Script:
             await exchange.events(chunk("It went on."), STOP)
         else:
             calls = [
-                {"index": index, "id": name, "type": "function", "function": {"name": name, "arguments": "{}"}}
-                for index, name in enumerate(names)
+                {
+                    "index": at,
+                    "id": call,
+                    "type": "function",
+                    "function": {"name": name, "arguments": json.dumps(given)},
+                }
+                for at, (call, name, given) in enumerate(wanted)
             ]
             await exchange.events({"choices": [{"index": 0, "delta": {"tool_calls": calls}, "finish_reason": None}]})
             await exchange.events({"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]})
@@ -172,9 +178,9 @@ def document(url: str, *names: str) -> dict[str, object]:
     return {"openapi": "3.1.0", "info": {"title": "T", "version": "1"}, "servers": [{"url": url}], "paths": paths}
 
 
-async def equipped(person: Person, *documents: dict[str, object]) -> str:
+async def equipped(person: Person, *documents: dict[str, object], built_in: Sequence[str] = ()) -> str:
     tools = [await made(person, "/tool/create", {"en_name": "t", "openapi_schema": one}) for one in documents]
-    return await agent_with(person, [tool["tool_id"] for tool in tools])
+    return await agent_with(person, [*(tool["tool_id"] for tool in tools), *built_in])
 
 
 async def test_whatever_a_service_does_the_answer_goes_on_in_time(shared: Shared) -> None:
@@ -219,15 +225,19 @@ async def test_no_request_arrives_where_the_operator_opened_nothing(shared: Shar
     port = listener.sockets[0].getsockname()[1]
     service = Service(elsewhere=f"http://{CLOSED}:{port}")
     hosts = {"plain": CLOSED, "decimal": "2130706435", "octal": "0177.0.0.3", "mapped": f"[::ffff:{CLOSED}]"}
-    async with listener, ByteServer(service) as there, shared.live.model(calling("away", *hosts)) as (_, person):
-        closed = [document(f"http://{host}:{port}", name) for name, host in hosts.items()]
-        agent_id = await equipped(person, document(there.url, "away"), *closed)
-        frames = await person.answer("Call them", agent_id=agent_id)
-        assert len(there.exchanges) == 1
+    async with listener, ByteServer(service) as there:
+        pages = [f"http://{host}:{port}/" for host in hosts.values()]
+        pages += [f"{there.url}/away", f"http://example.org@{CLOSED}:{port}/", f"http://{CLOSED}:{port}/\r\nX: 1"]
+        opened = f"{there.url}/fine"
+        async with shared.live.model(calling("away", *hosts, pages=[*pages, opened])) as (_, person):
+            closed = [document(f"http://{host}:{port}", name) for name, host in hosts.items()]
+            agent_id = await equipped(person, document(there.url, "away"), *closed, built_in=["web_fetch"])
+            frames = await person.answer("Call them", agent_id=agent_id)
+        assert sorted(asked.path for asked in there.exchanges) == ["/away", "/away", "/fine"]
     assert (text_of(frames), frames[-1].data["status"]) == ("It went on.", "complete")
-    assert {name: step["status"] for name, step in last_steps(frames).items()} == dict.fromkeys(
-        ("away", *hosts), "ERROR"
-    )
+    ended = [frame.data for frame in frames if frame.event == "event" and frame.data["status"] != "START"]
+    refused = dict.fromkeys(("away", *hosts, *pages), "ERROR")
+    assert {step["tool_call_id"]: step["status"] for step in ended} == {**refused, opened: "END"}
     assert arrived == []
 
 
