@@ -14,6 +14,7 @@ from application.ports.tool_runner import ToolFailed
 from domain.errors import DomainError, InvalidValue
 from domain.file_kinds import KindRefused, KindSniffer
 from domain.files import FileKind
+from domain.plain_text import AS_BROWSERS_DO
 
 _CHARSET: Final = re.compile(r";\s*charset\s*=\s*[\"']?([A-Za-z0-9_:.-]{1,40})", re.IGNORECASE | re.ASCII)
 _OF_PAGES: Final = re.compile(
@@ -31,7 +32,6 @@ _EXTENSIONS: Final[Mapping[str, str]] = {
 _LONGEST_EXTENSION: Final = 10
 _LONG: Final = 64 * 1024
 _AS_IT_IS: Final = frozenset({FileKind.TEXT, FileKind.JSON, FileKind.CSV, FileKind.MARKDOWN})
-_AS_BROWSERS_DO: Final = {"gb2312": "gb18030", "gbk": "gb18030", "iso-8859-1": "cp1252", "latin-1": "cp1252"}
 
 
 async def text_of(answer: WebAnswer, parser: DocumentParser, place: AbstractAsyncContextManager[None]) -> str:
@@ -109,7 +109,7 @@ def _in_utf_8(answer: WebAnswer) -> bytes:
     if not _OF_PAGES.fullmatch(name) or answer.body.startswith(codecs.BOM_UTF8):
         return answer.body
     try:
-        decoder = codecs.getincrementaldecoder(_AS_BROWSERS_DO.get(name, name))()
+        decoder = codecs.getincrementaldecoder(AS_BROWSERS_DO.get(name, name))()
         text = decoder.decode(answer.body, final=not answer.cut).removeprefix("\ufeff")
         return codecs.BOM_UTF8 + text.encode() if text else b""
     except (LookupError, ValueError):

@@ -3,6 +3,7 @@
 The tables are our own: those of Python's `is_global` differ from version to version.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -13,6 +14,8 @@ IpNetwork = IPv4Network | IPv6Network
 
 USUAL_PORTS: Final = (80, 443, 8080, 8443)
 HIGHEST_PORT: Final = 65_535
+LONGEST_HOST: Final = 253
+_NAME: Final = re.compile(r"[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_.])?", re.ASCII)
 
 _CLOSED_V4: Final = tuple(
     map(
@@ -111,6 +114,21 @@ class Reach:
 
     def _opens(self, address: IpAddress) -> bool:
         return any(address in network for network in self.opened)
+
+
+def is_host(host: str) -> bool:
+    """A name as the DNS has it, in small letters, or an address in the usual way, that of IPv6 in brackets.
+
+    Clients of HTTP read other spellings each in its own way, or not at all.
+    """
+    try:
+        if host.startswith("["):
+            return host.endswith("]") and IPv6Address(host[1:-1]).scope_id is None
+        if looks_numeric(host):
+            return str(IPv4Address(host)) == host
+    except ValueError:
+        return False
+    return len(host) <= LONGEST_HOST and ".." not in host and _NAME.fullmatch(host) is not None
 
 
 def looks_numeric(host: str) -> bool:

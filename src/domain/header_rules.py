@@ -34,9 +34,13 @@ def is_reserved(name: str) -> bool:
     return name.lower() in RESERVED or name.lower().startswith(_OF_PROXIES)
 
 
+def is_header_name(name: str) -> bool:
+    return _TOKEN.fullmatch(name) is not None
+
+
 def header_name(field: str, raw: str) -> str:
     name = raw.strip()
-    if len(name) > NAME_MAX or not _TOKEN.fullmatch(name):
+    if len(name) > NAME_MAX or not is_header_name(name):
         raise InvalidValue(field, f"must be the name of a header such as X-Api-Key, of at most {NAME_MAX} characters")
     if is_reserved(name):
         raise InvalidValue(field, "must be a header that is not the connection's own")

@@ -20,6 +20,8 @@ _ALPHABETS_SHARE: Final = 0.5
 ONE_BYTE: Final = "one byte"
 """Stands for UTF-8, GB18030 and Latin-1, which need not be told apart: every byte above 127 may be in one of them."""
 UTF_16: Final = ("utf-16-le", "utf-16-be")
+AS_BROWSERS_DO: Final = {"gb2312": "gb18030", "gbk": "gb18030", "iso-8859-1": "cp1252", "latin-1": "cp1252"}
+"""What browsers read where a page names these encodings."""
 
 
 def encoding_of(head: bytes) -> str | None:

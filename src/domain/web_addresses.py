@@ -1,19 +1,15 @@
 """Addresses of other people's servers, as users write them. Whether they may be asked is decided elsewhere."""
 
-import re
 import unicodedata
-from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 from urllib.parse import urlsplit
 
-from domain.addresses import looks_numeric
+from domain.addresses import is_host
 from domain.errors import InvalidValue
 from domain.text import line
 
 URL_MAX: Final = 2048
 _NEVER: Final = frozenset(' \\"<>^`{|}')
-_HOST_MAX: Final = 253
-_NAME: Final = re.compile(r"[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_.])?", re.ASCII)
 
 Origin = tuple[str, str | None, int | None]
 
@@ -30,28 +26,16 @@ def http_address(field: str, raw: str, example: str) -> str:
         raise InvalidValue(field, f"must be an http(s) address such as {example}")
     if "@" in parts.netloc:
         raise InvalidValue(field, "must not hold a name or a password: they have fields of their own")
-    if not _is_host(parts.netloc, parts.hostname):
+    if not is_host(f"[{parts.hostname}]" if parts.netloc.startswith("[") else _in_ascii(parts.hostname)):
         raise InvalidValue(field, f"must name a host as it is written in the DNS, or an IP address: {example}")
     return url.split("#", 1)[0]
 
 
-def _is_host(authority: str, host: str) -> bool:
-    """Clients of HTTP read other spellings each in its own way, or not at all."""
-    try:
-        if authority.startswith("["):
-            return IPv6Address(host).scope_id is None
-        if looks_numeric(host):
-            return str(IPv4Address(host)) == host
-    except ValueError:
-        return False
-    return len(host) <= _HOST_MAX and ".." not in host and _NAME.fullmatch(_in_ascii(host)) is not None
-
-
 def _in_ascii(host: str) -> str:
-    """With an x for each letter of another script. Those that only look like a plain one or a digit stay."""
+    """With a z, which is in no number, for each letter of another script. What only looks like a plain one stays."""
     if host.isascii() or unicodedata.normalize("NFKC", host) != host:
         return host
-    return "".join("x" if ord(one) > 127 and unicodedata.category(one)[0] in "LM" else one for one in host)
+    return "".join("z" if ord(one) > 127 and unicodedata.category(one)[0] in "LM" else one for one in host)
 
 
 def origin_of(url: str) -> Origin:

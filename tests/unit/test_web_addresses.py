@@ -73,6 +73,7 @@ def test_a_host_with_more_than_one_reading_is_refused(host: str) -> None:
         "api.example.org",
         "1password.com",
         "v1",
+        "0é",
     ],
 )
 def test_names_of_all_scripts_and_addresses_are_taken(host: str) -> None:

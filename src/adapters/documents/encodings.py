@@ -8,7 +8,7 @@ import unicodedata
 from typing import Final
 
 from application.ports.document_parser import DocumentRefused
-from domain.plain_text import ONE_BYTE, taken_as
+from domain.plain_text import ONE_BYTE, UTF_16, taken_as
 
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -17,7 +17,6 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_TWO_BYTES: Final = ("utf-16-le", "utf-16-be")
 _SAMPLE: Final = 200_000
 _MOSTLY: Final = 0.7
 _NOISY: Final = 0.02
@@ -108,7 +107,7 @@ def looks_like_gb18030(sample: bytes) -> bool:
 def _of_two_bytes(sample: bytes) -> str:
     """The order of bytes by which it is more of a text. Raises DocumentRefused when it is none by either."""
     # Half a character at the end is no reason to refuse all that is before it.
-    fitting = [encoding for encoding in _TWO_BYTES if decodes(sample, encoding, is_cut=True)]
+    fitting = [encoding for encoding in UTF_16 if decodes(sample, encoding, is_cut=True)]
     if not fitting:
         raise no_text()
     return max(fitting, key=lambda encoding: _naturalness(sample.decode(encoding, "ignore")))

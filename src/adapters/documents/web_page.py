@@ -9,6 +9,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from adapters.documents.encodings import decoded
 from adapters.documents.writing import DocumentWriter
+from domain.plain_text import AS_BROWSERS_DO
 
 MAX_SOURCE: Final = 16_000_000
 """Characters. Its tree takes up to forty times as much memory."""
@@ -31,7 +32,6 @@ _SPACES: Final = re.compile(r"[ \t\r\n\f]+")
 _HIDDEN: Final = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _DECLARED: Final = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([A-Za-z0-9_-]{1,40})", re.IGNORECASE)
 _PRESCAN: Final = 4096
-_AS_BROWSERS_DO: Final = {"gb2312": "gb18030", "gbk": "gb18030", "iso-8859-1": "cp1252", "latin-1": "cp1252"}
 
 _OF_NO_PAGE: Final = frozenset(
     re.findall(
@@ -69,7 +69,7 @@ def _text(data: bytes) -> str:
     if declared is not None and not data.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         name = declared[1].decode("ascii").lower()
         try:
-            encoding = codecs.lookup(_AS_BROWSERS_DO.get(name, name))
+            encoding = codecs.lookup(AS_BROWSERS_DO.get(name, name))
             if encoding._is_text_encoding and encoding.name.replace("_", "-") not in _OF_NO_PAGE:
                 return data.decode(encoding.name)
         except (LookupError, UnicodeError):

@@ -12,14 +12,14 @@ from adapters.openapi.places import Node
 from adapters.openapi.schemas import Schema, SchemaReader, Seen, TooManyNodes, shortened
 from adapters.openapi.weights import MOST_DEPTH, fits, lighter
 from domain.errors import InvalidValue
-from domain.header_rules import is_reserved
+from domain.header_rules import is_header_name, is_reserved
 from domain.tool_names import tool_name, unique_names
 
 METHODS: Final = ("get", "post", "put", "patch", "delete", "head", "options")
 _WITHOUT_BODY: Final = ("get", "head", "options")
 _VERSION: Final = re.compile(r"3\.[01](\.[0-9]{1,4})?(-[\w.-]{1,40})?")
-_HOLE: Final = re.compile(r"\{([^{}]*)\}")
-_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}")
+HOLE: Final = re.compile(r"\{([^{}]*)\}")
+_LONGEST_NAME: Final = 200
 _FOLLOWED: Final = (10, 4, 2, 1, 0)
 """How deep references are followed: as deep as the budget allows."""
 FOR_PEOPLE: Final = "x-agentchat-for-people"
@@ -204,7 +204,7 @@ def _parameters(reader: SchemaReader, item: Node, node: Node, path: str) -> tupl
             found[key] = parameter
         if len(found) > PARAMETERS:
             raise level.wrong(f"at most {PARAMETERS} parameters")
-    holes = set(_HOLE.findall(path))
+    holes = set(HOLE.findall(path))
     declared = {name for where, name in found if where is In.PATH}
     for name in sorted(holes ^ declared):
         missing = "parameters: there is no path parameter" if name in holes else f"{path[:200]} has no place for"
@@ -222,7 +222,7 @@ def _parameter(reader: SchemaReader, node: Node, place: Node) -> Parameter:
     if where not in list(In):
         raise place.wrong(f"in: must be one of {', '.join(In)}")
     at = In(where)
-    if not name or (at in (In.HEADER, In.COOKIE) and not _TOKEN.fullmatch(name)):
+    if not name or (at in (In.HEADER, In.COOKIE) and not (len(name) <= _LONGEST_NAME and is_header_name(name))):
         raise place.wrong("name: is missing, or no name that a header or cookie can have")
     style = node.text("style", _STYLES[at][0])
     if style not in _STYLES[at]:

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 from adapters.openapi.addresses import is_step
 from adapters.openapi.functions import Function
-from adapters.openapi.operations import FORM, In, Parameter
+from adapters.openapi.operations import FORM, HOLE, In, Parameter
 from adapters.openapi.styles import Pairs, compact, encoded, in_form, in_header, in_path, in_query
 from application.ports.guarded_web import WebRequest
 from application.ports.tool_runner import ToolFailed
@@ -16,7 +16,6 @@ from domain.tools import JsonValue
 
 _PARTS: Final = re.compile(r"[/\\]")
 _VISIBLE: Final = re.compile(r"[\x20-\x7e]*")
-_HOLE: Final = re.compile(r"\{([^{}]*)\}")
 _DECODED: Final = 4
 _LONGEST_URL: Final = 8_000
 _LONGEST_HEADER: Final = 4_000
@@ -71,7 +70,7 @@ def _path(function: Function, arguments: Arguments) -> str:
         if not text or leads_up(text):
             raise ToolFailed(f"{offered} goes into the address: it must not be empty, nor hold the steps . or ..")
         filled[parameter.name] = text
-    parts = _HOLE.split(function.operation.path)
+    parts = HOLE.split(function.operation.path)
     path = "".join(filled[part] if at % 2 else encoded_path(part) for at, part in enumerate(parts))
     if leads_up(path):
         raise ToolFailed("The address would hold the steps . or ..; write other arguments.")

@@ -9,13 +9,13 @@ from typing import Final
 
 from adapters.openapi.limits import DEPTH, DESCRIPTION
 from adapters.openapi.places import Node
+from domain.tool_schemas import TYPES
 from domain.tools import JsonValue
 
 Schema = dict[str, JsonValue]
 Seen = dict[tuple[int, ...], tuple[Schema, int, int]]
 """What was read behind references, what it cost and how deep it lay, by how it was come to: operations share it."""
 
-TYPES: Final = ("string", "number", "integer", "boolean", "object", "array", "null")
 _LONGEST_PATTERN: Final = 1_000
 
 

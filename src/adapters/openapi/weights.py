@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from adapters.openapi.limits import SCHEMA_TOKENS
-from adapters.openapi.schemas import TYPES, Schema
+from adapters.openapi.schemas import Schema
 from domain.tokens import estimate
+from domain.tool_schemas import TYPES
 from domain.tools import JsonValue
 
 MOST_DEPTH: Final = 6

@@ -6,14 +6,13 @@ from importlib.metadata import version
 from typing import Final
 
 from application.ports.guarded_web import WebRefused
-from domain.header_rules import is_reserved
+from domain.header_rules import is_header_name, is_reserved
 
 USER_AGENT: Final = f"agentchat/{version('agentchat')}"
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _OF_BODIES: Final = "content-"
 _PROVING: Final = frozenset({"authorization", "cookie"})
-_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _BREAKS: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
 Headers = tuple[tuple[str, str], ...]
@@ -27,7 +26,7 @@ def check_method(method: str) -> None:
 def check_headers(headers: Iterable[tuple[str, str]]) -> None:
     """Raises WebRefused. Values may be secret: no message repeats one."""
     for name, value in headers:
-        if not _TOKEN.fullmatch(name):
+        if not is_header_name(name):
             raise WebRefused(f"{name[:50]!r} is no name of a header.")
         if is_reserved(name):
             raise WebRefused(f"The header {name[:50]} may not be set.")

@@ -6,23 +6,20 @@ here, put together again from its parts, and only that is used. Which machine it
 
 import re
 import string
-from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 from urllib.parse import quote, quote_plus, unquote_plus, urljoin
 
 import yarl
 
 from application.ports.guarded_web import WebRefused
-from domain.addresses import HIGHEST_PORT, looks_numeric
+from domain.addresses import HIGHEST_PORT, is_host
 from domain.credentials import Credentials
 
 LONGEST: Final = 8_192
-LONGEST_HOST: Final = 253
 SHOWN: Final = 100
 _PARTS: Final = re.compile(r"(https?)://([^/?#]*)([^#]*)", re.IGNORECASE | re.ASCII)
 _AUTHORITY: Final = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[^\[\]:]+)(?::[0-9]{0,5})?")
 _NEVER: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
-_NAME: Final = re.compile(r"[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_.])?", re.ASCII)
 _KEPT: Final = "".join(sorted(set(string.punctuation) - set('"<>\\^`{|}')))
 
 Origin = tuple[str, str, int]
@@ -58,20 +55,9 @@ def _host_and_port(scheme: str, authority: str) -> tuple[str, str]:
             host, port = (read.host_subcomponent or "").lower(), read.explicit_port
         except ValueError:
             host = ""
-    if not _is_host(host) or not (port is None or 0 < port <= HIGHEST_PORT):
+    if not is_host(host) or not (port is None or 0 < port <= HIGHEST_PORT):
         raise WebRefused(f"{shown(authority) or 'Nothing'} is no host that can be asked.")
     return host, "" if port is None else f":{port}"
-
-
-def _is_host(host: str) -> bool:
-    try:
-        if host.startswith("["):
-            return IPv6Address(host[1:-1]).scope_id is None
-        if looks_numeric(host):
-            return str(IPv4Address(host)) == host
-    except ValueError:
-        return False
-    return len(host) <= LONGEST_HOST and ".." not in host and _NAME.fullmatch(host) is not None
 
 
 def redirected(base: yarl.URL, location: str) -> yarl.URL:
