@@ -220,6 +220,20 @@ async def test_a_server_that_is_killed_in_the_middle_of_a_call_costs_that_call(
     assert len(outcomes(again)) == 4
 
 
+async def test_ten_megabytes_of_a_server_cost_their_call_alone_and_no_waiting(live: McpLive) -> None:
+    large: Round = [(name, {"characters": 10 << 20}) for name in ("long", "long_2", "long_3")]
+    every = adding("add", "add_2", "add_3")
+    async with live.admin() as person:
+        agent_id = await agent_with(person, at_http(live.living.url), at_sse(live.living.url), at_stdio())
+        frames = await asked(person, agent_id, large, every)
+    assert (text_of(frames), frames[-1].data["status"]) == ("It went on.", "complete")
+    assert outcomes(frames) == {
+        **{f"0.{name}": "ERROR" for name, _ in large},
+        **{f"1.{name}": "END" for name, _ in every},
+    }
+    assert "did not answer within" not in json.dumps([frame.data for frame in frames])
+
+
 async def test_a_server_that_is_dead_when_a_question_comes_costs_its_tools_alone(live: McpLive) -> None:
     # Nobody listens at its port, and nobody else can.
     with socket.socket() as held:
