@@ -4,6 +4,8 @@ import asyncio
 from types import TracebackType
 from typing import Literal, Self
 
+from patience import PATIENCE
+
 
 class TcpProxy:
     """`async with TcpProxy(port) as proxy:` listens on `proxy.port`. `manner` is how newcomers are treated."""
@@ -44,7 +46,7 @@ class TcpProxy:
 
     async def newcomers(self, count: int) -> None:
         """Wait for so many more to connect."""
-        async with self._arrival:
+        async with asyncio.timeout(PATIENCE), self._arrival:
             last = self._arrived + count
             await self._arrival.wait_for(lambda: self._arrived >= last)
 
