@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Text, and_, bindparam, exists, func, literal_column, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from adapters.database.conversation_tables import told_conversations
+from adapters.database.dialects import INSERT, for_each
 from adapters.database.message_rows import to_rounds
 from adapters.database.owners import OWNER, beside_owner, owned_rows
 from adapters.database.session import Session
@@ -26,13 +26,13 @@ _row: Final = select(dialogs.c.user_id, dialogs.c.dialog_id, _CONVERSATION).wher
 _COLUMNS: Final = ["user_id", "dialog_id", "conversation"]
 
 
-def _told(insert: Any) -> Any:
-    statement = insert(told_conversations).from_select(_COLUMNS, _row)
+def _told(dialect: str) -> Any:
+    statement = INSERT[dialect](told_conversations).from_select(_COLUMNS, _row)
     changed = {"conversation": statement.excluded.conversation}
     return statement.on_conflict_do_update(index_elements=["user_id", "dialog_id"], set_=changed)
 
 
-_TOLD: Final = {"sqlite": _told(sqlite.insert), "postgresql": _told(postgresql.insert)}
+_TOLD: Final = for_each(_told)
 # Ids of such dialogs are in the order of their making.
 _candidates: Final = (
     select(told_conversations.c.user_id, told_conversations.c.dialog_id)

@@ -1,12 +1,11 @@
 """The statements about memories that a user deleted one by one."""
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import Integer, Text, and_, bindparam, delete, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from adapters.database.columns import Moment
+from adapters.database.dialects import INSERT, for_each
 from adapters.database.memory_tables import forgotten_memories, memories, memory_states
 from adapters.database.owners import LIMIT, OWNER
 
@@ -43,11 +42,10 @@ UNMARK_OLDER: Final = delete(forgotten_memories).where(
 UNMARK_ALL: Final = delete(forgotten_memories).where(
     forgotten_memories.c.user_id == OWNER, or_(_AGENT.is_(None), forgotten_memories.c.agent_id == _AGENT)
 )
-_INSERT: Final[Mapping[str, Any]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
-def mark_forgotten(dialect: str) -> Any:
-    insertion = _INSERT[dialect](forgotten_memories).values(
+def _mark(dialect: str) -> Any:
+    insertion = INSERT[dialect](forgotten_memories).values(
         user_id=OWNER,
         agent_id=_AGENT,
         fingerprint=bindparam("fingerprint", type_=Text),
@@ -55,3 +53,6 @@ def mark_forgotten(dialect: str) -> Any:
     )
     later = {"forgotten_at": insertion.excluded.forgotten_at}
     return insertion.on_conflict_do_update(index_elements=["user_id", "agent_id", "fingerprint"], set_=later)
+
+
+MARK: Final = for_each(_mark)

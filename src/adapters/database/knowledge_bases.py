@@ -30,20 +30,21 @@ from sqlalchemy import (
 from adapters.database.agent_links import AgentLinks
 from adapters.database.chunk_tables import chunks
 from adapters.database.columns import Moment
-from adapters.database.errors import account_gone
 from adapters.database.knowledge_tables import GONE, knowledge_bases, knowledge_files
 from adapters.database.owners import (
     LIMIT,
     OWNER,
     beside_owner,
     newest_first,
+    number_of,
+    owned_number,
     owned_row,
     owned_rows,
     refuse_missing,
     window_values,
 )
 from adapters.database.session import Rows, Session
-from adapters.database.tables import agents, users
+from adapters.database.tables import agents
 from application.paging import Window
 from domain.ids import KnowledgeId, UserId
 from domain.knowledge import KnowledgeBase
@@ -78,7 +79,7 @@ _ADD: Final = insert(knowledge_bases)
 _GET: Final = beside_owner(_SHOWN.where(BASE_IS_MINE, BASE_IS).subquery())
 # In a transaction the base stays as it is until the end: else of two who change it one would undo the other's change.
 _HOLD_MINE: Final = select(knowledge_bases.c.knowledge_id).where(BASE_IS_MINE, BASE_IS).with_for_update(key_share=True)
-_COUNT: Final = select(select(func.count()).where(BASE_IS_MINE).scalar_subquery()).where(users.c.user_id == OWNER)
+_COUNT: Final = number_of(BASE_IS_MINE)
 _LIST: Final = newest_first(_SHOWN.where(BASE_IS_MINE), knowledge_bases, "knowledge_id")
 _THESE: Final = beside_owner(_BARE.where(BASE_IS_MINE, _AMONG).subquery())
 _IS_NAMED: Final = knowledge_bases.c.name_key.in_(bindparam("keys", type_=Text, expanding=True))
@@ -153,10 +154,7 @@ class KnowledgeBaseRows:
         return [_to_base(row) for row in await owned_rows(self._session, _LIST, window_values(window, owner))]
 
     async def count(self, *, owner: UserId) -> int:
-        rows = await self._session.rows(_COUNT, {"owner": owner})
-        if not rows:
-            raise account_gone()
-        return int(rows[0][0])
+        return await owned_number(self._session, _COUNT, owner)
 
     async def these(self, knowledge_ids: Sequence[KnowledgeId], *, owner: UserId) -> Sequence[KnowledgeBase]:
         values = {"owner": owner, "ids": [*knowledge_ids]}

@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Text, bindparam, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from adapters.database.columns import Moment
+from adapters.database.dialects import INSERT, for_each
 from adapters.database.session import Session
 from adapters.database.tables import login_failures
 from domain.users import FailedLogins
@@ -17,15 +17,15 @@ _FIND: Final = select(login_failures).where(_AMONG)
 _REMOVE_BEFORE: Final = delete(login_failures).where(login_failures.c.last_at < bindparam("moment", type_=Moment))
 
 
-def _upsert(insert: Any) -> Any:
-    new = insert(login_failures)
+def _upsert(dialect: str) -> Any:
+    new = INSERT[dialect](login_failures)
     return new.on_conflict_do_update(
         index_elements=[login_failures.c.key],
         set_={"failures": new.excluded.failures, "last_at": new.excluded.last_at},
     )
 
 
-_RECORD: Final = {"sqlite": _upsert(sqlite.insert), "postgresql": _upsert(postgresql.insert)}
+_RECORD: Final = for_each(_upsert)
 
 
 class LoginFailureRows:

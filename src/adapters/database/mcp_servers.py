@@ -7,22 +7,23 @@ from functools import partial
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Text, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Text, bindparam, delete, insert, select, update
 
 from adapters.database.agent_links import AgentLinks
 from adapters.database.columns import Moment
-from adapters.database.errors import account_gone
 from adapters.database.owners import (
     OWNER,
     beside_owner,
     newest_first,
+    number_of,
+    owned_number,
     owned_row,
     owned_rows,
     refuse_missing,
     window_values,
 )
 from adapters.database.session import Session
-from adapters.database.tables import agents, users
+from adapters.database.tables import agents
 from adapters.database.tool_tables import mcp_servers
 from application.paging import Window
 from application.ports.tools import StoredServer
@@ -44,7 +45,7 @@ _THESE: Final = beside_owner(select(_servers).where(_MINE, _AMONG).subquery())
 _HELD: Final = (
     select(_servers.c.server_id).where(_MINE, _AMONG).order_by(_servers.c.server_id).with_for_update(read=True)
 )
-_COUNT: Final = select(select(func.count()).where(_MINE).scalar_subquery()).where(users.c.user_id == OWNER)
+_COUNT: Final = number_of(_MINE)
 _CHANGEABLE: Final = ("name", "transport", "sealed", "updated_at", "description", "tools", "status")
 _SAVE: Final = (
     update(_servers)
@@ -90,10 +91,7 @@ class McpServerRows:
         return frozenset(row[0] for row in rows or await owned_rows(self._session, _THESE, values))
 
     async def count(self, *, owner: UserId) -> int:
-        rows = await self._session.rows(_COUNT, {"owner": owner})
-        if not rows:
-            raise account_gone()
-        return int(rows[0][0])
+        return await owned_number(self._session, _COUNT, owner)
 
     async def save(self, server: StoredServer) -> None:
         stored = _from_server(server)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -11,18 +11,21 @@ from adapters.database.errors import BrokenReference, account_gone
 from adapters.database.forgotten_statements import (
     FORGET_BEFORE,
     FORGOTTEN,
+    MARK,
     TO_FORGET,
     UNMARK_ALL,
     UNMARK_OLDER,
-    mark_forgotten,
 )
 from adapters.database.memory_statements import (
     ADD,
+    BEGIN_CURSOR,
+    BEGIN_STATE,
     COUNT_CHANGE,
     COUNT_REMOVAL,
     FAIL,
     FORGET,
     FORGET_ALL,
+    FORGET_STATES,
     GET,
     HOLD_DIALOG,
     KNOWN,
@@ -30,12 +33,9 @@ from adapters.database.memory_statements import (
     LIST,
     LIST_OF_AGENT,
     MOVE_CURSOR,
+    TEACH,
     TOUCH,
     USEFUL,
-    begin_cursor,
-    begin_state,
-    forget_states,
-    teach,
 )
 from adapters.database.owners import owned_row, owned_rows, refuse_missing, window_values
 from adapters.database.session import Session, Values
@@ -46,13 +46,6 @@ from domain.forgotten_memories import MOST_FORGOTTEN, Forgotten, fingerprint
 from domain.ids import AgentId, DialogId, MemoryId, UserId
 from domain.memories import MOST, Changes, Known, Memory, New
 from domain.memory_lessons import MOST_SAID, Lesson, Said
-
-_DIALECTS: Final = ("sqlite", "postgresql")
-_BEGIN_STATE: Final = {dialect: begin_state(dialect) for dialect in _DIALECTS}
-_BEGIN_CURSOR: Final = {dialect: begin_cursor(dialect) for dialect in _DIALECTS}
-_FORGET_STATES: Final = {dialect: forget_states(dialect) for dialect in _DIALECTS}
-_MARK: Final = {dialect: mark_forgotten(dialect) for dialect in _DIALECTS}
-_TEACH: Final = {dialect: teach(dialect) for dialect in _DIALECTS}
 
 
 class _Stale(Exception):
@@ -135,10 +128,10 @@ def _learn(connection: Connection, dialect: str, changes: Changes, values: Value
     if not connection.execute(HOLD_DIALOG, values).first():
         raise _Stale
     if changes.alters:
-        connection.execute(_BEGIN_STATE[dialect], values)
+        connection.execute(BEGIN_STATE[dialect], values)
         if not connection.execute(COUNT_CHANGE, values).rowcount:
             raise _Stale
-    connection.execute(_BEGIN_CURSOR[dialect], values)
+    connection.execute(BEGIN_CURSOR[dialect], values)
     if not connection.execute(MOVE_CURSOR, values).rowcount:
         raise _Stale
     _change(connection, dialect, changes, values)
@@ -157,13 +150,13 @@ def _change(connection: Connection, dialect: str, changes: Changes, values: Valu
     if taught:
         source = {"user_id": values["owner"], "dialog_id": values["dialog"], "taught_at": now}
         rows = [{**source, "memory_id": memory, "message_id": message} for memory, message in taught.items()]
-        connection.execute(_TEACH[dialect], rows)
+        connection.execute(TEACH[dialect], rows)
     if changes.useful:
         connection.execute(USEFUL, {**values, "ids": list(changes.useful)})
 
 
 def _fail(connection: Connection, dialect: str, values: Values) -> int:
-    connection.execute(_BEGIN_CURSOR[dialect], values)
+    connection.execute(BEGIN_CURSOR[dialect], values)
     failures: int = connection.execute(FAIL, values).scalar() or 0
     return failures
 
@@ -177,7 +170,7 @@ def _remove(connection: Connection, dialect: str, values: Values) -> bool:
         return False
     agent_id, content = there
     mark = fingerprint(values["owner"], agent_id, content)
-    connection.execute(_MARK[dialect], {**values, "agent": agent_id, "fingerprint": mark})
+    connection.execute(MARK[dialect], {**values, "agent": agent_id, "fingerprint": mark})
     # Whoever deletes more than is kept finds nothing back either: what was asked so long ago teaches nothing.
     for statement in (FORGET_BEFORE, UNMARK_OLDER):
         connection.execute(statement, {**values, "agent": agent_id, "most": MOST_FORGOTTEN})
@@ -185,7 +178,7 @@ def _remove(connection: Connection, dialect: str, values: Values) -> bool:
 
 
 def _remove_all(connection: Connection, dialect: str, values: Values) -> bool:
-    if not connection.execute(_FORGET_STATES[dialect], values).fetchall():
+    if not connection.execute(FORGET_STATES[dialect], values).fetchall():
         return False
     connection.execute(FORGET_ALL, values)
     connection.execute(UNMARK_ALL, values)

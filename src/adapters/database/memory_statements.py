@@ -1,6 +1,5 @@
 """The statements about memories."""
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -21,11 +20,11 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from adapters.database.agent_tables import agent_versions
 from adapters.database.agents import USABLE
 from adapters.database.columns import Moment
+from adapters.database.dialects import INSERT, for_each
 from adapters.database.memory_tables import memories, memory_cursors, memory_sources, memory_states
 from adapters.database.owners import LIMIT, OWNER, beside_owner, newest_first
 from adapters.database.tables import agents, dialogs, messages, users
@@ -218,35 +217,40 @@ COUNT_REMOVAL: Final = (
     )
     .values(version=memory_states.c.version + 1)
 )
-_INSERT: Final[Mapping[str, Any]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
-def begin_state(dialect: str) -> Any:
+def _begin_state(dialect: str) -> Any:
     row = select(OWNER, agents.c.agent_id, _ZERO, null()).where(agents.c.agent_id == _AGENT, USABLE)
     columns = ["user_id", "agent_id", "version", "forgotten_at"]
-    return _INSERT[dialect](memory_states).from_select(columns, row).on_conflict_do_nothing()
+    return INSERT[dialect](memory_states).from_select(columns, row).on_conflict_do_nothing()
 
 
-def begin_cursor(dialect: str) -> Any:
+def _begin_cursor(dialect: str) -> Any:
     row = select(dialogs.c.user_id, dialogs.c.dialog_id, _NOWHERE, _ZERO)
     row = row.where(dialogs.c.user_id == OWNER, dialogs.c.dialog_id == _DIALOG)
     columns = ["user_id", "dialog_id", "learnt", "failures"]
-    return _INSERT[dialect](memory_cursors).from_select(columns, row).on_conflict_do_nothing()
+    return INSERT[dialect](memory_cursors).from_select(columns, row).on_conflict_do_nothing()
 
 
-def forget_states(dialect: str) -> Any:
+def _forget_states(dialect: str) -> Any:
     """Of every agent that the user may have: a lesson may be under way with one that has no memory yet."""
     one = literal_column("1", Integer)
     row = select(users.c.user_id, agents.c.agent_id, one, _NOW).select_from(users.join(agents, USABLE))
     row = row.where(users.c.user_id == OWNER, or_(_AGENT.is_(None), agents.c.agent_id == _AGENT))
-    insertion = _INSERT[dialect](memory_states).from_select(["user_id", "agent_id", "version", "forgotten_at"], row)
+    insertion = INSERT[dialect](memory_states).from_select(["user_id", "agent_id", "version", "forgotten_at"], row)
     return insertion.on_conflict_do_update(
         index_elements=["user_id", "agent_id"],
         set_={"version": memory_states.c.version + 1, "forgotten_at": insertion.excluded.forgotten_at},
     ).returning(memory_states.c.agent_id)
 
 
-def teach(dialect: str) -> Any:
-    insertion = _INSERT[dialect](memory_sources)
+def _teach(dialect: str) -> Any:
+    insertion = INSERT[dialect](memory_sources)
     told = {"message_id": insertion.excluded.message_id, "taught_at": insertion.excluded.taught_at}
     return insertion.on_conflict_do_update(index_elements=["memory_id", "dialog_id"], set_=told)
+
+
+BEGIN_STATE: Final = for_each(_begin_state)
+BEGIN_CURSOR: Final = for_each(_begin_cursor)
+FORGET_STATES: Final = for_each(_forget_states)
+TEACH: Final = for_each(_teach)

@@ -6,23 +6,24 @@ from functools import partial
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Text, bindparam, delete, func, insert, literal_column, select, update
+from sqlalchemy import Connection, Text, bindparam, delete, insert, literal_column, select, update
 
 from adapters.database.agent_keeping import keep_version
 from adapters.database.columns import Moment
-from adapters.database.errors import account_gone
 from adapters.database.model_tables import models
 from adapters.database.owners import (
     OWNER,
     beside_owner,
     newest_first,
+    number_of,
+    owned_number,
     owned_row,
     owned_rows,
     refuse_missing,
     window_values,
 )
 from adapters.database.session import Session
-from adapters.database.tables import agents, users
+from adapters.database.tables import agents
 from application.paging import Window
 from domain.ids import ModelId, UserId
 from domain.models import ModelKind, Prices, Provider
@@ -43,7 +44,7 @@ _HELD: Final = (
     select(models.c.llm_id).where(_MINE, _AMONG, _ANSWERS).order_by(models.c.llm_id).with_for_update(read=True)
 )
 _THESE: Final = beside_owner(select(models.c.llm_id).where(_MINE, _AMONG, _ANSWERS).subquery())
-_COUNT: Final = select(select(func.count()).where(_MINE).scalar_subquery()).where(users.c.user_id == OWNER)
+_COUNT: Final = number_of(_MINE)
 _CHANGEABLE: Final = [column for column in models.c if column.name not in {"llm_id", "user_id", "created_at"}]
 _SAVE: Final = (
     update(models)
@@ -100,10 +101,7 @@ class ModelRows:
         return frozenset(row[0] for row in rows or await owned_rows(self._session, _THESE, values))
 
     async def count(self, *, owner: UserId) -> int:
-        rows = await self._session.rows(_COUNT, {"owner": owner})
-        if not rows:
-            raise account_gone()
-        return int(rows[0][0])
+        return await owned_number(self._session, _COUNT, owner)
 
     async def save(self, model: OwnModel) -> None:
         stored = _from_model(model)

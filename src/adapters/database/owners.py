@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
-from sqlalchemy import ColumnElement, FromClause, Integer, Select, Table, Text, bindparam, select, true, tuple_
+from sqlalchemy import ColumnElement, FromClause, Integer, Select, Table, Text, bindparam, func, select, true, tuple_
 
 from adapters.database.columns import LAST_MOMENT, Moment
 from adapters.database.errors import account_gone
@@ -42,6 +42,11 @@ def before(table: Table, identifier: str) -> ColumnElement[bool]:
     return tuple_(table.c.created_at, table.c[identifier]) < after
 
 
+def number_of(mine: ColumnElement[bool]) -> Select[Any]:
+    """How many of these the account has; no row when there is no such account."""
+    return select(select(func.count()).where(mine).scalar_subquery()).where(users.c.user_id == OWNER)
+
+
 def window_values(window: Window, owner: UserId) -> dict[str, Any]:
     after = window.after
     return {
@@ -62,6 +67,11 @@ async def owned_rows(session: Session, statement: Select[Any], values: Values) -
     if not rows:
         raise account_gone()
     return rows if rows[0][0] is not None else ()
+
+
+async def owned_number(session: Session, statement: Select[Any], owner: UserId) -> int:
+    """Of `number_of`. Raises Unauthenticated when the owner's account is gone."""
+    return int((await owned_rows(session, statement, {"owner": owner}))[0][0])
 
 
 async def owned_row(session: Session, statement: Select[Any], values: Values, kind: str, identifier: str) -> Any:

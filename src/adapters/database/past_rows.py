@@ -18,6 +18,7 @@ from sqlalchemy import (
     true,
 )
 
+from adapters.database.dialects import for_each
 from adapters.database.message_rows import to_exchange
 from adapters.database.owners import LIMIT, OWNER
 from adapters.database.summary_tables import dialog_summaries
@@ -90,7 +91,7 @@ def _past(dialect: str) -> Select[Any]:
     )
 
 
-PAST: Final = {dialect: _past(dialect) for dialect in ("sqlite", "postgresql")}
+PAST: Final = for_each(_past)
 
 
 def to_past(rows: Sequence[Any]) -> Past:

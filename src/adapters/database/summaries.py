@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Integer, Select, Text, and_, bindparam, case, exists, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
+from adapters.database.dialects import INSERT, for_each
 from adapters.database.errors import BrokenReference
 from adapters.database.message_rows import storable, to_exchange
 from adapters.database.owners import OWNER, beside_owner, owned_rows
@@ -56,8 +56,7 @@ _FAILED: Final = (
 
 def _want(dialect: str) -> Any:
     """After too many failures the wish lies as it is, until the dialog has grown by some exchanges more."""
-    insert = (postgresql if dialect == "postgresql" else sqlite).insert
-    new: Any = insert(dialog_summaries).from_select(
+    new: Any = INSERT[dialect](dialog_summaries).from_select(
         ["user_id", "dialog_id", "covers", "content", "wanted", "failures"],
         select(
             dialogs.c.user_id,
@@ -88,8 +87,8 @@ def _stretch(dialect: str) -> Select[Any]:
     return beside_owner(page, page.c.position)
 
 
-_WANT: Final = {dialect: _want(dialect) for dialect in ("sqlite", "postgresql")}
-_STRETCH: Final = {dialect: _stretch(dialect) for dialect in ("sqlite", "postgresql")}
+_WANT: Final = for_each(_want)
+_STRETCH: Final = for_each(_stretch)
 
 
 class SummaryRows:
