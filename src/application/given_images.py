@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from typing import Final
 
 from application.attachments import MOST_IMAGE_BYTES, OpenAttachments
 from application.ports.document_parser import DocumentRefused
@@ -14,27 +15,25 @@ from domain.files import FileKind
 from domain.ids import UserId
 from domain.models import ModelSpec
 
-PLACE = "messages"
+PLACE: Final = "messages"
 
 
-async def open_images(
-    means: OpenAttachments, actor: UserId, images: Sequence[bytes], spec: ModelSpec, place: str = PLACE
-) -> list[Image]:
+async def open_images(means: OpenAttachments, actor: UserId, images: Sequence[bytes], spec: ModelSpec) -> list[Image]:
     """Those of the question. Raises InvalidValue, TooLarge, ModelError `model_no_vision`, Unavailable `parser_busy`."""
     if not images:
         return []
     if not spec.vision:
         raise ModelError("model_no_vision", f"The model {spec.llm_id} can't see images: ask a model that can.")
     if len(images) > MOST_IN_QUESTION:
-        raise InvalidValue(place, f"at most {MOST_IN_QUESTION} images go with one question")
+        raise InvalidValue(PLACE, f"at most {MOST_IN_QUESTION} images go with one question")
     try:
         async with asyncio.timeout(means.opening_seconds):
-            opened = [await _opened(means, actor, data, place) for data in images]
+            opened = [await _opened(means, actor, data) for data in images]
     except TimeoutError as slow:
         message = "Your images are still being read: ask again after Retry-After."
         raise Unavailable("parser_busy", message, retry_after=10) from slow
     if sum(len(image.data) for image in opened) > MOST_IMAGE_BYTES:
-        raise TooLarge(place, f"the images have more than {MOST_IMAGE_BYTES:,} bytes together")
+        raise TooLarge(PLACE, f"the images have more than {MOST_IMAGE_BYTES:,} bytes together")
     return opened
 
 
@@ -46,7 +45,7 @@ async def open_earlier_images(
     room = MOST_IMAGE_BYTES - sum(len(image.data) for image in asked)
     for data in images[: max(0, MOST_IN_DIALOG - len(asked))] if spec.vision else ():
         with suppress(DomainError):
-            image = await _opened(means, actor, data, PLACE)
+            image = await _opened(means, actor, data)
             room -= len(image.data)
             if room < 0:
                 break
@@ -54,16 +53,16 @@ async def open_earlier_images(
     return opened
 
 
-async def _opened(means: OpenAttachments, actor: UserId, data: bytes, place: str) -> Image:
-    kind = _kind(data, place)
+async def _opened(means: OpenAttachments, actor: UserId, data: bytes) -> Image:
+    kind = _kind(data)
     try:
         async with means.places.of(actor):
             return await means.parser.picture(kind, _once(data))
     except DocumentRefused as refusal:
-        raise InvalidValue(place, f"an image {refusal.reason}", code=refusal.code) from refusal
+        raise InvalidValue(PLACE, f"an image {refusal.reason}", code=refusal.code) from refusal
 
 
-def _kind(data: bytes, place: str) -> FileKind:
+def _kind(data: bytes) -> FileKind:
     """By its content, whatever the address says that it is."""
     sniffer = KindSniffer("")
     try:
@@ -72,7 +71,7 @@ def _kind(data: bytes, place: str) -> FileKind:
     except DomainError:
         kind = FileKind.TEXT
     if not kind.is_image:
-        raise InvalidValue(place, "an image must be PNG, JPEG, WEBP or GIF", code="image_kind_not_allowed")
+        raise InvalidValue(PLACE, "an image must be PNG, JPEG, WEBP or GIF", code="image_kind_not_allowed")
     return kind
 
 

@@ -28,11 +28,6 @@ class ModelRoute:
             return None
         return next((one for one in self.waiting if one not in self.tried), None)
 
-    @property
-    def moved(self) -> bool:
-        """Whether another model was asked first."""
-        return bool(self.tried) and self.tried[0] != self.spec.llm_id
-
     def passing(self, llm_id: ModelId, fallbacks: tuple[ModelId, ...] = ()) -> "ModelRoute":
         """Without `llm_id`, which was looked at; its own fallbacks come last."""
         waiting = tuple(dict.fromkeys((*self.waiting, *fallbacks)))
