@@ -109,6 +109,8 @@ def _serving(database_url: str, folder: Path, *instead: Provider, **changes: str
         "EMBEDDING__KIND": "none",
         "VECTOR__KIND": "embedded",
         "INGESTION__IN_SERVER": "true",
+        # Word by word still, but no person is to see them come.
+        "OFFLINE_DELAY_MS": "1",
         **changes,
     }
     settings = load_settings({f"AGENTCHAT_{name}": value for name, value in variables.items()}, folder)
