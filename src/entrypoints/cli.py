@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     serve_options.add_argument("--host", help="address to listen on")
     serve_options.add_argument("--port", type=int, help="port to listen on")
     serve_options.add_argument("--workers", type=int, help="number of processes; more than one needs Postgres")
-    worker_options = commands.add_parser("worker", help="work on files of knowledge, beside servers on Postgres")
+    worker_options = commands.add_parser("worker", help="read files, sum up and remember, beside servers on Postgres")
     worker_options.add_argument("--places", type=places, metavar="N", help="files at once; default: ingestion.places")
     commands.add_parser("migrate", help="bring the database's tables up to date")
     commands.add_parser("rotate-keys", help="seal others' secrets in the database under the first of secret_keys")
