@@ -8,6 +8,7 @@ their order, and {"ended": PID, "code": N}. Where its input ends, so do all of t
 import gc
 import importlib
 import json
+import multiprocessing
 import os
 import runpy
 import selectors
@@ -15,10 +16,11 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from entrypoints import cli, server_workers
-from live.warm_workers import ForkingSupervisor
+from live.warm_workers import MOST_DESCRIPTORS, ForkingSupervisor
 
 EVERYTHING = (
     *("entrypoints.main", "entrypoints.server", "entrypoints.sole_server", "entrypoints.schema_ready"),
@@ -33,7 +35,7 @@ EVERYTHING = (
 """What commands import as soon as they need it; the libraries of models alone take two seconds."""
 
 
-def run(asked: dict[str, Any], heard: socket.socket, hearing: socket.socket) -> int:
+def run(asked: dict[str, Any], heard: socket.socket, hearing: socket.socket) -> None:
     """In the child: all that a process gets from who starts it."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -46,30 +48,27 @@ def run(asked: dict[str, Any], heard: socket.socket, hearing: socket.socket) -> 
     nothing = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((nothing, 0), (said, 1), (complained, 2)):
         os.dup2(source, target)
-    os.closerange(3, 64)
+    os.closerange(3, MOST_DESCRIPTORS)
     os.chdir(asked["folder"])
     os.environ.clear()
     os.environ.update(asked["environment"])
     sys.argv[1:] = asked["arguments"]
     server_workers.Supervisor = ForkingSupervisor  # type: ignore[misc]
     if not asked["program"]:
-        return cli.main(asked["arguments"])
+        sys.exit(cli.main(asked["arguments"]))
     sys.argv[0] = asked["program"]
     runpy.run_path(asked["program"], run_name="__main__")
-    return 0
 
 
 def say(**what: int) -> None:
     os.write(1, json.dumps(what).encode() + b"\n")
 
 
-def buried(alive: set[int]) -> None:
-    while alive:
-        pid, status = os.waitpid(-1, os.WNOHANG)
-        if not pid:
-            return
-        alive.discard(pid)
-        say(ended=pid, code=os.waitstatus_to_exitcode(status))
+def buried(alive: dict[int, BaseProcess]) -> None:
+    for pid, process in [*alive.items()]:
+        if process.exitcode is not None:
+            say(ended=pid, code=process.exitcode)
+            alive.pop(pid).close()
 
 
 def main() -> int:
@@ -85,7 +84,7 @@ def main() -> int:
     events = selectors.DefaultSelector()
     events.register(0, selectors.EVENT_READ)
     events.register(heard, selectors.EVENT_READ)
-    pending, alive = b"", set[int]()
+    pending, alive = b"", dict[int, BaseProcess]()
     while True:
         for key, _ in events.select():
             if key.fd != 0:
@@ -98,14 +97,16 @@ def main() -> int:
                 return 0
             *lines, pending = (pending + piece).split(b"\n")
             for line in lines:
-                pid = os.fork()
-                if not pid:
-                    events.close()
-                    return run(json.loads(line), heard, hearing)
+                # It ends as others do, but does not take its modules apart one by one: to copy them takes long.
+                process = multiprocessing.get_context("fork").Process(
+                    target=run, args=(json.loads(line), heard, hearing)
+                )
+                process.start()
+                pid = process.pid or 0
                 # Here too: who is told of it may kill its group before it has made one.
                 with suppress(OSError):
                     os.setpgid(pid, pid)
-                alive.add(pid)
+                alive[pid] = process
                 say(started=pid)
         buried(alive)
 
