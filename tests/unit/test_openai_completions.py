@@ -1,24 +1,28 @@
 """Chunks and the whole of one run are the same answer, and our own reader of that protocol reads what was said."""
 
+import asyncio
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import virtual_time
 from adapters.openai.answer import OpenAIAnswer
 from application.run_control import ShowRun, StopRun
-from application.run_readers import Followed
+from application.run_readers import Followed, Follower
 from domain.chat_events import AnswerDelta, ChatEvent, ReasoningText, Recorded, RunFailed, RunFinished, ToolProgress
 from domain.conversation import FinishReason, ModelEvent, ModelFinished, ReasoningDelta, TextDelta, ToolCallDelta, Usage
+from domain.errors import Unavailable
 from domain.ids import DialogId, MessageId, RunId, UserId, new_id
 from domain.messages import AnswerStatus, Citation, StepStatus, ToolStep
 from domain.runs import Run, RunStatus
 from domain.tools import ToolType
-from entrypoints.http.openai.completions import DONE, Asker, Chunks
+from entrypoints.http.openai.completions import DONE, Asker, Chunks, CompletionStream, WholeCompletion
 from entrypoints.http.openai.heard import Heard
 from unit.conversation_strategies import arguments, names
 
@@ -162,6 +166,62 @@ def test_a_run_that_waits_says_so_and_names_what_waits() -> None:
     assert final["waiting"] == [{"tool_call_id": "c1", "tool_name": "spend", "arguments": '{"amount": 5}'}]
     assert final["choices"][0]["finish_reason"] == "stop"
     assert ended == b"[DONE]"
+
+
+class SaysThatItWaits:
+    """The only event of a run, which is then silent for an hour."""
+
+    cursor, listening = 1, True
+
+    async def batches(self) -> AsyncGenerator[Sequence[Recorded], None]:
+        yield [Recorded(1, 0, step(StepStatus.APPROVAL, "spend", "{}", "c1"))]
+        await asyncio.sleep(3600)
+        yield ()
+
+
+@dataclass(frozen=True)
+class Waits(Followable):
+    def attach(self, _after: int, _heartbeat: float) -> Follower:
+        return SaysThatItWaits()
+
+    def detach(self, reader: Follower) -> None: ...
+
+
+class StoredLate:
+    """Stored as waiting at the third look; at the first the database is away."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    async def __call__(self, _actor: UserId, _run_id: RunId) -> Run:
+        self.looks += 1
+        if self.looks == 1:
+            raise Unavailable("database_unavailable", "It is away.", retry_after=1)
+        return replace(RUN, status=RunStatus.WAITING if self.looks > 2 else RunStatus.QUEUED)
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_who_asked_is_told_that_it_waits_as_soon_as_that_is_stored(streamed: bool) -> None:
+    sent: list[Any] = []
+
+    async def silence() -> Any:
+        await asyncio.sleep(7200)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def asked() -> None:
+        one = replace(asker(), run=cast(Followed, Waits()), show=cast(ShowRun, StoredLate()))
+        answer = (
+            CompletionStream(one, include_usage=True, heartbeat=10) if streamed else WholeCompletion(one, kept=True)
+        )
+        async with asyncio.timeout(1):
+            await answer(cast(Any, {}), silence, send)
+
+    virtual_time.run(asked())
+    body = b"".join(message.get("body", b"") for message in sent)
+    assert b'"waiting":[{"tool_call_id":"c1"' in body
+    assert not streamed or body.endswith(DONE)
 
 
 def test_a_silence_is_a_comment() -> None:

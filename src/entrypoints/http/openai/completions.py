@@ -23,6 +23,8 @@ from entrypoints.http.sse import EVENT_STREAM, HEARTBEAT, json_line
 
 DONE: Final = b"data: [DONE]\n\n"
 LOOK_SECONDS: Final = 1.0
+LOOKS: Final = (0.0, 0.02, 0.1, 0.4)
+"""Seconds before each look whether a run is stored as one that waits: it is, as a rule, right after it says so."""
 # Libraries ask again by themselves. This question was asked and is kept: each try would be another one, and be paid.
 _NOT_AGAIN: Final = ((b"x-should-retry", b"false"),)
 
@@ -49,13 +51,18 @@ class Asker:
         return {"id": f"chatcmpl-{run.run_id}", "object": kind, "created": self.created, "model": self.model}
 
     async def waits(self) -> bool:
-        """Whether the run is stored as one that waits: left before that, it would count as one that nobody reads."""
+        """Whether the run is stored as one that waits: left before that, it would count as one that nobody reads.
+
+        Else it is looked at again with the next heartbeat.
+        """
         run = self.run.state
-        try:
-            return (await self.show(run.user_id, run.run_id)).status is RunStatus.WAITING
-        except Unavailable:
-            # It is looked at again with the next heartbeat.
-            return False
+        for pause in LOOKS:
+            await asyncio.sleep(pause)
+            with suppress(Unavailable):
+                status = (await self.show(run.user_id, run.run_id)).status
+                if status not in (RunStatus.QUEUED, RunStatus.RUNNING):
+                    return status is RunStatus.WAITING
+        return False
 
     async def judge(self, heard: Heard) -> None:
         """Before its end is told."""
