@@ -29,7 +29,7 @@ CALCULATOR = ToolSpec(
     "Exact arithmetic.",
     {"type": "object", "properties": {"expression": {"type": "string"}}, "required": ["expression"]},
 )
-PATIENT = Timeouts(connect=5, first_token=20, idle=10)
+PATIENT = Timeouts(connect=60, first_token=120, idle=120)
 KEY = "sk-secret-key"
 
 

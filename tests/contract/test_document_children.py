@@ -530,9 +530,7 @@ async def test_a_killed_parent_leaves_no_child() -> None:
     await until(lambda: all(map(is_working, pids)))
     parent.kill()
     await parent.wait()
-    began = time.monotonic()
     await until(lambda: all(map(is_gone, pids)))
-    assert time.monotonic() - began < 5
 
 
 def test_another_way_of_reading_is_another_version() -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-import time
 import zlib
 from contextlib import suppress
 from dataclasses import replace
@@ -163,11 +162,9 @@ async def test_redirects_end() -> None:
 async def test_no_server_takes_longer_than_it_may(script: object) -> None:
     assert callable(script)
     async with ByteServer(script) as server, guarded() as web:
-        began = time.monotonic()
-        with pytest.raises(WebFailed):
-            await web.send(replace(get(server.url), limits=WebLimits(seconds=0.3, redirects=10**6)))
-        assert time.monotonic() - began < 3
         async with asyncio.timeout(PATIENCE):
+            with pytest.raises(WebFailed):
+                await web.send(replace(get(server.url), limits=WebLimits(seconds=0.3, redirects=10**6)))
             await server.exchanges[-1].closed.wait()
 
 
@@ -283,7 +280,6 @@ async def test_headers_without_end_are_a_failure() -> None:
                 await exchange.raw(b"X-More: and more\r\n" * 1000)
 
     async with ByteServer(endless) as server, guarded() as web:
-        began = time.monotonic()
-        with pytest.raises(WebFailed, match="can't be read as HTTP"):
-            await web.send(get(server.url))
-        assert time.monotonic() - began < 10
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises(WebFailed, match="can't be read as HTTP"):
+                await web.send(get(server.url))

@@ -97,22 +97,26 @@ async def test_a_worker_that_waits_takes_a_new_job_at_once(desk: JobDesk) -> Non
     async with working(queue, worker, places=2):
         for subject in "abc":
             await asyncio.sleep(0.15)
-            began = time.monotonic()
-            await queue.put(job(subject))
-            await worker.until(lambda subject=subject: subject in worker.ended)
-            assert time.monotonic() - began < 1.0
+            async with asyncio.timeout(AT_ONCE):
+                await queue.put(job(subject))
+                await worker.until(lambda subject=subject: subject in worker.ended)
 
 
 async def test_a_delayed_job_is_done_after_its_delay_and_holds_up_no_other(desk: JobDesk) -> None:
     queue, worker = desk.process(), Worker()
-    began = time.monotonic()
-    await queue.put(job("late", delay=timedelta(seconds=0.6)))
+    await queue.put(job("late", delay=timedelta(hours=1)))
     await queue.put(job("early", rank=5))
     async with working(queue, worker):
         await worker.until(lambda: worker.ended == ["early"])
-        assert time.monotonic() - began < 0.6
-        await worker.until(lambda: "late" in worker.ended)
-    assert 0.6 <= time.monotonic() - began < 3
+        began = time.monotonic()
+        await queue.put(job("soon", delay=timedelta(seconds=0.6)))
+        async with asyncio.timeout(AT_ONCE):
+            await worker.until(lambda: "soon" in worker.ended)
+        assert time.monotonic() - began >= 0.6
+        async with asyncio.timeout(AT_ONCE):
+            while await queue.waiting() != 1:
+                await asyncio.sleep(0.02)
+    assert worker.begun == ["early", "soon"]
 
 
 async def test_a_job_that_is_not_done_goes_behind_the_others_of_its_rank(desk: JobDesk) -> None:
@@ -146,11 +150,9 @@ async def test_a_job_that_raises_is_told_of_and_tried_again_while_others_go_on(d
         await queue.put(job(subject))
     began = time.monotonic()
     async with working(queue, worker):
-        await worker.until(lambda: "good" in worker.ended)
-        assert time.monotonic() - began < 1.5
-        assert await queue.waiting() >= 2
         await worker.until(lambda: {"bad", "odd"} <= set(worker.ended))
         await emptied(queue)
+    assert worker.ended[0] == "good"
     assert time.monotonic() - began >= 1.5
     assert desk.told.failures[0] == ("bad", broken)
     assert [subject for subject, _ in desk.told.failures] == ["bad", "odd"]
@@ -183,11 +185,11 @@ async def test_a_worker_that_is_cancelled_gives_its_jobs_back_at_once_in_their_p
     async with working(queue, first, places=2):
         await first.until(lambda: len(first.begun) == 2)
     assert await queue.waiting() == 3
-    second, began = Worker(), time.monotonic()
+    second = Worker()
     async with working(queue, second):
         await second.until(lambda: len(second.ended) == 3)
+    # Those that were not given back would come last, when their lease has run out.
     assert second.begun == ["a", "b", "c"]
-    assert time.monotonic() - began < 1.0
     assert desk.told.failures == []
 
 
@@ -228,10 +230,9 @@ async def test_the_jobs_of_a_lost_worker_are_done_by_another(desk: JobDesk) -> N
     assert [one.job.subject for one in held] == ["a"]
     # Its like was put meanwhile: it is one job again.
     await queue.put(job("a"))
-    worker, began = Worker(), time.monotonic()
+    worker = Worker()
     async with working(queue, worker, places=2):
         await worker.until(lambda: {"a", "b"} <= set(worker.ended))
-        assert time.monotonic() - began < 5
         await emptied(queue)
     assert worker.most == 1
 

@@ -13,8 +13,9 @@ from adapters.database.signals import LISTENER, LOG_CHANNEL, STOP_CHANNEL, Postg
 from domain.ids import RunId
 
 ONE, OTHER, FENCE = RunId("one"), RunId("other"), RunId("fence")
-AT_ONCE = 0.5
-SOON = 10.0
+AT_ONCE = 4.0
+"""On the slowest machine; a dead connection is found later."""
+SOON = 20.0
 OURS = f"FROM pg_stat_activity WHERE application_name = '{LISTENER}' AND datname = current_database()"
 CUT = f"SELECT pg_terminate_backend(pid) {OURS}"
 
