@@ -15,6 +15,7 @@ from application.callers_prompt import RestoreRounds
 from application.chat import ChatLimits
 from application.compatible import AskCompatibly, CompatibleRequest, FindNamedAgent
 from application.paging import Window
+from asked_statements import asked_statements
 from chat_desk import ChatDesk, read, text_of
 from domain.callers import CallersTools, OfferedTool, handed_id
 from domain.chat_events import Recorded, RunFinished, ToolProgress
@@ -346,21 +347,20 @@ async def test_an_answer_that_is_not_the_newest_any_more_is_gone_on_with_elsewhe
     assert home(await answered(desk, actor, asked(*told))) != home(first)
 
 
-async def test_statements_do_not_grow_with_what_is_told(scene: Scene, statements: list[str]) -> None:
-    # The model says nothing before they are counted, and what begins is written with the end: a run has statements too.
+async def test_statements_do_not_grow_with_what_is_told(scene: Scene) -> None:
+    # The model says nothing before they are counted: its run has statements of its own.
     waits = [hold() for _ in range(3)]
     desk = scene.process(*[[one, *RAIN] for one in waits])
-    for beside in scene.going_on:
-        beside.cancel()
     actor, _ = await scene.person()
     counts = []
-    for exchanges, silence in zip((1, 1, 500), waits, strict=True):
-        past = [one for _ in range(exchanges) for one in (user("q"), said("a"))]
-        statements.clear()
-        run = await asking(desk)(actor, asked(*past, user("Rain?")), None)
-        counts.append(len(statements))
-        silence.release()
-        await read(run)
+    with asked_statements() as statements:
+        for exchanges, silence in zip((1, 1, 500), waits, strict=True):
+            past = [one for _ in range(exchanges) for one in (user("q"), said("a"))]
+            statements.clear()
+            run = await asking(desk)(actor, asked(*past, user("Rain?")), None)
+            counts.append(len(statements))
+            silence.release()
+            await read(run)
     # SQLite opens a run in three statements.
     assert counts in ([5] * 3, [7] * 3)
 

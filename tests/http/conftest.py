@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
@@ -12,12 +10,12 @@ import pytest
 from dishka import Provider, Scope
 from litestar import Litestar
 from litestar.testing import TestClient
-from sqlalchemy import Engine, event
 
 from adapters.database.engine import postgres_creator
 from adapters.jobs import PostgresJobs
 from adapters.security import Argon2Hasher
 from application.ports.security import PasswordHasher
+from asked_statements import AskedStatements, asked_statements
 from entrypoints.main import create_app
 from entrypoints.settings import load_settings
 from http_answers import Client, Headers, Register, Serving
@@ -25,7 +23,6 @@ from servers.postgres import Postgres
 
 PASSWORD = "test"
 _numbers = count(1)
-_ASKED: ContextVar[list[str] | None] = ContextVar("what is asked of the database", default=None)
 # Most tests have users, and no test of HTTP is about the cost of a guess.
 CHEAP = Provider(scope=Scope.APP)
 CHEAP.provide(lambda: Argon2Hasher(time_cost=1, memory_kib=8), provides=PasswordHasher)
@@ -136,32 +133,7 @@ def register_exactly(client: Client) -> Register:
     return make
 
 
-@dataclass
-class Statements:
-    """The SQL that was run since `clear` for requests that were made since: in their tasks, and in those they began.
-
-    What a server does beside them is not told, nor what runs on from earlier: each list goes with the context in which
-    a request is made.
-    """
-
-    texts: list[str] = field(default_factory=list)
-
-    def clear(self) -> None:
-        self.texts = []
-        _ASKED.set(self.texts)
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-
 @pytest.fixture
-def statements() -> Iterator[Statements]:
-    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        texts = _ASKED.get()
-        if texts is not None:
-            texts.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", note)
-    yield Statements()
-    event.remove(Engine, "before_cursor_execute", note)
-    _ASKED.set(None)
+def statements() -> Iterator[AskedStatements]:
+    with asked_statements() as counted:
+        yield counted
