@@ -29,6 +29,7 @@ from sqlalchemy import event
 
 from adapters.database.schema import migrate
 from adapters.database.transactions import DatabaseTransactions
+from compiled_once import compiled_once
 from servers.postgres import Postgres
 from servers.seaweedfs import SeaweedFS
 
@@ -57,6 +58,12 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def statements_compiled_once() -> Iterator[None]:
+    with compiled_once():
+        yield
 
 
 @pytest.fixture(scope="module")
