@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from domain.call_limits import fitted
-from domain.conversation import ModelRequest, ToolTurn, Turn, UserTurn, tokens_of
+from domain.conversation import ModelRequest, ToolTurn, Turn, UserTurn, tokens_of, without_tool_images
 from domain.history import shortened
 from domain.tokens import estimate
 
@@ -12,15 +12,17 @@ from domain.tokens import estimate
 def compacted(request: ModelRequest) -> ModelRequest | None:
     """Without earlier exchanges but the last one, and with shortened results; None when that would change nothing.
 
-    The newest question stays whole, with the summary, knowledge and documents that stand before it.
+    The newest question stays whole, with the summary, knowledge and documents that stand before it. Images of results
+    that the model has seen go; those that it has not seen go where nothing else can.
     """
     turns = request.turns
     newest = max((at for at, turn in enumerate(turns) if isinstance(turn, UserTurn)), default=0)
     history = _last_exchange(turns[:newest])
     smaller = (*history, *_unseen_halved(turns[newest:]))
-    if sum(map(tokens_of, smaller)) >= sum(map(tokens_of, turns)):
-        return None
-    return replace(request, turns=smaller)
+    for shorter in (smaller, without_tool_images(smaller)):
+        if sum(map(tokens_of, shorter)) < sum(map(tokens_of, turns)):
+            return replace(request, turns=shorter)
+    return None
 
 
 def _last_exchange(history: Sequence[Turn]) -> tuple[Turn, ...]:
@@ -41,4 +43,5 @@ def _halved(turn: ToolTurn) -> ToolTurn:
     contents = [result.content for result in turn.results]
     most = sum(map(estimate, contents)) // 2
     kept = fitted(contents, most)
-    return ToolTurn(tuple(replace(result, content=text) for result, text in zip(turn.results, kept, strict=True)))
+    halved = tuple(replace(result, content=text) for result, text in zip(turn.results, kept, strict=True))
+    return replace(turn, results=halved)

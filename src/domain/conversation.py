@@ -1,6 +1,7 @@
 """What is said to a model and what it answers, in no vendor's words."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -88,10 +89,26 @@ class AssistantTurn:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolImage:
+    """An image of a call's result, and the number under which the result's text tells of it."""
+
+    call_id: str
+    number: int
+    image: Image
+
+
+@dataclass(frozen=True, slots=True)
 class ToolTurn:
-    """The results of every call of the assistant turn before it, in its order."""
+    """The results of every call of the assistant turn before it, in its order.
+
+    `images` are for models that see, and kept nowhere else: the text of the results tells of each.
+    """
 
     results: tuple[ToolResult, ...]
+    images: tuple[ToolImage, ...] = ()
+
+    def images_of(self, result: ToolResult) -> list[ToolImage]:
+        return [one for one in self.images if one.call_id == result.call_id]
 
 
 Turn = UserTurn | AssistantTurn | ToolTurn
@@ -105,8 +122,24 @@ def tokens_of(turn: Turn) -> int:
         case AssistantTurn(text, calls, reasoning):
             called = sum(_FRAME_TOKENS + estimate(call.name) + estimate(call.arguments) for call in calls)
             return _FRAME_TOKENS + estimate(text) + called + sum(estimate(block.text) for block in reasoning)
-        case ToolTurn(results):
-            return sum(_FRAME_TOKENS + estimate(result.content) for result in results)
+        case ToolTurn(results, shown):
+            return sum(_FRAME_TOKENS + estimate(result.content) for result in results) + IMAGE_TOKENS * len(shown)
+
+
+def images_in(turns: Iterable[Turn]) -> list[Image]:
+    """All that a model is shown there."""
+    found: list[Image] = []
+    for turn in turns:
+        match turn:
+            case UserTurn(_, images):
+                found += images
+            case ToolTurn(_, shown):
+                found += (one.image for one in shown)
+    return found
+
+
+def without_tool_images(turns: Iterable[Turn]) -> tuple[Turn, ...]:
+    return tuple(replace(turn, images=()) if isinstance(turn, ToolTurn) and turn.images else turn for turn in turns)
 
 
 @dataclass(frozen=True, slots=True)

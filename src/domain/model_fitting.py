@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from domain.conversation import AssistantTurn, ModelRequest, Turn, UserTurn, request_tokens
+from domain.conversation import AssistantTurn, ModelRequest, Turn, UserTurn, request_tokens, without_tool_images
 from domain.history import prompt_budget, relieved
 from domain.models import ModelSpec
 from domain.tool_choice import AS_IT_LIKES
@@ -11,9 +11,10 @@ from domain.tool_choice import AS_IT_LIKES
 def fitted(request: ModelRequest, spec: ModelSpec) -> ModelRequest:
     """For `spec`, without what it has no room for: the oldest exchanges. Another model's reasoning means nothing to it.
 
-    A model that uses no tools is offered none, as if it had been asked from the beginning.
+    A model that uses no tools is offered none, and one that does not see is told of the images of results by their text
+    alone, as if it had been asked from the beginning.
     """
-    turns = tuple(map(_thoughtless, request.turns))
+    turns = tuple(map(_thoughtless, request.turns if spec.vision else without_tool_images(request.turns)))
     own = replace(
         request,
         model=spec.model,

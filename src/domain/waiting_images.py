@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from domain.conversation import Image, ModelRequest, UserTurn
+from domain.conversation import Image, ModelRequest, UserTurn, without_tool_images
 from domain.ids import FileId
 
 MOST_BYTES: Final = 2_000_000
@@ -13,9 +13,12 @@ LOST: Final = "[Images that stood here are not there any more: {}]"
 
 
 def set_aside(request: ModelRequest) -> ModelRequest:
-    """Files stand for the images that were made of them; of the others there are as many as have room, newest first."""
+    """Files stand for the images that were made of them; of the others there are as many as have room, newest first.
+
+    Images of results don't wait: the text of the results tells of them.
+    """
     room = MOST_BYTES
-    turns = list(request.turns)
+    turns = list(without_tool_images(request.turns))
     for at, turn in reversed(list(enumerate(turns))):
         if isinstance(turn, UserTurn) and turn.images:
             kept: list[Image] = []

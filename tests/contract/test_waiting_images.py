@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from adapters.database.transactions import DatabaseTransactions
 from application.chat import ChatRequest
 from chat_desk import ChatDesk
-from domain.conversation import AssistantTurn, Image, ModelRequest, UserTurn
+from domain.conversation import AssistantTurn, Image, ModelRequest, ToolImage, ToolTurn, UserTurn
 from domain.files import FileKind
 from domain.ids import AgentId, FileId, RunId, UserId
 from domain.runs import RunStatus
+from domain.tools import ToolCall, ToolResult
 from domain.waiting_images import LOST, MOST_BYTES, files_of, put_back, set_aside
 from file_desk import stored
 from paying import ASKS, DONE, Scene, ended, paying, yes
@@ -135,6 +136,13 @@ def test_what_waits_is_small_and_what_was_left_out_is_told(
             assert all(image.data for image in after.images)
         else:
             assert before == after
+
+
+def test_images_of_results_do_not_wait() -> None:
+    told = ToolTurn((ToolResult("c", "draw", "[image 1]"),))
+    shown = replace(told, images=(ToolImage("c", 1, Image("image/png", b"x")),))
+    called = UserTurn("a"), AssistantTurn("", (ToolCall("c", "draw", "{}"),))
+    assert set_aside(ModelRequest("m", "s", (*called, shown))).turns == (*called, told)
 
 
 def test_of_images_without_a_file_the_newest_wait() -> None:

@@ -4,7 +4,7 @@ import json
 
 from hypothesis import strategies as st
 
-from domain.conversation import AssistantTurn, Image, ModelRequest, ToolTurn, Turn, UserTurn
+from domain.conversation import AssistantTurn, Image, ModelRequest, ToolImage, ToolTurn, Turn, UserTurn
 from domain.ids import ToolId
 from domain.tools import ToolCall, ToolResult, ToolSpec
 
@@ -24,7 +24,12 @@ user_turns = st.builds(UserTurn, said, st.lists(images, max_size=2).map(tuple))
 def tool_rounds(draw: st.DrawFn) -> list[Turn]:
     calls = tuple(ToolCall(f"id{number}", draw(names), draw(arguments)) for number in range(draw(st.integers(1, 3))))
     results = tuple(ToolResult(call.call_id, call.name, draw(texts), draw(st.booleans())) for call in calls)
-    return [AssistantTurn(draw(texts), calls), ToolTurn(results)]
+    shown = tuple(
+        ToolImage(call.call_id, number, image)
+        for call in calls
+        for number, image in enumerate(draw(st.lists(images, max_size=2)), 1)
+    )
+    return [AssistantTurn(draw(texts), calls), ToolTurn(results, shown)]
 
 
 @st.composite

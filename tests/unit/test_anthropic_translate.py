@@ -20,6 +20,7 @@ from domain.conversation import (
     ReasoningBlock,
     ReasoningDelta,
     TextDelta,
+    ToolImage,
     ToolTurn,
     Turn,
     Usage,
@@ -44,21 +45,37 @@ def read_back(body: dict[str, Any]) -> tuple[str, list[Turn]]:
             )
             turns.append(AssistantTurn(text, calls))
         elif any(block["type"] == "tool_result" for block in blocks):
-            turns.append(
-                ToolTurn(
-                    tuple(ToolResult(b["tool_use_id"], "", b["content"], b.get("is_error", False)) for b in blocks)
-                )
-            )
+            turns.append(results_of(blocks))
         else:
-            sources = [block["source"] for block in blocks if block["type"] == "image"]
-            turns.append(UserTurn(text, tuple(Image(s["media_type"], b64decode(s["data"])) for s in sources)))
+            turns.append(UserTurn(text, tuple(image_of(block) for block in blocks if block["type"] == "image")))
     return wire.get("system", ""), turns
+
+
+def results_of(blocks: list[dict[str, Any]]) -> ToolTurn:
+    """Images come after the text, each behind its number."""
+    results, shown = list[ToolResult](), list[ToolImage]()
+    for block in blocks:
+        call_id, content = block["tool_use_id"], block["content"]
+        if isinstance(content, list):
+            begin = len(content) % 2
+            for label, image in zip(content[begin::2], content[begin + 1 :: 2], strict=True):
+                shown.append(ToolImage(call_id, int(label["text"][6:-1]), image_of(image)))
+            content = "".join(one["text"] for one in content[:begin])
+        results.append(ToolResult(call_id, "", content if content.strip() else "", block.get("is_error", False)))
+    return ToolTurn(tuple(results), tuple(shown))
+
+
+def image_of(block: dict[str, Any]) -> Image:
+    source = block["source"]
+    return Image(source["media_type"], b64decode(source["data"]))
 
 
 def on_the_wire(turn: Turn) -> Turn:
     match turn:
-        case ToolTurn(results):
-            return ToolTurn(tuple(ToolResult(r.call_id, "", r.content, r.is_error) for r in results))
+        case ToolTurn(results, images):
+            said = [r.content if r.content.strip() else "" for r in results]
+            told = (ToolResult(r.call_id, "", text, r.is_error) for r, text in zip(results, said, strict=True))
+            return ToolTurn(tuple(told), images)
         case AssistantTurn(text, calls) if not text.strip():
             return AssistantTurn("", calls)
         case _:
@@ -80,7 +97,9 @@ def test_no_text_on_the_wire_is_empty(request_: ModelRequest) -> None:
     for message in body_of(request_, max_tokens=1)["messages"]:  # type: ignore[union-attr]
         assert message["content"]  # type: ignore[index,call-overload]
         for block in message["content"]:  # type: ignore[index,call-overload,union-attr]
-            assert block["type"] != "text" or block["text"].strip()  # type: ignore
+            inner = block["content"] if block["type"] == "tool_result" else ""  # type: ignore
+            for one in (block, *(inner if isinstance(inner, list) else ())):
+                assert one["type"] != "text" or one["text"].strip()  # type: ignore
 
 
 def test_reasoning_goes_back_before_the_calls_that_it_led_to() -> None:
@@ -93,6 +112,21 @@ def test_reasoning_goes_back_before_the_calls_that_it_led_to() -> None:
         {"type": "redacted_thinking", "data": "secret"},
         {"type": "tool_use", "id": "a", "name": "f", "input": {"invalid_arguments": "not json"}},
     ]
+
+
+def test_images_of_a_result_stand_in_it_behind_its_text() -> None:
+    results = ToolResult("a", "draw", "[image 1]", is_error=True), ToolResult("b", "draw", "plain")
+    turn = ToolTurn(results, (ToolImage("a", 1, Image("image/png", b"x")),))
+    calls = AssistantTurn("", tuple(ToolCall(one.call_id, "draw", "{}") for one in results))
+    messages: Any = body_of(ModelRequest("m", "", (UserTurn("?"), calls, turn)), max_tokens=1)["messages"]
+    pictured, plain = messages[-1]["content"]
+    assert pictured["content"] == [
+        {"type": "text", "text": "[image 1]"},
+        {"type": "text", "text": "Image 1:"},
+        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "eA=="}},
+    ]
+    assert pictured["is_error"]
+    assert plain["content"] == "plain"
 
 
 def test_thinking_comes_on_top_of_the_answer() -> None:

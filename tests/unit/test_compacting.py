@@ -13,7 +13,18 @@ from application.ports.tool_runner import ToolOutput
 from domain.attempts import ANSWERED
 from domain.chat_events import AnswerDelta, AttemptEnded, LoopEvent
 from domain.compacting import compacted
-from domain.conversation import AssistantTurn, ModelRequest, ToolTurn, Turn, UserTurn, request_tokens, tokens_of
+from domain.conversation import (
+    AssistantTurn,
+    Image,
+    ModelRequest,
+    ToolImage,
+    ToolTurn,
+    Turn,
+    UserTurn,
+    images_in,
+    request_tokens,
+    tokens_of,
+)
 from domain.errors import ModelError
 from domain.ids import ToolId
 from domain.tools import JsonValue, ToolCall, ToolResult, ToolSpec
@@ -90,6 +101,23 @@ def test_results_that_the_model_has_not_seen_keep_more_than_those_it_has() -> No
     seen, unseen = [tokens_of(turn) for turn in shorter.turns if isinstance(turn, ToolTurn)]
     assert seen <= 100
     assert 1000 < unseen <= 1300
+
+
+def test_images_that_the_model_has_not_seen_are_the_last_to_go() -> None:
+    rounds: list[Turn] = []
+    for name in ("seen", "unseen"):
+        made, image = ToolCall(name, "draw", "{}"), Image("image/png", name.encode())
+        rounds += (
+            AssistantTurn("", (made,)),
+            ToolTurn((ToolResult(name, "draw", "[image 1]"),), (ToolImage(name, 1, image),)),
+        )
+    first = compacted(ModelRequest("m", "", (UserTurn("now?"), *rounds)))
+    assert first is not None
+    assert [image.data for image in images_in(first.turns)] == [b"unseen"]
+    second = compacted(first)
+    assert second is not None
+    assert images_in(second.turns) == []
+    assert compacted(second) is None
 
 
 async def test_a_request_that_is_too_long_is_put_again_without_the_oldest_exchanges() -> None:

@@ -11,6 +11,7 @@ from domain.conversation import (
     Image,
     ModelRequest,
     ReasoningBlock,
+    ToolImage,
     ToolTurn,
     UserTurn,
 )
@@ -47,6 +48,15 @@ def test_images_go_to_models_that_see_alone() -> None:
     request = replace(ASKED, turns=(UserTurn("look", (Image("image/png", b"x"),)),))
     assert taken_over(request, spec("b")) is None
     assert taken_over(request, spec("b", vision=True)) is not None
+
+
+def test_images_of_results_go_to_models_that_see_and_others_take_over_without_them() -> None:
+    shown = replace(CALLED[2], images=(ToolImage("c", 1, Image("image/png", b"x")),))
+    request = replace(ASKED, turns=(*CALLED[:2], shown), tools=(TOOL,))
+    seeing, blind = taken_over(request, spec("b", vision=True)), taken_over(request, spec("b"))
+    assert seeing is not None
+    assert blind is not None
+    assert (seeing.turns[-1], blind.turns[-1]) == (shown, CALLED[2])
 
 
 def test_a_model_without_tools_is_offered_none_and_takes_over_no_calls() -> None:

@@ -1,7 +1,9 @@
 """OpenAI's wire and our words say the same, whatever is said and however the stream is cut."""
 
 import json
+import re
 from base64 import b64decode
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.openai.answer import OpenAIAnswer
-from adapters.openai.translate import body_of
+from adapters.openai.translate import FROM_TOOLS, body_of
 from domain.assembly import AnswerAssembler
 from domain.conversation import (
     AssistantTurn,
@@ -19,6 +21,7 @@ from domain.conversation import (
     ModelRequest,
     ReasoningDelta,
     TextDelta,
+    ToolImage,
     ToolTurn,
     Turn,
     Usage,
@@ -38,6 +41,10 @@ def read_back(body: dict[str, Any]) -> tuple[str, list[Turn]]:
                 system = content
             case "user" if isinstance(content, str):
                 turns.append(UserTurn(content))
+            case "user" if content[0] == {"type": "text", "text": FROM_TOOLS}:
+                before = turns.pop()
+                assert isinstance(before, ToolTurn)
+                turns.append(ToolTurn(before.results, tuple(shown_by(content[1:]))))
             case "user":
                 urls = [part["image_url"]["url"] for part in content if part["type"] == "image_url"]
                 shown = [url.removeprefix("data:").split(";base64,") for url in urls]
@@ -58,9 +65,18 @@ def read_back(body: dict[str, Any]) -> tuple[str, list[Turn]]:
     return system, turns
 
 
+def shown_by(parts: list[dict[str, Any]]) -> Iterator[ToolImage]:
+    for label, part in zip(parts[::2], parts[1::2], strict=True):
+        told = re.fullmatch(r"Image (\d+) of the result of \w+ \((\w+)\):", label["text"])
+        assert told is not None
+        kind, data = part["image_url"]["url"].removeprefix("data:").split(";base64,")
+        yield ToolImage(told[2], int(told[1]), Image(kind, b64decode(data)))
+
+
 def on_the_wire(turn: Turn) -> Turn:
     if isinstance(turn, ToolTurn):
-        return ToolTurn(tuple(ToolResult(result.call_id, "", result.content) for result in turn.results))
+        results = tuple(ToolResult(result.call_id, "", result.content) for result in turn.results)
+        return ToolTurn(results, turn.images)
     return turn
 
 
@@ -72,6 +88,19 @@ def test_a_conversation_survives_the_wire(request_: ModelRequest) -> None:
     assert body["model"] == request_.model
     assert body.get("max_completion_tokens") == request_.max_output_tokens
     assert [tool["function"]["name"] for tool in body.get("tools", [])] == [t.name for t in request_.tools]  # type: ignore
+
+
+def test_images_of_results_follow_all_results_of_the_turn_as_whose_they_are() -> None:
+    results = ToolResult("a", "draw", "one"), ToolResult("b", "draw", "two")
+    turn = ToolTurn(results, (ToolImage("b", 3, Image("image/png", b"x")),))
+    calls = AssistantTurn("", tuple(ToolCall(one.call_id, "draw", "{}") for one in results))
+    body = body_of(ModelRequest("m", "", (UserTurn("?"), calls, turn)), compatible=True, with_usage=False)
+    messages: Any = body["messages"]
+    assert [message["role"] for message in messages] == ["user", "assistant", "tool", "tool", "user"]
+    assert messages[-1]["content"][1:] == [
+        {"type": "text", "text": "Image 3 of the result of draw (b):"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,eA=="}},
+    ]
 
 
 def test_the_limit_has_its_older_name_at_compatible_servers() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from adapters.database.pause_rows import FORM, from_pause, to_pause
 from domain.agents import Agent
-from domain.conversation import AssistantTurn, ModelRequest, ReasoningBlock
+from domain.conversation import AssistantTurn, ModelRequest, ReasoningBlock, without_tool_images
 from domain.errors import Conflict, NotFound
 from domain.files import Attachment, FileKind
 from domain.ids import AgentId, FileId, KnowledgeFileId, ModelId, UserId
@@ -27,8 +27,9 @@ def pauses(draw: st.DrawFn) -> RunPause:
     waiting = draw(st.lists(st.sampled_from(calls), min_size=1, unique=True))
     results = tuple(ToolResult(one.call_id, one.name, draw(texts)) for one in calls if one not in waiting)
     reasoning = tuple(draw(st.lists(st.builds(ReasoningBlock, texts, texts, st.booleans()), max_size=2)))
+    request = draw(requests())
     loop = LoopPause(
-        draw(requests()),
+        replace(request, turns=without_tool_images(request.turns)),
         AssistantTurn(draw(texts), calls, reasoning),
         results,
         tuple(waiting),

@@ -97,23 +97,27 @@ def _messages(turns: tuple[Turn, ...]) -> Iterator[Json]:
             case AssistantTurn():
                 yield {"role": "assistant", "content": _said(turn)}
             case ToolTurn():
-                yield {"role": "user", "content": [_result(result) for result in turn.results]}
+                yield {"role": "user", "content": [_result(result, turn) for result in turn.results]}
 
 
 def _text(turn: UserTurn) -> list[JsonValue]:
     if turn.text.strip():
-        return [{"type": "text", "text": turn.text}]
-    return [] if turn.images else [{"type": "text", "text": NOTHING_SAID}]
+        return [_words(turn.text)]
+    return [] if turn.images else [_words(NOTHING_SAID)]
+
+
+def _words(text: str) -> Json:
+    return {"type": "text", "text": text}
 
 
 def _said(turn: AssistantTurn) -> list[JsonValue]:
     """Reasoning first: the protocol wants it back before the calls that it led to."""
     blocks: list[JsonValue] = [_reasoning(block) for block in turn.reasoning if block.signature]
     if turn.text.strip():
-        blocks.append({"type": "text", "text": turn.text})
+        blocks.append(_words(turn.text))
     blocks.extend(_call(call) for call in turn.tool_calls)
     if not turn.text.strip() and not turn.tool_calls:
-        blocks.append({"type": "text", "text": NOTHING_SAID})
+        blocks.append(_words(NOTHING_SAID))
     return blocks
 
 
@@ -136,8 +140,11 @@ def _input(arguments: str) -> Json:
     return value if isinstance(value, dict) else {"invalid_arguments": arguments}
 
 
-def _result(result: ToolResult) -> Json:
+def _result(result: ToolResult, turn: ToolTurn) -> Json:
     block: Json = {"type": "tool_result", "tool_use_id": result.call_id, "content": result.content}
+    if images := turn.images_of(result):
+        shown = [part for one in images for part in (_words(f"Image {one.number}:"), _image(one.image))]
+        block["content"] = [*([_words(result.content)] if result.content.strip() else []), *shown]
     if result.is_error:
         block["is_error"] = True
     return block
