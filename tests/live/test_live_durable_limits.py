@@ -94,7 +94,7 @@ async def test_who_lost_one_process_and_follows_at_the_other_keeps_the_run_beyon
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(closed.wait(), 2.5 * GRACE)
         go_on.set()
-        await asyncio.wait_for(following, 5)
+        await asyncio.wait_for(following, PATIENCE)
         assert copy.is_whole()
         assert (copy.done["status"], copy.text) == ("complete", "one two")
 
@@ -247,7 +247,7 @@ async def test_readers_that_take_nothing_cost_nothing_and_hold_up_nobody(tmp_pat
         before = memory_of(live.server)
         go_on.set()
         assert text_of(await person.answer("meanwhile", "another")) == "Hello"
-        await asyncio.wait_for(reading, 30)
+        await asyncio.wait_for(reading, PATIENCE)
         grown = memory_of(live.server) - before
         print(f"\n{len(uncut.raw) / 1e6:.1f} MB of frames, 15 stalled readers, {grown / 1e6:.1f} MB more in memory")
         assert uncut.is_whole()

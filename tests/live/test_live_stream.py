@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from live.live_server import STOP, Live, begin_and_hang, chunk, hello, served, text_of
+from patience import PATIENCE
 from servers.byte_server import Exchange, Script
 
 
@@ -27,7 +28,7 @@ def test_frames_come_before_the_model_is_done(live: Live) -> None:
         async def slow(exchange: Exchange) -> None:
             await exchange.head()
             await exchange.events(chunk("one "))
-            await asyncio.wait_for(first_seen.wait(), 10)
+            await asyncio.wait_for(first_seen.wait(), PATIENCE)
             await exchange.events(chunk("two"), STOP, b"[DONE]")
             await exchange.end()
 
@@ -80,7 +81,7 @@ def test_a_client_that_goes_away_frees_the_provider_and_the_dialog(
                 frames = stream.frames()
                 for _ in range(frames_first):
                     await anext(frames)
-            await asyncio.wait_for(exchange.closed.wait(), 2)
+            await asyncio.wait_for(exchange.closed.wait(), PATIENCE)
             answer = await person.kept()
             assert (answer["status"], answer["content"]) == ("interrupted", kept)
             assert text_of(await person.answer("and now?")) == "Hello"
@@ -113,7 +114,7 @@ def test_stop_ends_the_answer_and_keeps_its_text(live: Live) -> None:
             rest = [frame async for frame in frames]
             assert [frame.event for frame in rest] == ["done"]
             assert rest[0].data["content"] == text_of([first]) == "half"
-            await asyncio.wait_for((await upstream.request()).closed.wait(), 2)
+            await asyncio.wait_for((await upstream.request()).closed.wait(), PATIENCE)
             assert (await person.kept())["status"] == "stopped"
 
     asyncio.run(scene())

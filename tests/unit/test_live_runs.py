@@ -18,6 +18,7 @@ from domain.ids import DialogId, MessageId, RunId, UserId
 from domain.messages import AnswerStatus
 from domain.runs import Run, RunStatus
 from domain.transcript import Transcript
+from patience import PATIENCE
 from run_keeping import keeping
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -166,7 +167,7 @@ def test_the_last_reader_that_leaves_ends_the_run_after_its_grace() -> None:
         run = kept.run(endless(closed), grace=0.0)
         run.start()
         await read(run, most=1)
-        await asyncio.wait_for(closed.wait(), 5)
+        await asyncio.wait_for(closed.wait(), PATIENCE)
         await run.wait()
         assert kept.answers == [("begun", AnswerStatus.INTERRUPTED)]
 
@@ -198,7 +199,7 @@ def test_a_run_that_is_followed_at_another_process_goes_on_until_nobody_does() -
         await read(run, most=1)
         await asyncio.sleep(0.01)
         assert not closed.is_set()
-        await asyncio.wait_for(closed.wait(), 5)
+        await asyncio.wait_for(closed.wait(), PATIENCE)
         assert kept.asked == 3
 
     asyncio.run(scene())

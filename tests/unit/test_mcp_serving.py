@@ -23,6 +23,7 @@ from entrypoints.http.mcp.shared_tools import key_of
 from entrypoints.http.mcp.streams import Progress, Waiting, frame
 from entrypoints.http.mcp.tools import reply_shown
 from entrypoints.http.mcp.versions import HANDSHAKE, SUPPORTED, Spoken, settled
+from patience import PATIENCE
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -164,7 +165,7 @@ async def test_work_for_a_client_that_went_is_let_go_of() -> None:
 
     _, noticed = await served(endless, goes=True)
     assert noticed == ["gone"]
-    await asyncio.wait_for(ended.wait(), 1)
+    await asyncio.wait_for(ended.wait(), PATIENCE)
 
 
 async def test_a_client_that_takes_nothing_is_let_go_of(monkeypatch: pytest.MonkeyPatch) -> None:

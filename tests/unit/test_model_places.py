@@ -16,6 +16,7 @@ from domain.conversation import FinishReason, ModelEvent, ModelFinished, ModelRe
 from domain.errors import ModelError, TooManyRequests
 from domain.ids import ModelId, UserId
 from domain.models import ModelSpec, Provider
+from patience import PATIENCE
 
 ANN = UserId("ann")
 
@@ -70,7 +71,7 @@ async def settle() -> None:
 
 
 def scene(act: Callable[[ModelPlaces, Held], Coroutine[object, object, None]]) -> None:
-    asyncio.run(asyncio.wait_for(act(ModelPlaces(), Held()), 10))
+    asyncio.run(asyncio.wait_for(act(ModelPlaces(), Held()), PATIENCE))
 
 
 def test_a_model_without_a_limit_makes_nobody_wait_and_admits_everybody() -> None:

@@ -13,6 +13,7 @@ from domain.errors import Unavailable
 from domain.evaluation import EvaluationCase
 from domain.ids import UserId
 from kept_knowledge import KeptKnowledge
+from patience import PATIENCE
 
 ADA = UserId("ada")
 WORDS = " ".join(f"word{number}" for number in range(200))
@@ -38,7 +39,7 @@ async def test_a_search_without_end_is_given_up_and_told() -> None:
     base = kept.base(ADA)
     kept.lexical_gate = asyncio.Event()
     with pytest.raises(Unavailable, match=r"within 0\.02 seconds") as late:
-        await asyncio.wait_for(replace(kept.retrieval(), searching_seconds=0.02)(ADA, "years", [base]), 5)
+        await asyncio.wait_for(replace(kept.retrieval(), searching_seconds=0.02)(ADA, "years", [base]), PATIENCE)
     assert late.value.code == "retrieval_timeout"
     assert late.value.retry_after
 
