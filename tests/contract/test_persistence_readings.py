@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-import time
+import threading
+import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.database import reading_lines
+from adapters.database import reading_lines, readings
 from adapters.database.transactions import DatabaseTransactions
 from application.ports.persistence import Transaction
 from domain.documents import Heading, Page, ParsedDocument, Reading, Table, Unreadable
@@ -81,37 +82,49 @@ async def test_long_readings_come_back_to_the_character_too(
     assert await get(transactions, sha256) == storable(long_one)
 
 
-async def longest_pause(work: Awaitable[Any]) -> float:
-    """How long nothing else was done in this event loop."""
-    working = asyncio.ensure_future(work)
-    longest = 0.0
-    while not working.done():
-        began = time.perf_counter()
-        await asyncio.sleep(0.001)
-        longest = max(longest, time.perf_counter() - began)
-    await working
-    return longest
+@pytest.fixture
+def at_work(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """What is encoded and decoded, and in which thread."""
+    seen: list[tuple[str, int]] = []
+
+    def noted(name: str, work: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def does(given: Any) -> Any:
+            seen.append((name, threading.get_ident()))
+            return work(given)
+
+        return does
+
+    for name in ("to_bytes", "from_bytes"):
+        monkeypatch.setattr(readings, name, noted(name, getattr(reading_lines, name)))
+    return seen
 
 
-def seconds_of(work: Callable[[], Any]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
-async def test_a_long_reading_holds_up_nobody(transactions: DatabaseTransactions) -> None:
-    """Compared with what the work takes here and now; the best of three, for others work on this machine too."""
+def long_one() -> ParsedDocument:
     chance = random.Random(5)
     words = ["".join(chr(chance.randint(0x4E00, 0x9FA5)) for _ in range(12)) for _ in range(9000)]
-    text = "".join(chance.choices(words, k=250_000))
-    headings = tuple(Heading(1, f"{number} {words[number % 9000] * 20}", number) for number in range(20_000))
-    reading = ParsedDocument(text, (), headings, tuple(Table(number, number + 1) for number in range(20_000)))
-    stored = reading_lines.to_bytes(reading)
-    wholly = seconds_of(lambda: reading_lines.to_bytes(reading)), seconds_of(lambda: reading_lines.from_bytes(stored))
-    puts = [await longest_pause(put(transactions, str(number), reading)) for number in range(3)]
-    gets = [await longest_pause(get(transactions, str(number))) for number in range(3)]
-    assert min(puts) < wholly[0] / 2
-    assert min(gets) < wholly[1] / 2
+    headings = tuple(Heading(1, f"{number} {words[number] * 20}", number) for number in range(5000))
+    marks = tuple(Table(number, number + 1) for number in range(5000))
+    return ParsedDocument("".join(chance.choices(words, k=60_000)), (), headings, marks)
+
+
+async def test_a_long_reading_holds_up_nobody(
+    transactions: DatabaseTransactions, at_work: list[tuple[str, int]]
+) -> None:
+    """It is encoded and decoded in threads; a short one is not worth waking one."""
+    here = threading.get_ident()
+    for sha256, reading, is_here in (("a", long_one(), False), ("b", ParsedDocument("short"), True)):
+        await put(transactions, sha256, reading)
+        assert await get(transactions, sha256) == reading
+        assert [name for name, _thread in at_work] == ["to_bytes", "from_bytes"]
+        assert all((thread == here) == is_here for _name, thread in at_work)
+        at_work.clear()
+
+
+def test_a_long_reading_is_many_short_lines() -> None:
+    """While one is encoded or decoded, no other thread of the process runs, whichever does it."""
+    lines = zlib.decompress(reading_lines.to_bytes(long_one())).splitlines()
+    assert sum(map(len, lines)) > 5_000_000
+    assert max(map(len, lines)) < 1_600_000
 
 
 async def test_a_small_file_takes_little_room_however_much_is_read_in_it(transactions: DatabaseTransactions) -> None:
