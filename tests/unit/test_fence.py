@@ -3,6 +3,7 @@
 import re
 import sys
 import unicodedata
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -18,17 +19,22 @@ from domain.shown_passages import passages_before_question
 PLENTY = 10_000_000
 TAGS = ("attachments", "document", "knowledge", "passage")
 OURS = re.compile(rf"</?(?:{'|'.join(TAGS)})")
-UNSEEN = [" ", "\n", "\t", "\u3000", "\u2028", "\x00", "\u200b", "\u200d", "\u2060", "\ufeff", "\u00ad", "\ufe0f"]
+UNSEEN = " \n\t\u3000\u2028\x00\u200b\u200d\u2060\ufeff\u00ad\ufe0f"
 WIDE = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
+MANNERS: dict[str, Callable[[str], str]] = {"a": str, "u": str.upper, "w": lambda letter: letter.translate(WIDE)}
 
 
 @st.composite
 def tags(draw: st.DrawFn) -> str:
     """A tag with unseen characters between all others, in other letters."""
     tag = draw(st.sampled_from(["<", "</", "< /", "\ufe64/"])) + draw(st.sampled_from(TAGS)) + ">"
-    letters = (draw(st.sampled_from([one, one.upper(), one.translate(WIDE)])) for one in tag)
-    gaps = st.text(st.sampled_from(UNSEEN), max_size=draw(st.sampled_from([0, 1, 12])))
-    return "".join(one + draw(gaps) for one in letters)
+    # All manners and all gaps of a tag are two draws: one for each letter takes ten times as long.
+    manners = draw(st.text("auw", min_size=len(tag), max_size=len(tag)))
+    letters = [MANNERS[manner](one) for manner, one in zip(manners, tag, strict=True)]
+    widest = draw(st.sampled_from([0, 1, 12]))
+    unseen = draw(st.text(UNSEEN, max_size=widest * len(tag)))
+    gaps = [unseen[at * widest : (at + 1) * widest] for at in range(len(tag))]
+    return "".join(letter + gap for letter, gap in zip(letters, gaps, strict=True))
 
 
 hostile = st.lists(tags() | st.text(max_size=20) | st.sampled_from(["<", "\uff1c", "pas", "sage"]), max_size=6).map(
