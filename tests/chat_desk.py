@@ -40,6 +40,7 @@ from application.run_upkeep import FollowedElsewhere, KeepRunsAlive, SweepRuns
 from application.sealing import Seals
 from application.stored_runs import StoredRuns
 from application.tool_calls import CallTools
+from application.tool_images import OpenToolImages
 from domain.chat_events import AnswerDelta, Recorded
 from domain.ids import DialogId, ModelId, RunId, ToolId, UserId
 from domain.messages import Message
@@ -112,7 +113,7 @@ class ChatDesk:
             asked_models(ScriptedChatModels(self.model), self.places, find),
             toolbox(transactions, self.tools or _built_in(clock), self.connections, self.web),
             self.attachments,
-            AgentLoop(4, CallTools(5, self.check, self.tool_crashed)),
+            AgentLoop(4, CallTools(5, self.check, self.tool_crashed), OpenToolImages(self.attachments)),
             self.knowledge,
         )
         quotas = Quotas(transactions, clock, catalogue, self.quota)

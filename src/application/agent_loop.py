@@ -10,10 +10,20 @@ from dataclasses import dataclass, field, replace
 from application.model_chain import ModelChain
 from application.ports.tool_runner import ToolRunner
 from application.tool_calls import CallTools, ended, handed, started
+from application.tool_images import OpenToolImages
 from domain.assembly import AnswerAssembler
 from domain.call_limits import CallBook, fitted
 from domain.chat_events import LoopEvent, RoundFinished, ToolProgress
-from domain.conversation import AssistantTurn, ModelRequest, ToolTurn, request_tokens, tokens_of
+from domain.conversation import (
+    IMAGE_TOKENS,
+    AssistantTurn,
+    ModelRequest,
+    ToolImage,
+    ToolTurn,
+    images_in,
+    request_tokens,
+    tokens_of,
+)
 from domain.errors import ModelError
 from domain.history import prompt_budget, relieved
 from domain.messages import StepStatus
@@ -52,10 +62,11 @@ class _Course:
 
 @dataclass(frozen=True, slots=True)
 class AgentLoop:
-    """`max_turns` bounds how often the model is asked."""
+    """`max_turns` bounds how often the model is asked. Without `images` those of results are told by text alone."""
 
     max_turns: int
     calls: CallTools
+    images: OpenToolImages | None = None
 
     def run(self, models: ModelChain, request: ModelRequest, equipment: Equipment) -> AsyncGenerator[Happening, None]:
         """Yield what happens, in order. Raises ModelError; closing it closes the model's stream and stops the tools.
@@ -85,7 +96,7 @@ class AgentLoop:
         # The model is told of the arguments that were used, which may be the person's.
         used = {call.call_id: call for call, _ in decided}
         turn = replace(pause.turn, tool_calls=tuple(used.get(call.call_id, call) for call in pause.turn.tool_calls))
-        yield _round(course, turn, results)
+        yield _round(course, turn, results, await self._images(course))
         if approved:
             _refuse_circles(course, len(approved))
         async with aclosing(self._turns(course, equipment)) as events:
@@ -130,9 +141,16 @@ class AgentLoop:
                 for happening in _handed(course, turn, results, equipment):
                     yield happening
                 return
-            yield _round(course, turn, results)
+            yield _round(course, turn, results, await self._images(course))
             _refuse_circles(course, len(turn.tool_calls))
         raise ModelError("too_many_turns", f"The model did not come to an answer within {self.max_turns} turns.")
+
+    async def _images(self, course: _Course) -> tuple[ToolImage, ...]:
+        """Those of the turn's results, where the model that goes on sees."""
+        brought = course.book.take_images()
+        if self.images is None or not course.models.spec.vision or not brought:
+            return ()
+        return await self.images(course.models.owner, brought, images_in(course.request.turns))
 
 
 def _handed(
@@ -162,25 +180,32 @@ def _pause(
     )
 
 
-def _round(course: _Course, turn: AssistantTurn, results: Mapping[str, ToolResult]) -> RoundFinished:
+def _round(
+    course: _Course, turn: AssistantTurn, results: Mapping[str, ToolResult], images: tuple[ToolImage, ...] = ()
+) -> RoundFinished:
     """The turn with its results in call order, which becomes part of what the model is asked next."""
     results_in_order = tuple(results[call.call_id] for call in turn.tool_calls)
-    ordered = _within(course, course.models.spec.context_window, turn, results_in_order)
-    course.request = replace(course.request, turns=(*course.request.turns, turn, ToolTurn(ordered)))
-    return RoundFinished(ToolRound(turn.text, turn.tool_calls, ordered))
+    whole = ToolTurn(results_in_order, images)
+    told = _within(course, course.models.spec.context_window, turn, whole)
+    course.request = replace(course.request, turns=(*course.request.turns, turn, told))
+    return RoundFinished(ToolRound(turn.text, turn.tool_calls, told.results))
 
 
-def _within(
-    course: _Course, window: int, turn: AssistantTurn, results: tuple[ToolResult, ...]
-) -> tuple[ToolResult, ...]:
-    """What the window has room for: the oldest exchanges of the dialog go first, then the longest results are cut."""
-    wanted = sum(estimate(result.content) for result in results)
+def _within(course: _Course, window: int, turn: AssistantTurn, whole: ToolTurn) -> ToolTurn:
+    """What the window has room for: the oldest exchanges of the dialog go first, then the longest results are cut.
+
+    Images have the room that the text leaves.
+    """
+    results, images = whole.results, whole.images
+    wanted = sum(estimate(result.content) for result in results) + IMAGE_TOKENS * len(images)
     room = _room(course.request, window, turn)
     if room < wanted:
         course.request = replace(course.request, turns=relieved(course.request.turns, wanted - room))
         room = _room(course.request, window, turn)
     contents = fitted([result.content for result in results], room)
-    return tuple(replace(result, content=content) for result, content in zip(results, contents, strict=True))
+    left = max(0, room - sum(map(estimate, contents)))
+    told = tuple(replace(result, content=content) for result, content in zip(results, contents, strict=True))
+    return ToolTurn(told, images[: left // IMAGE_TOKENS])
 
 
 def _room(request: ModelRequest, window: int, turn: AssistantTurn) -> int:

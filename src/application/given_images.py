@@ -28,7 +28,7 @@ async def open_images(means: OpenAttachments, actor: UserId, images: Sequence[by
         raise InvalidValue(PLACE, f"at most {MOST_IN_QUESTION} images go with one question")
     try:
         async with asyncio.timeout(means.opening_seconds):
-            opened = [await _opened(means, actor, data) for data in images]
+            opened = [await open_image(means, actor, data) for data in images]
     except TimeoutError as slow:
         message = "Your images are still being read: ask again after Retry-After."
         raise Unavailable("parser_busy", message, retry_after=10) from slow
@@ -45,7 +45,7 @@ async def open_earlier_images(
     room = MOST_IMAGE_BYTES - sum(len(image.data) for image in asked)
     for data in images[: max(0, MOST_IN_DIALOG - len(asked))] if spec.vision else ():
         with suppress(DomainError):
-            image = await _opened(means, actor, data)
+            image = await open_image(means, actor, data)
             room -= len(image.data)
             if room < 0:
                 break
@@ -53,7 +53,8 @@ async def open_earlier_images(
     return opened
 
 
-async def _opened(means: OpenAttachments, actor: UserId, data: bytes) -> Image:
+async def open_image(means: OpenAttachments, actor: UserId, data: bytes) -> Image:
+    """Raises InvalidValue, Unavailable."""
     kind = _kind(data)
     try:
         async with means.places.of(actor):

@@ -41,6 +41,7 @@ class CallTools:
     ) -> AsyncGenerator[CallEvent, None]:
         """Yield each start, then each end and what it found as it comes; fill `results` by the calls' ids.
 
+        `book` keeps the images that came along.
         `wrong`: what `problem` said of some of them, which are not checked again.
         """
         running: set[asyncio.Task[_Called]] = set()
@@ -58,6 +59,7 @@ class CallTools:
                     if called.result.is_error:
                         book.failed(called.call)
                     yield ToolProgress(called.step)
+                    book.bring(called.call, called.images)
                     if called.citations:
                         yield Retrieved(found_message(len(called.citations)), called.citations)
         finally:
@@ -96,11 +98,10 @@ class CallTools:
         self, call: ToolCall, tools: Mapping[str, ToolRunner], refusal: str | None, checking: asyncio.Semaphore
     ) -> "_Called":
         began = time.monotonic()
-        citations: tuple[Citation, ...] = ()
+        output = ToolOutput("")
         try:
             output = await self._output(call, tools, refusal, checking)
             content, failed = shorten(output.content, MAX_RESULT_CHARS), False
-            citations = output.citations
         except ToolFailed as failure:
             content, failed = shorten(str(failure), MAX_RESULT_CHARS), True
         except asyncio.CancelledError:
@@ -113,7 +114,8 @@ class CallTools:
             self.on_defect(call, defect)
             content, failed = "The tool failed through a defect of the server.", True
         spent = round((time.monotonic() - began) * 1000)
-        return _Called(call, *ended(call, tools.get(call.name), content, failed=failed, duration_ms=spent), citations)
+        told = ended(call, tools.get(call.name), content, failed=failed, duration_ms=spent)
+        return _Called(call, *told, output.citations, output.images)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ class _Called:
     result: ToolResult
     step: ToolStep
     citations: tuple[Citation, ...]
+    images: tuple[bytes, ...]
 
 
 def started(call: ToolCall, tool: ToolRunner | None, status: StepStatus = StepStatus.START) -> ToolStep:

@@ -14,6 +14,9 @@ SAME_FAILURES: Final = 2
 """A call that failed so often is not made again with the same arguments."""
 REFUSED_TURNS: Final = 2
 """A model that in so many turns, one after the other, makes nothing but refused calls will not come to an answer."""
+MOST_IMAGES_OF_CALL: Final = 10
+MOST_IMAGES: Final = 20
+"""Of all results of a run together, also where none of them can be opened. The text tells of the others."""
 _ENOUGH: Final = f"{MOST_CALLS} calls were made for this answer, which is the limit: answer with what you have."
 LEAST_SHARE: Final = 64
 """Tokens of each result, however little room there is."""
@@ -27,6 +30,8 @@ class CallBook:
         self.failures = dict(failures or {})
         self.refused_turns = refused_turns
         self._refused = 0
+        self._images = 0
+        self._brought: dict[str, Sequence[bytes]] = {}
 
     def admit(self, call: ToolCall) -> str | None:
         """None when it may be made, and is counted; else what the model is told instead."""
@@ -40,6 +45,17 @@ class CallBook:
     def failed(self, call: ToolCall) -> None:
         key = digest(call)
         self.failures[key] = self.failures.get(key, 0) + 1
+
+    def bring(self, call: ToolCall, images: Sequence[bytes]) -> None:
+        """What came with a call, as far as the limits go, is there until it is taken."""
+        if taken := images[: min(MOST_IMAGES_OF_CALL, MOST_IMAGES - self._images)]:
+            self._images += len(taken)
+            self._brought[call.call_id] = taken
+
+    def take_images(self) -> dict[str, Sequence[bytes]]:
+        """By the ids of their calls."""
+        brought, self._brought = self._brought, {}
+        return brought
 
     def gets_on(self, calls: int) -> bool:
         """After a turn of so many calls: False for a model that keeps on making nothing but refused ones."""

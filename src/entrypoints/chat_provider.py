@@ -38,6 +38,7 @@ from application.run_statistics import RunStatistics
 from application.run_upkeep import FollowedElsewhere, KeepRunsAlive, SweepRuns
 from application.stored_runs import StoredRuns
 from application.tool_calls import CallTools
+from application.tool_images import OpenToolImages
 from application.toolbox import Toolbox
 from application.tools import LoadTools
 from domain.errors import DomainError
@@ -140,7 +141,8 @@ class Chat(Provider):
         check: ArgumentCheck,
         settings: Settings,
     ) -> Answering:
-        loop = AgentLoop(settings.max_agent_turns, CallTools(settings.tool_timeout_seconds, check, _tool_defect))
+        calls = CallTools(settings.tool_timeout_seconds, check, _tool_defect)
+        loop = AgentLoop(settings.max_agent_turns, calls, OpenToolImages(attachments))
         return Answering(models, toolbox, attachments, loop, knowledge, recall)
 
     @provide

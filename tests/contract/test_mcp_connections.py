@@ -102,7 +102,7 @@ async def test_a_tool_that_is_not_there_is_a_failed_call(connections: SdkMcpConn
 async def test_results_of_all_kinds_are_text(connections: SdkMcpConnections, server: McpServer) -> None:
     assert (await connections.call(server, "structured", {})).content == '{"a":[1,"ü"]}'
     pictured = (await connections.call(server, "pictures", {})).content
-    assert "an image, image/png, 3 KB" in pictured
+    assert "[image 1, image/png, 3 KB" in pictured
     assert "above" in pictured
     long = (await connections.call(server, "long", {"characters": 300_000})).content
     assert len(long) == LIMITS.result_chars

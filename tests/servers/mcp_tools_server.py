@@ -87,6 +87,12 @@ def pictures() -> CallToolResult:
 
 
 @server.tool(structured_output=False)
+def show(images: list[str]) -> CallToolResult:
+    """Gives back what it is told is images."""
+    return CallToolResult(content=[ImageContent(type="image", data=one, mime_type="image/png") for one in images])
+
+
+@server.tool(structured_output=False)
 def structured() -> CallToolResult:
     return CallToolResult(content=[], structured_content={"a": [1, "ü"]})
 

@@ -5,7 +5,17 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.call_limits import LEAST_SHARE, MOST_CALLS, REFUSED_TURNS, SAME_FAILURES, CallBook, digest, fitted
+from domain.call_limits import (
+    LEAST_SHARE,
+    MOST_CALLS,
+    MOST_IMAGES,
+    MOST_IMAGES_OF_CALL,
+    REFUSED_TURNS,
+    SAME_FAILURES,
+    CallBook,
+    digest,
+    fitted,
+)
 from domain.conversation import AssistantTurn, ModelRequest, ToolTurn, UserTurn, tokens_of
 from domain.history import relieved, shortened
 from domain.tokens import estimate
@@ -34,6 +44,22 @@ def test_at_most_so_many_calls_are_made_and_no_failing_one_more_than_twice(made:
             expected += 1
             count[name] += fails
     assert admitted == expected
+
+
+@given(st.lists(st.lists(st.integers(0, 15), max_size=3), max_size=6))
+def test_the_first_images_of_each_call_and_of_a_run_are_taken_once(turns: list[list[int]]) -> None:
+    book, left = CallBook(), MOST_IMAGES
+    for turn in turns:
+        expected = {}
+        for at, count in enumerate(turn):
+            images = [b"%d" % number for number in range(count)]
+            book.bring(ToolCall(f"c{at}", "draw", "{}"), images)
+            if taken := images[: min(MOST_IMAGES_OF_CALL, left)]:
+                expected[f"c{at}"] = taken
+                left -= len(taken)
+        assert book.take_images() == expected
+        assert book.take_images() == {}
+    assert left >= 0
 
 
 @given(calls, calls)

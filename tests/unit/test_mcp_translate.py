@@ -1,6 +1,7 @@
 """What MCP servers say becomes text and tools of bounded size, whatever they say."""
 
 import json
+from base64 import b64encode
 from urllib.parse import quote
 
 import mcp_types as types
@@ -10,8 +11,9 @@ from hypothesis import strategies as st
 
 from adapters.mcp.limits import DESCRIPTION_CHARS, LISTING_CHARS, SCHEMA_CHARS
 from adapters.mcp.masks import mask_of
-from adapters.mcp.translate import Listing, text_of
+from adapters.mcp.translate import Listing, images_of, text_of
 from adapters.mcp.words import DOTS, SAID_CHARS, Masked
+from domain.call_limits import MOST_IMAGES_OF_CALL
 from domain.mcp_servers import TOOL_NAME_MAX, McpAddress, McpTransport
 
 ANY = st.text(st.characters(codec=None, categories=None), max_size=40)
@@ -59,13 +61,32 @@ def test_what_is_no_text_is_named_with_its_kind_and_size() -> None:
         NONE,
     )
     assert said.splitlines() == [
-        "[an image, image/png, 3 KB: only text can be shown here]",
+        "[image 1, image/png, 3 KB: only text can be shown here]",
         "[a recording, audio/wav, 2 bytes: only text can be shown here]",
         "[n](file:///n): d",
         "file:///t:",
         "inside",
         "[file:///b, a file, 3 bytes: only text can be shown here]",
     ]
+
+
+@given(st.lists(st.none() | st.binary(max_size=9) | st.sampled_from(["%%%", "A", "é", "Q=="]), max_size=30))
+def test_images_are_numbered_in_the_text_as_they_are_given(blocks: list[bytes | str | None]) -> None:
+    encoded = [one if isinstance(one, str) else b64encode(one or b"").decode() for one in blocks]
+    told = result(
+        *(
+            text("and")
+            if block is None
+            else types.ImageContent.model_construct(type="image", data=data, mime_type="image/png")
+            for block, data in zip(blocks, encoded, strict=True)
+        )
+    )
+    wanted = [one for one in blocks if one is not None]
+    said = text_of(told, 10_000, NONE)
+    assert [f"[image {number}, image/png" in said for number in range(1, 32)] == [
+        number <= len(wanted) for number in range(1, 32)
+    ]
+    assert images_of(told) == tuple(one if isinstance(one, bytes) else b"" for one in wanted[:MOST_IMAGES_OF_CALL])
 
 
 @given(st.lists(ANY, max_size=8), st.integers(40, 120))

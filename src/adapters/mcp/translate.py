@@ -1,13 +1,16 @@
 """What MCP servers list and answer, as text and tools of ours. Pure."""
 
 import json
+from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import count, islice
 from typing import Final
 
 import mcp_types as types
 
 from adapters.mcp.limits import DESCRIPTION_CHARS, LISTING_CHARS, SCHEMA_CHARS
 from application.ports.mcp_connections import McpTool
+from domain.call_limits import MOST_IMAGES_OF_CALL
 from domain.masking import Mask
 from domain.mcp_servers import TOOL_NAME_MAX
 from domain.tool_schemas import CanNotBeMended, mended
@@ -64,6 +67,12 @@ def text_of(result: types.CallToolResult, most: int, mask: Mask) -> str:
     return shown_of("\n".join(parts), most, mask)
 
 
+def images_of(result: types.CallToolResult) -> tuple[bytes, ...]:
+    """The first ones, in the order in which the text numbers them. Nothing stands for what can't be decoded."""
+    images = (_decoded(block.data) for block in result.content if isinstance(block, types.ImageContent))
+    return tuple(islice(images, MOST_IMAGES_OF_CALL))
+
+
 def shown_of(text: str, most: int, mask: Mask) -> str:
     # Masked before it is cut: half a secret at the end would be left.
     return _cut(mask.beginning(clean(text), most), most)
@@ -78,13 +87,14 @@ def _bounded(parts: Iterator[str], most: int) -> Iterator[str]:
 
 
 def _parts(blocks: Iterable[types.ContentBlock]) -> Iterator[str]:
+    numbers = count(1)
     for block in blocks:
         match block:
             case types.TextContent(text=text):
                 if text:
                     yield text
             case types.ImageContent(data=data, mime_type=kind):
-                yield f"[an image, {_shown(kind)}, {_size(data)}: only text can be shown here]"
+                yield f"[image {next(numbers)}, {_shown(kind)}, {_size(data)}: only text can be shown here]"
             case types.AudioContent(data=data, mime_type=kind):
                 yield f"[a recording, {_shown(kind)}, {_size(data)}: only text can be shown here]"
             case types.ResourceLink(name=name, uri=uri, description=described):
@@ -120,6 +130,13 @@ def _masked(schema: Mapping[str, JsonValue], mask: Mask) -> Mapping[str, JsonVal
     except ValueError:
         raise CanNotBeMended("its parameters hold a secret") from None
     return read if isinstance(read, dict) else {}
+
+
+def _decoded(base64: str) -> bytes:
+    try:
+        return b64decode(base64)
+    except ValueError:
+        return b""
 
 
 def _size(base64: str) -> str:

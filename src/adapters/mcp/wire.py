@@ -15,7 +15,7 @@ from adapters.mcp.connection import Line
 from adapters.mcp.deliveries import DELIVERY, Cut, Undelivered
 from adapters.mcp.failures import BAD_STREAM, closed, ours
 from adapters.mcp.limits import McpLimits
-from adapters.mcp.translate import Listing, shown_of, text_of
+from adapters.mcp.translate import Listing, images_of, shown_of, text_of
 from adapters.mcp.words import Masked
 from application.asking_depth import META_KEY, asking_depth
 from application.ports.mcp_connections import McpTool, McpUnavailable
@@ -56,7 +56,7 @@ class SdkWire:
         text = text_of(result, self._limits.result_chars, self._mask)
         if result.is_error:
             raise ToolFailed(text or "The tool failed, and did not say why.")
-        return ToolOutput(text)
+        return ToolOutput(text, images=images_of(result))
 
     async def _listed(self) -> Sequence[McpTool]:
         listing = Listing(self._limits.tools, self._mask)

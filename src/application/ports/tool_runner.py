@@ -14,10 +14,14 @@ class ToolFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ToolOutput:
-    """What a call gave: text for the model, and what the answer may cite of it that it could not before."""
+    """What a call gave: text for the model, and what the answer may cite of it that it could not before.
+
+    `images` are for models that see: bytes that may be anything. The text tells of each, and numbers them from 1.
+    """
 
     content: str
     citations: tuple[Citation, ...] = ()
+    images: tuple[bytes, ...] = ()
 
 
 class ToolRunner(Protocol):
