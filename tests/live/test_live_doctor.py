@@ -175,7 +175,10 @@ def test_what_a_proxy_does_wrong_is_found_and_named(
     data_dir: Path, meddling: dict[str, Any], failed: set[str], advice: str
 ) -> None:
     async def scene() -> None:
-        async with serving(data_dir) as server, MeddlingProxy(server.port, **meddling).running() as url:
+        async with (
+            serving(data_dir, EMBEDDING__KIND="none") as server,
+            MeddlingProxy(server.port, **meddling).running() as url,
+        ):
             done = await examined(server, "--url", url)
         assert done.code == 1
         assert done.with_status("fail") >= failed
@@ -223,7 +226,7 @@ def test_a_server_on_another_database_is_told_from_a_wrong_password(data_dir: Pa
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_who_stops_it_leaves_no_account_behind(data_dir: Path, number: signal.Signals) -> None:
     async def scene() -> None:
-        async with serving(data_dir, HEARTBEAT_SECONDS=15) as server:
+        async with serving(data_dir, HEARTBEAT_SECONDS=15, EMBEDDING__KIND="none") as server:
             process = await started(server)
             assert process.stdout is not None
             while not (line := await process.stdout.readline()).startswith(b"ok    login"):
