@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from application.ports.job_queue import EVERY_KIND, Again, Handler, Job, JobKind, JobQueue, Kinds
+from application.ports.job_queue import EVERY_KIND, Again, Job, JobHandler, JobKind, JobQueue, Kinds
 from domain.dialog_subjects import parse_dialog_subject
 from domain.ids import UserId
 
@@ -20,7 +20,7 @@ MOST_DOUBLED: Final = 6
 """So often the second that somebody's next job waits is doubled."""
 
 
-async def work_on_jobs(queue: JobQueue, handler: Handler, places: int, stop: asyncio.Event) -> None:
+async def work_on_jobs(queue: JobQueue, handler: JobHandler, places: int, stop: asyncio.Event) -> None:
     """As `JobQueue.work`. What waits for models has places beside the given ones."""
     async with asyncio.TaskGroup() as shifts:
         shifts.create_task(queue.work(handler, places, stop=stop, kinds=EVERY_KIND - ASIDES))
@@ -29,12 +29,12 @@ async def work_on_jobs(queue: JobQueue, handler: Handler, places: int, stop: asy
 
 @dataclass(frozen=True, slots=True)
 class OneForEach:
-    """A Handler of jobs about dialogs. Of one person's it does one after the other; who has many waits behind others.
+    """A handler of jobs about dialogs. Of one person's it does one after the other; who has many waits behind others.
 
     Two lessons of one person with one agent would overtake each other anyway.
     """
 
-    handler: Handler
+    handler: JobHandler
     _at_work: set[UserId] = field(default_factory=set)
 
     async def __call__(self, job: Job) -> Again | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from application.ports.job_queue import EVERY_KIND, Again, Backlog, Handler, Job, Kinds
+from application.ports.job_queue import EVERY_KIND, Again, Backlog, Job, JobHandler, Kinds
 from application.ports.job_table import JobTable, TakenJob
 from domain.knowledge import pause_before
 
@@ -41,7 +41,7 @@ class QueuedJobs:
         return await self.table.backlog()
 
     async def work(
-        self, handler: Handler, places: int, *, stop: asyncio.Event | None = None, kinds: Kinds = EVERY_KIND
+        self, handler: JobHandler, places: int, *, stop: asyncio.Event | None = None, kinds: Kinds = EVERY_KIND
     ) -> None:
         if places < 1:
             raise ValueError("there must be a place to work in")
@@ -90,7 +90,7 @@ class _AtWork:
 class _Shift:
     """One call of `work`."""
 
-    def __init__(self, jobs: QueuedJobs, handler: Handler, places: int, stop: asyncio.Event, kinds: Kinds) -> None:
+    def __init__(self, jobs: QueuedJobs, handler: JobHandler, places: int, stop: asyncio.Event, kinds: Kinds) -> None:
         self._table = jobs.table
         self._on_failure = jobs.on_failure
         self._patience = Patience(jobs.on_outage)

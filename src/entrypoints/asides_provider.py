@@ -11,18 +11,17 @@ from application.asides import AskAside
 from application.jobs_by_kind import DoJob
 from application.model_chain import AskModels
 from application.ports.clock import Clock
-from application.ports.job_queue import Handler, JobKind
+from application.ports.job_queue import JobHandler, JobKind
 from application.ports.ledger import Ledger
 from application.remembering import Remember, RememberAnswered
 from application.run_registry import RunRegistry
 from application.summaries import Summarise, WantSummary
 from domain.ids import RunId
 from entrypoints.told_troubles import tell
-from entrypoints.worker import JobHandler
 
 log = logging.getLogger("agentchat.asides")
 
-KnowledgeJobs = NewType("KnowledgeJobs", Mapping[JobKind, Handler])
+KnowledgeJobs = NewType("KnowledgeJobs", Mapping[JobKind, JobHandler])
 
 
 class Asides(Provider):

@@ -15,7 +15,7 @@ from application.file_upkeep import SweepFiles
 from application.job_shifts import work_on_jobs
 from application.knowledge_upkeep import KeepKnowledge
 from application.log_writer import LogWriter
-from application.ports.job_queue import JobQueue
+from application.ports.job_queue import JobHandler, JobQueue
 from application.ports.run_signals import RunSignals
 from application.run_closing import CloseAbandoned
 from application.run_registry import RunRegistry
@@ -31,7 +31,6 @@ from entrypoints.http.http_statistics import HttpStatistics
 from entrypoints.metrics_numbers import ServerNumbers
 from entrypoints.metrics_workers import WorkerPlace
 from entrypoints.settings import Settings, load_settings
-from entrypoints.worker import JobHandler
 
 EAGER: Final = (Authenticate, AskOnce, LogIn, ListAgents, UploadFile, ServerNumbers)
 """Made at the start and not at the first request: what is wrong with them shows at once, and nobody waits."""

@@ -5,22 +5,17 @@ import signal
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
 
 from dishka import AsyncContainer
 
 from application.job_shifts import work_on_jobs
 from application.knowledge_upkeep import KeepKnowledge
-from application.ports.job_queue import Again, Job, JobQueue
+from application.ports.job_queue import JobHandler, JobQueue
 from domain.errors import Unavailable
 from entrypoints.schema_ready import await_database
 from entrypoints.settings import Settings
 
 OpenContainer = Callable[[Settings], AsyncContainer]
-
-
-class JobHandler(Protocol):
-    async def __call__(self, job: Job) -> Again | None: ...
 
 
 def refuse_embedded(settings: Settings) -> None:

@@ -14,12 +14,12 @@ from adapters.database.transactions import DatabaseTransactions
 from adapters.security import SystemClock
 from application.knowledge_upkeep import KeepKnowledge
 from application.ports.embedder import Embedder
-from application.ports.job_queue import Again, Job, JobQueue
+from application.ports.job_queue import Again, Job, JobHandler, JobQueue
 from domain.embeddings import EmbeddingModel
 from entrypoints.jobs_provider import Jobs
 from entrypoints.logs import configure_logging
 from entrypoints.settings import Settings, load_settings
-from entrypoints.worker import JobHandler, work
+from entrypoints.worker import work
 
 
 class Noting:

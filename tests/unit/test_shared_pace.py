@@ -4,11 +4,10 @@ from pathlib import Path
 
 from application.ingestion import Ingest
 from application.jobs_by_kind import DoJob
-from application.ports.job_queue import JobKind
+from application.ports.job_queue import JobHandler, JobKind
 from application.reindexing import Reindex
 from entrypoints.container import make_container
 from entrypoints.settings import load_settings
-from entrypoints.worker import JobHandler
 
 
 async def test_all_who_embed_in_a_process_share_one_pace(tmp_path: Path) -> None:

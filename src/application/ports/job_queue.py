@@ -1,7 +1,7 @@
 """Work that is done later, by this process or another one, and by a new one when its worker dies."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -60,7 +60,10 @@ class Backlog:
     """Processes that showed within a lease that they live."""
 
 
-Handler = Callable[[Job], Awaitable[Again | None]]
+class JobHandler(Protocol):
+    async def __call__(self, job: Job) -> Again | None: ...
+
+
 """Does some of the job. It may be called twice for one job, even at once: what it does must bear that."""
 
 
@@ -70,7 +73,7 @@ class JobQueue(Protocol):
         ...
 
     async def work(
-        self, handler: Handler, places: int, *, stop: asyncio.Event | None = None, kinds: Kinds = EVERY_KIND
+        self, handler: JobHandler, places: int, *, stop: asyncio.Event | None = None, kinds: Kinds = EVERY_KIND
     ) -> None:
         """Do jobs, at most `places` at once, until cancelled; what was begun is then given back, and not lost.
 
