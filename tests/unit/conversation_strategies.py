@@ -33,9 +33,10 @@ def tool_rounds(draw: st.DrawFn) -> list[Turn]:
 
 
 @st.composite
-def requests(draw: st.DrawFn) -> ModelRequest:
+def requests(draw: st.DrawFn, exchanges: int = 3) -> ModelRequest:
+    """With so many exchanges at most before the question."""
     turns: list[Turn] = []
-    for _ in range(draw(st.integers(0, 3))):
+    for _ in range(draw(st.integers(0, exchanges))):
         turns.append(draw(user_turns))
         for _ in range(draw(st.integers(0, 2))):
             turns.extend(draw(tool_rounds()))

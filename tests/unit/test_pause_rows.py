@@ -27,7 +27,7 @@ def pauses(draw: st.DrawFn) -> RunPause:
     waiting = draw(st.lists(st.sampled_from(calls), min_size=1, unique=True))
     results = tuple(ToolResult(one.call_id, one.name, draw(texts)) for one in calls if one not in waiting)
     reasoning = tuple(draw(st.lists(st.builds(ReasoningBlock, texts, texts, st.booleans()), max_size=2)))
-    request = draw(requests())
+    request = draw(requests(exchanges=1))
     loop = LoopPause(
         replace(request, turns=without_tool_images(request.turns)),
         AssistantTurn(draw(texts), calls, reasoning),
