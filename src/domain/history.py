@@ -103,7 +103,7 @@ def window(exchanges: Sequence[Sized], budget: int) -> list[tuple[Turn, ...]]:
 
 
 def shortened(turn: Turn) -> Turn:
-    """A turn whose results are but their beginnings."""
+    """A turn whose results are but their beginnings, without images."""
     if not isinstance(turn, ToolTurn):
         return turn
     return ToolTurn(

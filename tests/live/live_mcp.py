@@ -39,7 +39,10 @@ class Obedient:
     async def __call__(self, exchange: Exchange) -> None:
         messages = exchange.json["messages"]
         self.heard.append(messages)
-        asked = max(place for place, message in enumerate(messages) if message["role"] == "user")
+        # Images of results come as the user's, and are no question.
+        asked = max(
+            place for place, one in enumerate(messages) if one["role"] == "user" and isinstance(one["content"], str)
+        )
         turn = sum(message["role"] == "assistant" for message in messages[asked:])
         if event := self.before.pop(turn, None):
             event()
@@ -86,7 +89,7 @@ def mcp_live(data_dir: Path) -> Iterator[McpLive]:
         settings = settings_for(port, TOOL_TIMEOUT_SECONDS=CALL_SECONDS, MCP__ALLOW_STDIO="true")
         settings["NETWORK__ALLOW_PRIVATE"] = json.dumps(["127.0.0.1/32"])
         models = json.loads(str(settings["MODELS"]))
-        models["fake"]["context_window"] = 100_000
+        models["fake"] |= {"context_window": 100_000, "vision": True}
         for name, provider, path in (("gpt", "openai_compatible", "/v1"), ("claude", "anthropic", "")):
             models[name] = {"provider": provider, "base_url": vendors + path, "api_key": "k", "context_window": 200_000}
         settings["MODELS"] = json.dumps(models)

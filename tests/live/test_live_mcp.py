@@ -5,12 +5,15 @@ import itertools
 import json
 import socket
 import time
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 
 import httpx
 import pytest
 
 from adapters.mcp.words import DOTS
+from documents_corpus.corpus_pictures import drawn, saved
+from domain.files import FileKind
 from live.live_mcp import (
     CALL_SECONDS,
     LONG,
@@ -151,6 +154,20 @@ async def test_secrets_that_servers_repeat_reach_neither_person_nor_model(live: 
     said = json.dumps([history, [frame.data for frame in frames], model.heard])
     assert DOTS in json.dumps(model.heard[-1], ensure_ascii=False)
     assert SECRET not in said
+
+
+async def test_a_model_that_sees_is_shown_what_a_server_draws_and_a_person_is_told_of_it(live: McpLive) -> None:
+    picture = b64encode(saved(drawn(), FileKind.PNG)).decode()
+    model = Obedient()
+    async with live.admin(model) as person:
+        agent_id = await agent_with(person, at_http(live.living.url))
+        frames = await asked(person, agent_id, [("show", {"images": [picture, "none"]})])
+    assert frames[-1].data["status"] == "complete"
+    [step] = steps(frames).values()
+    assert "[image 1, image/png, " in step["message"]
+    _, label, shown = model.heard[-1][-1]["content"]
+    assert label["text"].startswith("Image 1 of the result of show")
+    assert shown["image_url"]["url"].startswith("data:image/png;base64,")
 
 
 # Servers that end.
