@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +224,15 @@ def test_a_server_on_another_database_is_told_from_a_wrong_password(data_dir: Pa
     asyncio.run(scene())
 
 
+@pytest.fixture
+def in_the_foreground() -> Iterator[None]:
+    """A shell lets what it runs in the background ignore Ctrl-C, and so does all that is started from there."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("in_the_foreground")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_who_stops_it_leaves_no_account_behind(data_dir: Path, number: signal.Signals) -> None:
     async def scene() -> None:
