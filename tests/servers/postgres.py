@@ -8,12 +8,12 @@ import importlib.util
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
+from servers.free_ports import free_ports
 from servers.memory_folder import DISK, roomy_folder
 
 _SUPERVISOR = """
@@ -33,7 +33,7 @@ _SETTINGS = {
     "shared_buffers": "32MB",
     "max_wal_size": "128MB",
 }
-_START_SECONDS = 30.0
+_START_SECONDS = 90.0
 
 
 class Postgres:
@@ -49,7 +49,7 @@ class Postgres:
         if self._user:
             shutil.chown(self.folder, self._user)
         self.data = self.folder / "data"
-        self.port = _free_port()
+        [self.port] = free_ports(1)
         self._process: subprocess.Popen[bytes] | None = None
         self._run(
             "initdb", "--no-sync", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "-D", str(self.data)
@@ -142,10 +142,3 @@ def _group(user: str | None) -> int | None:
     import pwd
 
     return pwd.getpwnam(user).pw_gid
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

