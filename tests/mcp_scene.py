@@ -19,6 +19,7 @@ from domain.addresses import Reach
 from domain.ids import McpServerId, UserId
 from domain.mcp_servers import McpAddress, McpServer, McpTransport
 from guarded_scene import LOOPBACK, TLS
+from patience import PATIENCE
 
 SERVERS = Path(__file__).parent / "servers"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -118,7 +119,7 @@ def is_alive(process: int) -> bool:
     return state != "Z"
 
 
-async def until(true: Callable[[], bool], within: float = 10) -> None:
+async def until(true: Callable[[], bool], within: float = PATIENCE) -> None:
     async with asyncio.timeout(within):
         while not true():
             await asyncio.sleep(0.01)

@@ -26,7 +26,7 @@ from mcp_scene import (
 )
 from patience import PATIENCE
 
-LIMITS = McpLimits(connect_seconds=30)
+LIMITS = McpLimits(connect_seconds=PATIENCE, listing_seconds=PATIENCE)
 Reached = tuple[SdkMcpConnections, McpServer]
 
 

@@ -19,7 +19,7 @@ from domain.mcp_servers import McpAddress, McpTransport
 from mcp_scene import SECRET, connecting, is_alive, program, rude_program, server_at, until
 from patience import PATIENCE
 
-LIMITS = McpLimits(connect_seconds=30, close_seconds=10)
+LIMITS = McpLimits(connect_seconds=PATIENCE, listing_seconds=PATIENCE, close_seconds=10)
 MOST_MEMORY = 96 << 10
 """In KB: what a flood may take for a moment."""
 
