@@ -29,7 +29,7 @@ CHECKS: Final = (
     Check("connections", database.enough_connections, needs=("database",)),
     Check("notifications", notifications.delivered, needs=("database",)),
     Check("clock", clock.agrees, needs=("database",)),
-    Check("storage", storage.writable),
+    Check("storage", storage.writable, seconds=10),
     Check("models", providers.keys_taken, seconds=8),
     Check("embedding", embedding.compares, seconds=10),
     Check("server", server.answers, seconds=8),
