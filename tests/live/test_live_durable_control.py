@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from live.live_server import LivePair, Person, begin_and_hang, chunk, hello, pair, saying, text_of
+from patience import PATIENCE
 from servers.byte_server import Exchange, Script
 from servers.postgres import Postgres
 from servers.run_copy import RunCopy
@@ -102,11 +103,12 @@ async def test_a_stop_at_another_process_reaches_the_provider_at_once(
         body = {"run_id": copy.run_id} if named == "run_id" else {"dialog_id": "d"}
         answer = await there.client.post("/api/v1/chat/stop", json=body, headers=there.headers)
         assert answer.json()["data"]["status"] == "stopped"
-        await asyncio.wait_for(exchange.closed.wait(), 1)
+        await asyncio.wait_for(exchange.closed.wait(), PATIENCE)
         latency = exchange.closed_at - began
         print(f"\nstopped at the provider after {latency * 1000:.0f} ms")
-        assert latency < 1
-        await asyncio.wait_for(reading, 1)
+        # Sooner than by the look at the lease, on the slowest machine.
+        assert latency < 3
+        await asyncio.wait_for(reading, PATIENCE)
         assert (copy.done["status"], copy.done["content"]) == ("stopped", said)
         elsewhere = RunCopy(here.headers, copy.run_id)
         await elsewhere.resume(there.client)
@@ -126,7 +128,7 @@ async def test_a_client_that_leaves_without_grace_frees_provider_and_dialog_for_
             await asyncio.sleep(0.005)
         began = asyncio.get_running_loop().time()
         reading.cancel()
-        await asyncio.wait_for(exchange.closed.wait(), 2)
+        await asyncio.wait_for(exchange.closed.wait(), PATIENCE)
         print(f"\nleft, and the provider free after {(exchange.closed_at - began) * 1000:.0f} ms")
         kept = await there.kept()
         assert (kept["status"], kept["content"]) == ("interrupted", said)
