@@ -8,10 +8,10 @@ from knowledge_stack import Stack
 from knowledge_words import Words
 
 from application.ports.document_parser import DocumentParser
-from domain.chunking import ChunkSize, chunks
-from domain.documents import ParsedDocument
-from domain.embedding_text import embedding_text
-from domain.files import FileKind
+from domain.knowledge.chunking import ChunkSize, chunks
+from domain.files.documents import ParsedDocument
+from domain.knowledge.embedding_text import embedding_text
+from domain.files.files import FileKind
 
 TARGET = 0.10
 NAME = "manual.md"

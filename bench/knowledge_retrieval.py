@@ -14,14 +14,14 @@ import numpy as np
 from knowledge_stack import Stack
 from knowledge_words import Words, unit_vectors
 
-from adapters.database.pgvector_index import CANDIDATES, SETTINGS, SMALL
-from adapters.database.pgvector_table import ensure_pgvector
+from adapters.database.vectors.pgvector_index import CANDIDATES, SETTINGS, SMALL
+from adapters.database.vectors.pgvector_table import ensure_pgvector
 from application.ports.knowledge import LexicalIndex, VectorIndex
-from application.retrieval import RetrieveKnowledge
-from domain.embeddings import Vector
-from domain.fusion import depth_for
+from application.knowledge.retrieval import RetrieveKnowledge
+from domain.knowledge.embeddings import Vector
+from domain.knowledge.fusion import depth_for
 from domain.ids import KnowledgeId
-from domain.lexical import index_terms
+from domain.knowledge.lexical import index_terms
 
 TARGET = 1.5
 TOP_K = 5

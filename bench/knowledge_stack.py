@@ -12,20 +12,20 @@ from dishka import AsyncContainer
 from knowledge_words import Words
 
 from adapters.database.transactions import DatabaseTransactions
-from application.ingestion_steps import STORED_AT_ONCE
+from application.knowledge.ingestion_steps import STORED_AT_ONCE
 from application.ports.embedder import Embedder, Embedders
 from application.ports.file_storage import FileStorage
 from application.ports.job_queue import Job, JobKind
 from application.ports.knowledge import NewChunk
-from application.users import NewAccount, RegisterUser
-from domain.embeddings import Vector
-from domain.embedding_text import found_by
-from domain.files import FileKind, StoredFile
+from application.accounts.users import NewAccount, RegisterUser
+from domain.knowledge.embeddings import Vector
+from domain.knowledge.embedding_text import found_by
+from domain.files.files import FileKind, StoredFile
 from domain.ids import FileId, KnowledgeFileId, KnowledgeId, UserId, new_id
-from domain.knowledge import KnowledgeBase, KnowledgeDraft, KnowledgeFile, Stage
-from entrypoints.container import make_container
+from domain.knowledge.knowledge import KnowledgeBase, KnowledgeDraft, KnowledgeFile, Stage
+from entrypoints.graph.container import make_container
 from entrypoints.schema_ready import bring_up_to_date
-from entrypoints.settings import Settings, load_settings
+from entrypoints.settings.loading import Settings, load_settings
 from entrypoints.worker import JobHandler
 
 SECRETS = '["bench-only-00000000000000000000000000000000"]'

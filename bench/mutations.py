@@ -27,7 +27,7 @@ from documents_corpus.corpus_case import odd_places  # noqa: E402
 from adapters.documents.child_parsers import ChildParsers  # noqa: E402
 from adapters.documents.limits import ParserLimits  # noqa: E402
 from application.ports.document_parser import DocumentRefused  # noqa: E402
-from domain.files import FileKind  # noqa: E402
+from domain.files.files import FileKind  # noqa: E402
 
 LARGEST = 2_000_000
 CODES = {

@@ -22,9 +22,9 @@ from retrieval_corpus import contents, fetch
 from retrieval_questions import FIGURES, Question, figures, fitting, likely, questions
 from retrieval_ranking import Corpus, KeptVectors, kept
 
-from domain.chunking import ChunkSize
-from domain.fusion import FUSION, Fusion, hybrid
-from domain.retrieval import Hit
+from domain.knowledge.chunking import ChunkSize
+from domain.knowledge.fusion import FUSION, Fusion, hybrid
+from domain.knowledge.retrieval import Hit
 
 HALVES = ("development", "test")
 LANGUAGES = {"en": "English", "zh": "Chinese"}

@@ -12,16 +12,16 @@ from pathlib import Path
 from knowledge_stack import Stack
 from retrieval_questions import Question
 
-from application.document_reading import ReadDocument
-from application.ingestion import Ingest
-from application.ingestion_steps import IngestionSteps
+from application.files.document_reading import ReadDocument
+from application.knowledge.ingestion import Ingest
+from application.knowledge.ingestion_steps import IngestionSteps
 from application.ports.embedder import Embedder
-from application.retrieval import RetrieveKnowledge
-from domain.chunking import ChunkSize
-from domain.embeddings import EmbeddingModel, Vector
-from domain.fusion import depth_for
+from application.knowledge.retrieval import RetrieveKnowledge
+from domain.knowledge.chunking import ChunkSize
+from domain.knowledge.embeddings import EmbeddingModel, Vector
+from domain.knowledge.fusion import depth_for
 from domain.ids import ChunkId, KnowledgeId
-from domain.retrieval import FoundChunk, Hit
+from domain.knowledge.retrieval import FoundChunk, Hit
 
 DEPTH = depth_for(10)
 

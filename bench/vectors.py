@@ -23,13 +23,13 @@ from database import postgres
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from adapters.database.chunk_tables import chunk_vectors  # noqa: E402
-from adapters.database.pgvector_index import CANDIDATES, SETTINGS, SMALL, PgVectorIndex  # noqa: E402
-from adapters.database.pgvector_table import chunk_embeddings, ensure_pgvector  # noqa: E402
+from adapters.database.knowledge.chunk_tables import chunk_vectors  # noqa: E402
+from adapters.database.vectors.pgvector_index import CANDIDATES, SETTINGS, SMALL, PgVectorIndex  # noqa: E402
+from adapters.database.vectors.pgvector_table import chunk_embeddings, ensure_pgvector  # noqa: E402
 from adapters.database.schema import migrate  # noqa: E402
-from adapters.database.vectors_embedded import EmbeddedVectorIndex  # noqa: E402
+from adapters.database.vectors.vectors_embedded import EmbeddedVectorIndex  # noqa: E402
 from application.ports.knowledge import VectorIndex  # noqa: E402
-from domain.embeddings import EmbeddingModel, Vector  # noqa: E402
+from domain.knowledge.embeddings import EmbeddingModel, Vector  # noqa: E402
 from vector_shelf import Shelf, add_base  # noqa: E402
 
 MODEL = EmbeddingModel("bench/clustered", 384)

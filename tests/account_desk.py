@@ -5,16 +5,16 @@ from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from adapters.security import JwtIssuer, RandomTokens
-from application.api_keys import CreateApiKey, DeleteApiKey, ListApiKeys, ShowApiKey
-from application.asked_work import AskForWork
-from application.password_check import CheckPassword
-from application.passwords import ChangePassword, ConfirmPassword
+from application.accounts.api_keys import CreateApiKey, DeleteApiKey, ListApiKeys, ShowApiKey
+from application.accounts.password_check import CheckPassword
+from application.accounts.passwords import ChangePassword, ConfirmPassword
+from application.accounts.sessions import Authenticate, Caller, IssueTokens, LogIn, LogOut, RefreshSession, Tokens
+from application.accounts.users import CreateAdmin, DeleteUser, NewAccount, RegisterUser, ShowUser, UpdateUser
+from application.jobs.asked_work import AskForWork
 from application.ports.job_queue import JobQueue
 from application.ports.persistence import Transactions
-from application.run_registry import RunRegistry
-from application.sessions import Authenticate, Caller, IssueTokens, LogIn, LogOut, RefreshSession, Tokens
-from application.users import CreateAdmin, DeleteUser, NewAccount, RegisterUser, ShowUser, UpdateUser
-from domain.users import User
+from application.runs.run_registry import RunRegistry
+from domain.accounts.users import User
 
 HOME = "198.51.100.7"
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

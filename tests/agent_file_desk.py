@@ -7,16 +7,16 @@ from typing import Any
 from hypothesis import strategies as st
 
 from adapters.scripted import ScriptedApiDocuments
-from application.agent_export import ExportAgent
-from application.agent_import import ImportAgent, ImportedAgent
-from application.agent_versions import RollBackAgent, RolledBack
-from application.agents import AgentLinks
-from application.imported_parts import ImportServers, ImportTools
-from domain.agent_files import AgentFile, KnowledgeEntry, Missing, ServerEntry, ToolEntry
-from domain.agents import Agent
+from application.agents.agent_export import ExportAgent
+from application.agents.agent_import import ImportAgent, ImportedAgent
+from application.agents.agent_versions import RollBackAgent, RolledBack
+from application.agents.agents import AgentLinks
+from application.agents.imported_parts import ImportServers, ImportTools
+from domain.agents.agent_files import AgentFile, KnowledgeEntry, Missing, ServerEntry, ToolEntry
+from domain.agents.agents import Agent
 from domain.ids import AgentId, UserId
-from domain.mcp_servers import McpTransport
-from domain.user_tools import ApiDocument, AuthType
+from domain.tools.mcp_servers import McpTransport
+from domain.tools.user_tools import ApiDocument, AuthType
 from tool_desk import BUILT_IN, CATALOGUE, Clock, ToolDesk
 
 _VISIBLE = st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"])

@@ -1,9 +1,9 @@
 """The agent loop over tools that a test holds in its hand."""
 
 from adapters.scripted import RequiredArguments
-from application.agent_loop import AgentLoop
-from application.tool_calls import CallTools
-from domain.tools import ToolCall
+from application.chat.agent_loop import AgentLoop
+from application.tools.tool_calls import CallTools
+from domain.tools.tools import ToolCall
 
 
 def loop(max_turns: int = 4, timeout: float = 5) -> AgentLoop:

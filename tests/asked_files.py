@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from application.chat import ChatRequest
+from application.chat.chat import ChatRequest
 from chat_desk import ChatDesk, read
-from domain.conversation import ModelRequest, UserTurn
+from domain.conversation.conversation import ModelRequest, UserTurn
 from domain.ids import UserId
 
 

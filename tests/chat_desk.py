@@ -5,48 +5,48 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from account_desk import SetClock
-from adapters.database.signals import LocalSignals
+from adapters.database.runs.signals import LocalSignals
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import RequiredArguments, ScriptedChatModel, ScriptedChatModels
 from adapters.security import FernetBox
-from application.after_answers import AfterAnswers, Follower
-from application.agent_loop import AgentLoop
-from application.answering import Answering
-from application.approvals import ApproveCall
-from application.ask_once import AskOnce
-from application.attachments import OpenAttachments
-from application.builtin_tools import builtin_tools
-from application.chat import ChatLimits, ChatRequest, StartChat
-from application.document_reading import ReadDocument, ReaderPlaces
-from application.leases import Leases
-from application.live_runs import LiveRun
-from application.log_writer import LogWriter
-from application.model_places import ModelPlaces
-from application.models import FindModel, ModelCatalogue
+from application.asking.model_places import ModelPlaces
+from application.chat.agent_loop import AgentLoop
+from application.chat.answering import Answering
+from application.chat.approvals import ApproveCall
+from application.chat.ask_once import AskOnce
+from application.chat.attachments import OpenAttachments
+from application.chat.chat import ChatLimits, ChatRequest, StartChat
+from application.chat.run_making import MakeRuns
+from application.chat.tool_images import OpenToolImages
+from application.files.document_reading import ReadDocument, ReaderPlaces
+from application.knowledge.retrieval import RetrieveKnowledge
+from application.models.models import FindModel, ModelCatalogue
 from application.paging import Window
 from application.ports.argument_check import ArgumentCheck
 from application.ports.guarded_web import GuardedWeb
 from application.ports.mcp_connections import McpConnections
 from application.ports.run_signals import RunSignals
 from application.ports.tool_runner import ToolRunner
-from application.quotas import Quotas
-from application.retrieval import RetrieveKnowledge
-from application.run_closing import CloseAbandoned, KeepAnswer
-from application.run_control import FollowRun, ShowRun, StopRun
-from application.run_making import MakeRuns
-from application.run_readers import Followed
-from application.run_registry import RunRegistry
-from application.run_upkeep import FollowedElsewhere, KeepRunsAlive, SweepRuns
+from application.runs.after_answers import AfterAnswers, Follower
+from application.runs.leases import Leases
+from application.runs.live_runs import LiveRun
+from application.runs.log_writer import LogWriter
+from application.runs.run_closing import CloseAbandoned, KeepAnswer
+from application.runs.run_control import FollowRun, ShowRun, StopRun
+from application.runs.run_readers import Followed
+from application.runs.run_registry import RunRegistry
+from application.runs.run_upkeep import FollowedElsewhere, KeepRunsAlive, SweepRuns
+from application.runs.stored_runs import StoredRuns
 from application.sealing import Seals
-from application.stored_runs import StoredRuns
-from application.tool_calls import CallTools
-from application.tool_images import OpenToolImages
-from domain.chat_events import AnswerDelta, Recorded
+from application.tools.builtin_tools import builtin_tools
+from application.tools.tool_calls import CallTools
+from application.usage.quotas import Quotas
+from domain.chat.chat_events import AnswerDelta, Recorded
+from domain.dialogs.messages import Message
 from domain.ids import DialogId, ModelId, RunId, ToolId, UserId
-from domain.messages import Message
-from domain.models import ModelSpec, Provider
-from domain.quotas import Quota
-from domain.tools import ToolCall
+from domain.models.models import ModelSpec, Provider
+from domain.tools.tools import ToolCall
+from domain.usage.quotas import Quota
 from file_desk import MemoryFiles, PlainParser
 from model_asking import asked_models
 from stored import user

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 from adapters.database.transactions import DatabaseTransactions
 from application.ports.document_parser import DocumentRefused
-from domain.conversation import Image
-from domain.documents import Page, ParsedDocument
+from domain.conversation.conversation import Image
 from domain.errors import NotFound, Unavailable
-from domain.files import FileKind, NamedFile, StoredFile
+from domain.files.documents import Page, ParsedDocument
+from domain.files.files import FileKind, NamedFile, StoredFile
 from domain.ids import FileId, UserId, new_id
 from stored import NOW
 

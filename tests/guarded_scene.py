@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 from adapters.web.guarded import GuardedHttp
 from application.ports.guarded_web import WebRequest
-from domain.addresses import Reach
+from domain.tools.addresses import Reach
 from servers.byte_server import Exchange, Script
 
 LOOPBACK = ("127.0.0.1/32",)

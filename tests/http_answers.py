@@ -9,7 +9,7 @@ from dishka.integrations.litestar import LitestarProvider
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from application.sessions import Authenticate
+from application.accounts.sessions import Authenticate
 from domain.ids import UserId
 from entrypoints.http.app import HttpConfig, create_app
 from entrypoints.http.auth import Caller, CallerProvider

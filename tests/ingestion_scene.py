@@ -5,7 +5,7 @@ from typing import Any
 
 from adapters.database.transactions import DatabaseTransactions
 from domain.ids import UserId
-from domain.knowledge import IngestionStatus, KnowledgeBase, KnowledgeFile
+from domain.knowledge.knowledge import IngestionStatus, KnowledgeBase, KnowledgeFile
 from knowledge_desk import KnowledgeDesk, Watched, text_of
 from stored import registered
 

@@ -11,7 +11,7 @@ import asyncpg
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.jobs import PostgresJobs
-from application.job_work import QueuedJobs
+from application.jobs.job_work import QueuedJobs
 from application.ports.job_queue import Again, Job, JobKind
 from application.ports.job_table import JobTable
 from servers.postgres import Postgres

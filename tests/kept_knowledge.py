@@ -11,16 +11,16 @@ from typing import Any, cast
 
 from adapters.scripted import ScriptedEmbedder, ScriptedEmbedders
 from adapters.scripted.embedder import vector_of
+from application.knowledge.retrieval import RetrieveKnowledge
 from application.paging import Window
 from application.ports.persistence import Transactions
 from application.ports.reranker import Reranker
-from application.retrieval import RetrieveKnowledge
-from domain.embeddings import Vector
 from domain.errors import Unavailable
 from domain.ids import ChunkId, KnowledgeFileId, KnowledgeId, UserId, new_id
-from domain.knowledge import KnowledgeBase, KnowledgeDraft
-from domain.lexical import terms
-from domain.retrieval import FoundChunk, Hit, NotAllSearched
+from domain.knowledge.embeddings import Vector
+from domain.knowledge.knowledge import KnowledgeBase, KnowledgeDraft
+from domain.knowledge.lexical import terms
+from domain.knowledge.retrieval import FoundChunk, Hit, NotAllSearched
 from stored import NOW
 
 MODEL = "scripted/words"

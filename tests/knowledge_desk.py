@@ -14,23 +14,23 @@ from account_desk import SetClock
 from adapters.database.tables import metadata
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedEmbedder, ScriptedEmbedders
-from application.asked_work import AskForWork
-from application.document_reading import ReadDocument, ReaderPlaces
-from application.ingestion import Ingest
-from application.ingestion_steps import MOST_CHUNKS, IngestionSteps
-from application.jobs_by_kind import DoJob
-from application.knowledge import CreateKnowledge, DeleteKnowledge
-from application.knowledge_files import AddKnowledgeFile, DeleteKnowledgeFile, RetryKnowledgeFile
-from application.knowledge_upkeep import KeepKnowledge
+from application.files.document_reading import ReadDocument, ReaderPlaces
+from application.jobs.asked_work import AskForWork
+from application.jobs.jobs_by_kind import DoJob
+from application.knowledge.ingestion import Ingest
+from application.knowledge.ingestion_steps import MOST_CHUNKS, IngestionSteps
+from application.knowledge.knowledge import CreateKnowledge, DeleteKnowledge
+from application.knowledge.knowledge_files import AddKnowledgeFile, DeleteKnowledgeFile, RetryKnowledgeFile
+from application.knowledge.knowledge_upkeep import KeepKnowledge
+from application.knowledge.purging import Purge
+from application.knowledge.reindexing import Reindex
 from application.ports.job_queue import Again, Handler, Job, JobKind
 from application.ports.persistence import Transactions
-from application.purging import Purge
-from application.reindexing import Reindex
-from domain.chunking import ChunkSize
 from domain.errors import Unavailable
-from domain.files import StoredFile
+from domain.files.files import StoredFile
 from domain.ids import UserId
-from domain.knowledge import KnowledgeBase, KnowledgeDraft, KnowledgeFile, pause_before
+from domain.knowledge.chunking import ChunkSize
+from domain.knowledge.knowledge import KnowledgeBase, KnowledgeDraft, KnowledgeFile, pause_before
 from file_desk import MemoryFiles, PlainParser, stored
 
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)

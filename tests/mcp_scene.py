@@ -15,9 +15,9 @@ from typing import Self
 from adapters.mcp.connections import SdkMcpConnections
 from adapters.mcp.limits import McpLimits
 from adapters.web.guarded import GuardedHttp
-from domain.addresses import Reach
 from domain.ids import McpServerId, UserId
-from domain.mcp_servers import McpAddress, McpServer, McpTransport
+from domain.tools.addresses import Reach
+from domain.tools.mcp_servers import McpAddress, McpServer, McpTransport
 from guarded_scene import LOOPBACK, TLS
 from patience import PATIENCE
 

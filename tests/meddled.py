@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from adapters.database.signals import LocalSignals, PostgresSignals
+from adapters.database.runs.signals import LocalSignals, PostgresSignals
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedChatModel, Step
 from application.ports.run_signals import RunSignals
-from application.run_registry import RunRegistry
+from application.runs.run_registry import RunRegistry
 from chat_desk import ChatDesk
-from domain.chat_events import Recorded, RunFinished
+from domain.chat.chat_events import Recorded, RunFinished
 from domain.errors import Unavailable
 from domain.ids import RunId, UserId
 

@@ -1,15 +1,15 @@
 """Models asked as runs ask them, over whatever plays the providers."""
 
-from application.model_attempts import Calling
-from application.model_chain import AskModels, FindModel, ModelChain
-from application.model_places import ModelPlaces
-from application.model_statistics import ModelStatistics
+from application.asking.model_attempts import Calling
+from application.asking.model_chain import AskModels, FindModel, ModelChain
+from application.asking.model_places import ModelPlaces
+from application.asking.model_statistics import ModelStatistics
+from application.asking.provider_breakers import Breakers
 from application.ports.chat_model import ChatModel, ChatModels
-from application.provider_breakers import Breakers
 from domain.errors import NotFound
 from domain.ids import ModelId, UserId
-from domain.model_routes import ModelRoute
-from domain.models import ModelSpec, Provider
+from domain.models.model_routes import ModelRoute
+from domain.models.models import ModelSpec, Provider
 
 ASKER = UserId("asker")
 WIDE = ModelSpec(ModelId("scripted"), Provider.OFFLINE, "m", context_window=10_000_000)

@@ -6,13 +6,13 @@ from typing import Any
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.security import FernetBox
-from application.models import FindModel, ListModels, ListOwnModels, ModelCatalogue, ShowModel, ShownModel
-from application.own_models import ChangeOwnModel, CreateOwnModel, DeleteOwnModel, DraftedModels
+from application.models.models import FindModel, ListModels, ListOwnModels, ModelCatalogue, ShowModel, ShownModel
+from application.models.own_models import ChangeOwnModel, CreateOwnModel, DeleteOwnModel, DraftedModels
 from application.paging import Window
 from application.sealing import Seals
 from domain.ids import ModelId, UserId, new_id
-from domain.models import ModelKind, ModelSpec, Provider
-from domain.own_models import ModelDraft, OwnModel
+from domain.models.models import ModelKind, ModelSpec, Provider
+from domain.models.own_models import ModelDraft, OwnModel
 from stored import NOW
 from tool_desk import SECRETS, Clock
 

@@ -13,19 +13,19 @@ from typing import cast
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedChatModel, Step, call, delta, finished
-from application.chat import ChatRequest
-from application.live_runs import LiveRun
+from application.chat.chat import ChatRequest
 from application.ports.tool_runner import ToolOutput, ToolRunner
-from application.run_registry import RunRegistry
+from application.runs.live_runs import LiveRun
+from application.runs.run_registry import RunRegistry
 from chat_desk import ChatDesk
-from domain.agents import Agent
-from domain.chat_events import Recorded, ToolProgress
+from domain.agents.agents import Agent
+from domain.chat.chat_events import Recorded, ToolProgress
+from domain.dialogs.messages import StepStatus
 from domain.ids import AgentId, RunId, ToolId, UserId, new_id
-from domain.messages import StepStatus
-from domain.pauses import Approval
-from domain.quotas import Quota
-from domain.runs import RunStatus
-from domain.tools import JsonValue, ToolSpec
+from domain.runs.pauses import Approval
+from domain.runs.runs import RunStatus
+from domain.tools.tools import JsonValue, ToolSpec
+from domain.usage.quotas import Quota
 from meddled import Meddled
 
 SPEND = ToolSpec(

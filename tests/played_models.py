@@ -6,16 +6,16 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from application.model_attempts import Calling
-from application.model_chain import AskModels, ModelChain
-from application.model_places import ModelPlaces
-from application.model_statistics import ModelStatistics
+from application.asking.model_attempts import Calling
+from application.asking.model_chain import AskModels, ModelChain
+from application.asking.model_places import ModelPlaces
+from application.asking.model_statistics import ModelStatistics
+from application.asking.provider_breakers import Breakers
 from application.ports.chat_model import ChatModel
-from application.provider_breakers import Breakers
-from domain.assembly import AnswerAssembler
-from domain.attempts import Attempt
-from domain.chat_events import AttemptEnded, LoopEvent, ToolProgress
-from domain.conversation import (
+from domain.chat.chat_events import AttemptEnded, LoopEvent, ToolProgress
+from domain.chat.transcript import Transcript
+from domain.conversation.assembly import AnswerAssembler
+from domain.conversation.conversation import (
     FinishReason,
     ModelEvent,
     ModelFinished,
@@ -26,9 +26,9 @@ from domain.conversation import (
 )
 from domain.errors import ModelError, NotFound
 from domain.ids import ModelId, UserId
-from domain.model_routes import ModelRoute
-from domain.models import ModelSpec, Prices, Provider
-from domain.transcript import Transcript
+from domain.models.attempts import Attempt
+from domain.models.model_routes import ModelRoute
+from domain.models.models import ModelSpec, Prices, Provider
 from model_asking import ASKER
 from virtual_time import run
 

@@ -6,12 +6,12 @@ from datetime import datetime
 
 from adapters.database.transactions import DatabaseTransactions
 from application.paging import Window
-from domain.agents import Agent
-from domain.embeddings import Vector
+from domain.agents.agents import Agent
+from domain.dialogs.messages import AnswerStatus
 from domain.ids import AgentId, DialogId, MemoryId, MessageId, UserId, new_id
-from domain.memories import Changes, Known, Memory, New
-from domain.memory_lessons import Lesson
-from domain.messages import AnswerStatus
+from domain.knowledge.embeddings import Vector
+from domain.memory.memories import Changes, Known, Memory, New
+from domain.memory.memory_lessons import Lesson
 from stored import DIALOG, agent, dialog, finished, open_answer, question, registered, run_of, seconds
 
 LATER = seconds(100)

@@ -1,10 +1,10 @@
 """What a live run asks of its process, where the test is about runs that never wait for a person."""
 
-from application.live_runs import Elsewhere, OnCrash, RunKeeping, Store
-from application.run_log import RunLog
-from application.run_readers import Followed
-from domain.pauses import RunPause
-from domain.runs import Run
+from application.runs.live_runs import Elsewhere, OnCrash, RunKeeping, Store
+from application.runs.run_log import RunLog
+from application.runs.run_readers import Followed
+from domain.runs.pauses import RunPause
+from domain.runs.runs import Run
 
 
 def keeping(store: Store, elsewhere: Elsewhere, on_crash: OnCrash) -> RunKeeping:

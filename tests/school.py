@@ -11,21 +11,21 @@ from adapters.offline import OfflineChatModel
 from adapters.scripted import ScriptedChatModel, ScriptedChatModels, delta, finished
 from adapters.scripted.embedder import ScriptedEmbedders
 from adapters.scripted.steps import Step
-from application.asides import AskAside
-from application.embedded_memories import EmbedMemories
-from application.models import FindModel, ModelCatalogue
+from application.asking.asides import AskAside
+from application.chat.recalling import Recall
+from application.knowledge.query_turns import QueryTurns
+from application.memory.embedded_memories import EmbedMemories
+from application.memory.remembering import Remember
+from application.models.models import FindModel, ModelCatalogue
 from application.ports.chat_model import ChatModels
 from application.ports.job_queue import Again, Job, JobKind
-from application.query_turns import QueryTurns
-from application.recalling import Recall
-from application.remembering import Remember
 from chat_desk import SEALS
-from domain.agents import Agent
-from domain.attempts import Attempt
-from domain.conversation import UserTurn
-from domain.dialog_subjects import dialog_subject
+from domain.agents.agents import Agent
+from domain.conversation.conversation import UserTurn
+from domain.dialogs.dialog_subjects import dialog_subject
 from domain.ids import AgentId, DialogId, ModelId, RunId, UserId
-from domain.models import ModelSpec, Provider
+from domain.models.attempts import Attempt
+from domain.models.models import ModelSpec, Provider
 from model_asking import TheOne, asked_models
 from remembering import owner_of
 from stored import DIALOG, seconds

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from adapters.database.transactions import DatabaseTransactions
-from adapters.database.usage_tables import usage_ledger
-from domain.attempts import ANSWERED, INTERRUPTED, Attempt, Purpose
-from domain.conversation import Usage
+from adapters.database.usage.usage_tables import usage_ledger
+from domain.conversation.conversation import Usage
 from domain.ids import AgentId, ModelId, RunId, UserId, new_id
-from domain.models import Provider
-from domain.usage import DAY_MS, Grouping, Period, UsageSum, milliseconds
+from domain.models.attempts import ANSWERED, INTERRUPTED, Attempt, Purpose
+from domain.models.models import Provider
+from domain.usage.usage import DAY_MS, Grouping, Period, UsageSum, milliseconds
 from stored import finished, open_answer, question, run_of
 
 NOON = milliseconds(datetime(2026, 11, 3, 12, tzinfo=UTC))

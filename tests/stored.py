@@ -7,16 +7,16 @@ from typing import Any
 
 from adapters.database.transactions import DatabaseTransactions
 from application.ports.runs import LogPiece
-from domain.agents import DEFAULT_AGENT, Agent, AgentDraft
-from domain.chat_events import AnswerDelta, Recorded
-from domain.conversation import Usage
-from domain.dialogs import Dialog
-from domain.files import Attachment, FileKind, StoredFile
+from domain.accounts.users import ApiKey, RefreshToken, Role, User, UserName
+from domain.agents.agents import DEFAULT_AGENT, Agent, AgentDraft
+from domain.chat.chat_events import AnswerDelta, Recorded
+from domain.conversation.conversation import Usage
+from domain.dialogs.dialogs import Dialog
+from domain.dialogs.messages import Answer, AnswerStatus, Citation, Question, StepStatus, ToolStep
+from domain.files.files import Attachment, FileKind, StoredFile
 from domain.ids import AgentId, ApiKeyId, DialogId, FamilyId, FileId, MessageId, RunId, UserId, new_id
-from domain.messages import Answer, AnswerStatus, Citation, Question, StepStatus, ToolStep
-from domain.runs import Run, RunStatus
-from domain.tools import ToolCall, ToolResult, ToolRound, ToolType
-from domain.users import ApiKey, RefreshToken, Role, User, UserName
+from domain.runs.runs import Run, RunStatus
+from domain.tools.tools import ToolCall, ToolResult, ToolRound, ToolType
 
 NOW = datetime(2026, 11, 3, 12, 0, 0, 123456, tzinfo=UTC)
 LEASE = NOW + timedelta(seconds=30)

@@ -8,9 +8,9 @@ from sqlalchemy import text
 
 from adapters.database.transactions import DatabaseTransactions
 from application.ports.knowledge import NewChunk
-from domain.embeddings import Vector
 from domain.ids import KnowledgeFileId, KnowledgeId, UserId, new_id
-from domain.knowledge import KnowledgeBase, KnowledgeDraft, KnowledgeFile, Stage
+from domain.knowledge.embeddings import Vector
+from domain.knowledge.knowledge import KnowledgeBase, KnowledgeDraft, KnowledgeFile, Stage
 from stored import NOW, stored_file
 
 MODEL = "scripted/words"

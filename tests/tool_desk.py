@@ -8,18 +8,18 @@ from typing import Any
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedApiDocuments, ScriptedMcpConnections
 from adapters.security import FernetBox
-from application.agents import AgentLinks, ChangeAgent, CreateAgent
-from application.mcp_servers import AskForMcpTools, ChangeMcpServer, DeleteMcpServer, LoadMcpServers, StdioRule
-from application.models import ModelCatalogue
+from application.agents.agents import AgentLinks, ChangeAgent, CreateAgent
+from application.models.models import ModelCatalogue
 from application.ports.tools import StoredServer
 from application.sealing import Seals
-from application.tools import BuiltInTools, ChangeTool, CreateTool, DeleteTool, LoadTools
-from domain.agents import Agent
+from application.tools.mcp_servers import AskForMcpTools, ChangeMcpServer, DeleteMcpServer, LoadMcpServers, StdioRule
+from application.tools.tools import BuiltInTools, ChangeTool, CreateTool, DeleteTool, LoadTools
+from domain.agents.agents import Agent
 from domain.ids import McpServerId, ModelId, ToolId, UserId, new_id
-from domain.mcp_servers import McpDraft, McpServer, McpTransport
-from domain.models import ModelSpec, Provider
-from domain.tools import ToolSpec
-from domain.user_tools import ToolDraft, UserTool
+from domain.models.models import ModelSpec, Provider
+from domain.tools.mcp_servers import McpDraft, McpServer, McpTransport
+from domain.tools.tools import ToolSpec
+from domain.tools.user_tools import ToolDraft, UserTool
 from stored import NOW, seconds
 
 SECRETS = ("a-secret-of-the-tests-that-is-long-enough-0123456789",)

@@ -6,17 +6,17 @@ from adapters.database.transactions import DatabaseTransactions
 from adapters.openapi.documents import OpenApiDocuments
 from adapters.scripted import ScriptedMcpConnections, ScriptedWeb, answered
 from adapters.security import FernetBox
-from application.mcp_servers import LoadMcpServers, StdioRule
-from application.own_tools import OpenOwnTools
+from application.chat.toolbox import Toolbox
 from application.ports.api_documents import ApiDocuments
 from application.ports.guarded_web import GuardedWeb
 from application.ports.mcp_connections import McpConnections
 from application.ports.tool_runner import ToolRunner
 from application.sealing import Seals
-from application.toolbox import Toolbox
-from application.tools import BuiltInTools, LoadTools
+from application.tools.mcp_servers import LoadMcpServers, StdioRule
+from application.tools.own_tools import OpenOwnTools
+from application.tools.tools import BuiltInTools, LoadTools
 from domain.ids import ToolId
-from domain.tools import ToolSpec
+from domain.tools.tools import ToolSpec
 from tool_desk import SECRETS
 
 WEB_FETCH = ToolSpec(ToolId("web_fetch"), "web_fetch", "Web page", "Reads a page.", {})

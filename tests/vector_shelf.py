@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Sequence
 from sqlalchemy import Integer, Table, delete, update
 from sqlalchemy.engine import Connection
 
-from adapters.database.chunk_tables import chunks
 from adapters.database.engine import Database, open_database
-from adapters.database.knowledge_tables import knowledge_bases, knowledge_files
+from adapters.database.knowledge.chunk_tables import chunks
+from adapters.database.knowledge.knowledge_tables import knowledge_bases, knowledge_files
 from application.ports.knowledge import VectorIndex
-from domain.embeddings import Vector
 from domain.ids import ChunkId, KnowledgeId, new_id
-from domain.retrieval import Hit
+from domain.knowledge.embeddings import Vector
+from domain.knowledge.retrieval import Hit
 from stored import NOBODY, NOW
 
 MODEL = "test/three"

@@ -6,12 +6,12 @@ from typing import Final
 
 from application.ports.secret_box import SecretBox, SecretBroken
 from application.ports.tools import StoredServer
-from domain.credentials import Credentials
 from domain.errors import Conflict
-from domain.mcp_servers import McpAddress, McpServer
-from domain.models import ModelSpec, key_id_of
-from domain.own_models import ELLIPSIS, OwnModel, masked, place_of
-from domain.user_tools import AuthDraft, SealedAuth
+from domain.models.models import ModelSpec, key_id_of
+from domain.models.own_models import ELLIPSIS, OwnModel, masked, place_of
+from domain.tools.credentials import Credentials
+from domain.tools.mcp_servers import McpAddress, McpServer
+from domain.tools.user_tools import AuthDraft, SealedAuth
 
 KEY_LOST: Final = "what it is reached with was sealed under a key that this server no longer has: send it again"
 

@@ -1,9 +1,9 @@
 """Making an admin from the command line, through the same use case as everything else."""
 
-from application.users import CreateAdmin
-from entrypoints.container import make_container
+from application.accounts.users import CreateAdmin
+from entrypoints.graph.container import make_container
 from entrypoints.schema_ready import prepare_database
-from entrypoints.settings import Settings
+from entrypoints.settings.loading import Settings
 
 
 async def make_admin(settings: Settings, name: str, password: str, email: str | None) -> None:

@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser().print_help(sys.stderr)
         return MISUSED
     from domain.errors import DomainError
-    from entrypoints.settings import SettingsError
+    from entrypoints.settings.loading import SettingsError
 
     run: Command = COMMANDS[given.command]
     try:
@@ -71,10 +71,10 @@ def version() -> int:
 def serve(given: argparse.Namespace) -> int:
     from adapters.security import SecretFileRefused
     from entrypoints.logs import configure_logging
-    from entrypoints.server import CannotListen
-    from entrypoints.server import serve as run
-    from entrypoints.settings import load_settings
-    from entrypoints.settings_advice import advice
+    from entrypoints.serving.server import CannotListen
+    from entrypoints.serving.server import serve as run
+    from entrypoints.settings.advice import advice
+    from entrypoints.settings.loading import load_settings
 
     settings = load_settings(options=chosen(given, "host", "port", "workers"))
     configure_logging(settings.log_level, settings.log_format)
@@ -90,8 +90,8 @@ def worker(given: argparse.Namespace) -> int:
     from msgspec import structs
 
     from entrypoints.logs import configure_logging
-    from entrypoints.settings import load_settings
-    from entrypoints.settings_advice import worker_advice
+    from entrypoints.settings.advice import worker_advice
+    from entrypoints.settings.loading import load_settings
     from entrypoints.worker import refuse_embedded, work
 
     settings = load_settings()
@@ -102,7 +102,7 @@ def worker(given: argparse.Namespace) -> int:
     for hint in worker_advice(settings):
         warn(hint)
 
-    from entrypoints.container import make_container
+    from entrypoints.graph.container import make_container
 
     return asyncio.run(work(settings, make_container))
 
@@ -110,7 +110,7 @@ def worker(given: argparse.Namespace) -> int:
 def migrate(_given: argparse.Namespace) -> int:
     from entrypoints.logs import configure_logging
     from entrypoints.schema_ready import bring_up_to_date
-    from entrypoints.settings import load_settings
+    from entrypoints.settings.loading import load_settings
 
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format)
@@ -122,7 +122,7 @@ def rotate_keys(_given: argparse.Namespace) -> int:
     from adapters.security import SecretFileRefused
     from entrypoints.key_rotation import is_complete, seal_anew, told
     from entrypoints.logs import configure_logging
-    from entrypoints.settings import load_settings
+    from entrypoints.settings.loading import load_settings
 
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format)
@@ -135,7 +135,7 @@ def rotate_keys(_given: argparse.Namespace) -> int:
 
 def create_admin(given: argparse.Namespace) -> int:
     from entrypoints.logs import configure_logging
-    from entrypoints.settings import load_settings
+    from entrypoints.settings.loading import load_settings
 
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format)
@@ -150,8 +150,8 @@ def create_admin(given: argparse.Namespace) -> int:
 
 
 def config(given: argparse.Namespace) -> int:
-    from entrypoints.settings import load_settings
-    from entrypoints.settings_show import as_json, as_table
+    from entrypoints.settings.loading import load_settings
+    from entrypoints.settings.show import as_json, as_table
 
     settings = load_settings()
     return say(as_json(settings) if given.json else as_table(settings))
@@ -160,7 +160,7 @@ def config(given: argparse.Namespace) -> int:
 def doctor(given: argparse.Namespace) -> int:
     from entrypoints.doctor.command import diagnose
     from entrypoints.logs import configure_logging
-    from entrypoints.settings import load_settings
+    from entrypoints.settings.loading import load_settings
 
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format)

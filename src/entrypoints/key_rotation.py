@@ -5,9 +5,9 @@ from typing import Final
 
 from application.ports.own_models import SealedKind
 from application.sealed_upkeep import SealAnew, Sealed
-from entrypoints.container import make_container
+from entrypoints.graph.container import make_container
 from entrypoints.schema_ready import prepare_database
-from entrypoints.settings import Settings
+from entrypoints.settings.loading import Settings
 
 NAMES: Final[Mapping[SealedKind, str]] = {
     SealedKind.TOOLS: "tools",

@@ -9,28 +9,28 @@ from typing import Any, Final
 from dishka import AsyncContainer, Provider
 from litestar import Litestar
 
-from application.agents import ListAgents
-from application.ask_once import AskOnce
-from application.file_upkeep import SweepFiles
-from application.job_shifts import work_on_jobs
-from application.knowledge_upkeep import KeepKnowledge
-from application.log_writer import LogWriter
+from application.accounts.sessions import Authenticate, LogIn
+from application.agents.agents import ListAgents
+from application.chat.ask_once import AskOnce
+from application.files.file_upkeep import SweepFiles
+from application.files.uploads import UploadFile
+from application.jobs.job_shifts import work_on_jobs
+from application.knowledge.knowledge_upkeep import KeepKnowledge
 from application.ports.job_queue import JobHandler, JobQueue
 from application.ports.run_signals import RunSignals
-from application.run_closing import CloseAbandoned
-from application.run_registry import RunRegistry
-from application.run_upkeep import KeepRunsAlive, SweepRuns
-from application.sessions import Authenticate, LogIn
-from application.uploads import UploadFile
-from application.usage import ForgetUsage
+from application.runs.log_writer import LogWriter
+from application.runs.run_closing import CloseAbandoned
+from application.runs.run_registry import RunRegistry
+from application.runs.run_upkeep import KeepRunsAlive, SweepRuns
+from application.usage.usage import ForgetUsage
 from domain.errors import Unavailable
-from entrypoints.container import http_config, make_container, secrets_of
+from entrypoints.graph.container import http_config, make_container, secrets_of
 from entrypoints.http.app import create_app as create_http_app
 from entrypoints.http.front import Drain
 from entrypoints.http.http_statistics import HttpStatistics
-from entrypoints.metrics_numbers import ServerNumbers
-from entrypoints.metrics_workers import WorkerPlace
-from entrypoints.settings import Settings, load_settings
+from entrypoints.metrics.numbers import ServerNumbers
+from entrypoints.metrics.workers import WorkerPlace
+from entrypoints.settings.loading import Settings, load_settings
 
 EAGER: Final = (Authenticate, AskOnce, LogIn, ListAgents, UploadFile, ServerNumbers)
 """Made at the start and not at the first request: what is wrong with them shows at once, and nobody waits."""

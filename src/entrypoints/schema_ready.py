@@ -10,7 +10,7 @@ from adapters.database import schema
 from adapters.database.engine import postgres_creator
 from adapters.database.refusals import refusal_in
 from domain.errors import Unavailable
-from entrypoints.settings import Settings
+from entrypoints.settings.loading import Settings
 
 log = logging.getLogger("agentchat.knowledge")
 
@@ -36,8 +36,8 @@ async def prepare_vectors(settings: Settings) -> None:
     """The extension, table and index that pgvector needs for the configured model. Raises Unavailable."""
     if settings.vector.kind != "pgvector":
         return
-    from adapters.database.pgvector_table import ensure_pgvector
-    from entrypoints.embedders import model_of
+    from adapters.database.vectors.pgvector_table import ensure_pgvector
+    from entrypoints.graph.embedders import model_of
 
     await ensure_pgvector(settings.database_url.reveal(), model_of(settings.embedding))
 
@@ -62,7 +62,7 @@ async def prepare_to_serve(settings: Settings) -> None:
     await prepare_database(settings)
     if settings.embedded:
         return
-    from adapters.database.vector_place import keep_vectors
+    from adapters.database.vectors.vector_place import keep_vectors
 
     kind = settings.vector.kind or "embedded"
     if to_fill := await keep_vectors(settings.database_url.reveal(), kind):

@@ -8,12 +8,12 @@ from functools import partial
 
 from dishka import AsyncContainer
 
-from application.job_shifts import work_on_jobs
-from application.knowledge_upkeep import KeepKnowledge
+from application.jobs.job_shifts import work_on_jobs
+from application.knowledge.knowledge_upkeep import KeepKnowledge
 from application.ports.job_queue import JobHandler, JobQueue
 from domain.errors import Unavailable
 from entrypoints.schema_ready import await_database
-from entrypoints.settings import Settings
+from entrypoints.settings.loading import Settings
 
 OpenContainer = Callable[[Settings], AsyncContainer]
 

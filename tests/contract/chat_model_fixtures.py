@@ -8,11 +8,11 @@ from adapters.anthropic import AnthropicEndpoint
 from adapters.openai import OpenAIEndpoint
 from adapters.web import HttpChatModel, WebClient
 from application.ports.chat_model import ChatModel, Timeouts
-from domain.assembly import AnswerAssembler
-from domain.conversation import AssistantTurn, ModelEvent, ModelRequest, TextDelta, UserTurn
+from domain.conversation.assembly import AnswerAssembler
+from domain.conversation.conversation import AssistantTurn, ModelEvent, ModelRequest, TextDelta, UserTurn
 from domain.errors import ModelError
 from domain.ids import ToolId
-from domain.tools import ToolSpec
+from domain.tools.tools import ToolSpec
 from servers.byte_server import ByteServer, Exchange, Script
 
 CLOCK = ToolSpec(

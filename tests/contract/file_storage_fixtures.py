@@ -12,10 +12,10 @@ import pytest
 from adapters.local_files import LocalFiles
 from adapters.minio import MinioFiles
 from adapters.security import HmacLinkSigner
-from application.file_ids import TIME_LENGTH, time_prefix
+from application.files.file_ids import TIME_LENGTH, time_prefix
 from application.ports.file_storage import FileStorage
 from domain.errors import NotFound, Unavailable
-from domain.files import FileKind, StoredFile
+from domain.files.files import FileKind, StoredFile
 from domain.ids import FileId, UserId, new_id
 from servers.seaweedfs import ACCESS_KEY, BUCKET, SECRET_KEY, SeaweedFS
 

@@ -12,13 +12,13 @@ from adapters.database.transactions import DatabaseTransactions
 from agent_file_desk import FILES, AgentFileDesk, without
 from application.paging import Window
 from application.ports.secret_box import SecretBroken
-from domain.agent_files import AgentFile, KnowledgeEntry, ServerEntry, ToolEntry
-from domain.agents import AgentDraft
+from domain.agents.agent_files import AgentFile, KnowledgeEntry, ServerEntry, ToolEntry
+from domain.agents.agents import AgentDraft
 from domain.errors import Conflict, InvalidValue, NotFound
 from domain.ids import ToolId, UserId
-from domain.mcp_servers import McpTransport
-from domain.models import ModelKind
-from domain.user_tools import DOCUMENTS_MAX, ApiDocument, AuthDraft, AuthType
+from domain.models.models import ModelKind
+from domain.tools.mcp_servers import McpTransport
+from domain.tools.user_tools import DOCUMENTS_MAX, ApiDocument, AuthDraft, AuthType
 from meddled import Meddled
 from model_desk import own_model
 from stored import NOW, registered

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from contract.chat_model_fixtures import STOP, TEXT, answering, collect, collect_until_error, question, scene, text_of
-from domain.answer_schemas import AnswerSchema
-from domain.conversation import ModelRequest
+from domain.conversation.answer_schemas import AnswerSchema
+from domain.conversation.conversation import ModelRequest
 from servers.byte_server import Exchange
 
 WANTED = AnswerSchema("a_word", {"type": "object", "properties": {}, "required": [], "additionalProperties": False})

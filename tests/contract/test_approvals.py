@@ -13,20 +13,20 @@ import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import Hold, call, delta, finished, hold
-from application.asking_depth import asking_depth
-from application.chat import ChatRequest
-from application.dialogs import DeleteDialog
+from application.chat.chat import ChatRequest
+from application.dialogs.dialogs import DeleteDialog
 from application.ports.tool_runner import ToolFailed, ToolOutput
+from application.tools.asking_depth import asking_depth
 from chat_desk import read, text_of
-from domain.call_limits import SAME_FAILURES
-from domain.chat_events import Recorded, RunFinished, ToolProgress
-from domain.conversation import ToolTurn
+from domain.chat.chat_events import Recorded, RunFinished, ToolProgress
+from domain.conversation.conversation import ToolTurn
+from domain.dialogs.messages import Answer, AnswerStatus, StepStatus
 from domain.errors import Conflict, InvalidValue, NotFound, TooManyRequests
 from domain.ids import DialogId, RunId, new_id
-from domain.messages import Answer, AnswerStatus, StepStatus
-from domain.pauses import DECLINED, MOST_WAITING, WAITS_FOR
-from domain.runs import RunStatus
-from domain.tools import JsonValue
+from domain.runs.pauses import DECLINED, MOST_WAITING, WAITS_FOR
+from domain.runs.runs import RunStatus
+from domain.tools.call_limits import SAME_FAILURES
+from domain.tools.tools import JsonValue
 from meddled import Meddled
 from paying import ASKS, DONE, LOOK, SPEND, Scene, Till, asked, call_of, ended, no, paying, soon, steps, yes
 

@@ -8,12 +8,12 @@ import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import call, finished
-from application.chat import ChatRequest
+from application.chat.chat import ChatRequest
 from chat_desk import text_of
+from domain.dialogs.messages import Answer, AnswerStatus, StepStatus
 from domain.errors import Conflict, NotFound, Unavailable
-from domain.messages import Answer, AnswerStatus, StepStatus
-from domain.pauses import WAITS_FOR
-from domain.runs import RunStatus
+from domain.runs.pauses import WAITS_FOR
+from domain.runs.runs import RunStatus
 from meddled import Meddled
 from paying import ASKS, DONE, Scene, asked, ended, paying, soon, steps, yes
 

@@ -7,14 +7,14 @@ import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedChatModel, ScriptedChatModels, fail
-from application.models import FindModel, ModelCatalogue
+from application.models.models import FindModel, ModelCatalogue
 from chat_desk import SEALS, ChatDesk
-from domain.chat_events import RunFinished
-from domain.conversation import AssistantTurn, ReasoningBlock
+from domain.chat.chat_events import RunFinished
+from domain.conversation.conversation import AssistantTurn, ReasoningBlock
 from domain.errors import Conflict
 from domain.ids import ModelId
-from domain.models import ModelSpec, Provider
-from domain.runs import RunStatus
+from domain.models.models import ModelSpec, Provider
+from domain.runs.runs import RunStatus
 from model_asking import asked_models
 from paying import ASKS, DONE, asked, ended, no, paying, yes
 

@@ -10,11 +10,11 @@ from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedChatModel, call, delta, finished
 from asked_files import ask, said, with_window
 from chat_desk import ChatDesk
-from domain.attachments import MOST_IN_QUESTION
-from domain.conversation import Image, UserTurn
+from domain.conversation.conversation import Image, UserTurn
+from domain.dialogs.messages import Answer, AnswerStatus, Question
 from domain.errors import InvalidValue, ModelError, NotFound, TooLarge
-from domain.files import FileKind
-from domain.messages import Answer, AnswerStatus, Question
+from domain.files.attachments import MOST_IN_QUESTION
+from domain.files.files import FileKind
 from file_desk import SERVER, MemoryFiles, file_of, stored
 
 
@@ -168,7 +168,7 @@ async def test_the_model_searches_what_did_not_fit(transactions: DatabaseTransac
 async def test_images_are_bounded_in_bytes_of_earlier_questions_too(
     desk: ChatDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("application.attachments.MOST_IMAGE_BYTES", 1000)
+    monkeypatch.setattr("application.chat.attachments.MOST_IMAGE_BYTES", 1000)
     seeing = with_window(desk, 1_000_000, vision=True)
     actor = await seeing.person()
 

@@ -8,13 +8,13 @@ import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedChatModel, delta, finished, hold
-from application.chat import ChatRequest
+from application.chat.chat import ChatRequest
 from asked_files import ask, said, with_window
 from chat_desk import ChatDesk
-from domain.conversation import ModelRequest
-from domain.documents import ParsedDocument
+from domain.conversation.conversation import ModelRequest
 from domain.errors import InvalidValue, NotFound, Unavailable
-from domain.files import FileKind
+from domain.files.documents import ParsedDocument
+from domain.files.files import FileKind
 from domain.ids import FileId
 from file_desk import stored
 from patience import PATIENCE

@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 from account_desk import SetClock
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedChatModel, call, delta, fail, finished, hold
-from application.chat import ChatRequest
-from application.dialogs import DeleteDialog
-from application.leases import Leases
-from application.run_closing import CloseAbandoned
-from application.run_registry import RunRegistry
-from application.run_upkeep import KeepRunsAlive, SweepRuns
+from application.chat.chat import ChatRequest
+from application.dialogs.dialogs import DeleteDialog
+from application.runs.leases import Leases
+from application.runs.run_closing import CloseAbandoned
+from application.runs.run_registry import RunRegistry
+from application.runs.run_upkeep import KeepRunsAlive, SweepRuns
 from chat_desk import ChatDesk, SharedSetClock, text_of
-from domain.chat_events import RunFailed, RunFinished
-from domain.conversation import AssistantTurn, ToolTurn, Usage, UserTurn
+from domain.chat.chat_events import RunFailed, RunFinished
+from domain.conversation.conversation import AssistantTurn, ToolTurn, Usage, UserTurn
+from domain.dialogs.messages import Answer, AnswerStatus, Question
 from domain.errors import Conflict, DomainError, InvalidValue, NotFound, TooLarge, TooManyRequests, Unauthenticated
 from domain.ids import AgentId, DialogId, RunId, UserId, new_id
-from domain.messages import Answer, AnswerStatus, Question
-from domain.runs import RunStatus
+from domain.runs.runs import RunStatus
 
 
 def talks(*words: str, repeat: bool = True) -> ScriptedChatModel:

@@ -10,16 +10,16 @@ from adapters.database.transactions import DatabaseTransactions
 from adapters.offline import OfflineChatModel
 from adapters.scripted import Hold, ScriptedChatModel, call, delta, finished
 from adapters.scripted.steps import Step
-from application.chat import ChatRequest
+from application.chat.chat import ChatRequest
 from asked_files import said
 from chat_desk import ChatDesk, read, text_of
-from domain.chat_events import AnswerDelta, Recorded, Retrieved, RunFinished, ToolProgress
-from domain.conversation import ToolTurn
+from domain.chat.chat_events import AnswerDelta, Recorded, Retrieved, RunFinished, ToolProgress
+from domain.conversation.conversation import ToolTurn
+from domain.dialogs.messages import Answer, AnswerStatus, StepStatus
 from domain.ids import AgentId, ModelId, UserId, new_id
-from domain.messages import Answer, AnswerStatus, StepStatus
-from domain.models import ModelSpec, Provider
-from domain.shown_passages import NOTHING
-from domain.tools import ToolType
+from domain.knowledge.shown_passages import NOTHING
+from domain.models.models import ModelSpec, Provider
+from domain.tools.tools import ToolType
 from kept_knowledge import KeptKnowledge
 from stored import agent
 

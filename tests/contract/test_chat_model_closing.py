@@ -16,7 +16,7 @@ from contract.chat_model_fixtures import (
     silence,
     text_of,
 )
-from domain.conversation import ToolCallDelta
+from domain.conversation.conversation import ToolCallDelta
 from patience import PATIENCE
 from servers.byte_server import Exchange, Script
 

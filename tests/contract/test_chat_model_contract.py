@@ -10,7 +10,7 @@ from adapters.offline import OfflineChatModel
 from adapters.scripted import ScriptedChatModel, call, delta, finished
 from application.ports.chat_model import ChatModel
 from contract.chat_model_fixtures import CALCULATOR, CLOCK, assembled, collect, model_at, question, text_of
-from domain.conversation import (
+from domain.conversation.conversation import (
     AssistantTurn,
     FinishReason,
     ModelFinished,
@@ -21,7 +21,7 @@ from domain.conversation import (
     Usage,
     UserTurn,
 )
-from domain.tools import ToolCall, ToolResult
+from domain.tools.tools import ToolCall, ToolResult
 from servers.aimock_server import aimock
 
 ADAPTERS = ["openai", "openai_compatible", "anthropic", "offline", "scripted"]

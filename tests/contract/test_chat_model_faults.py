@@ -25,7 +25,7 @@ from contract.chat_model_fixtures import (
     silence,
     text_of,
 )
-from domain.conversation import FinishReason, ModelFinished, Usage
+from domain.conversation.conversation import FinishReason, ModelFinished, Usage
 from domain.errors import ModelError
 from patience import PATIENCE
 from servers.byte_server import Exchange, Script

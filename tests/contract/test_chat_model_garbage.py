@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from adapters.anthropic.answer import AnthropicAnswer
 from adapters.openai.answer import OpenAIAnswer
 from adapters.web.sse import EventSplitter
-from domain.conversation import ModelEvent, ModelFinished, Usage
+from domain.conversation.conversation import ModelEvent, ModelFinished, Usage
 from domain.errors import ModelError
 from domain.tokens import MOST_TOKENS
 

@@ -25,8 +25,8 @@ from contract.chat_model_fixtures import (
     scene,
     text_of,
 )
-from domain.answer_schemas import AnswerSchema
-from domain.conversation import FinishReason, ModelFinished, ReasoningDelta, Usage
+from domain.conversation.answer_schemas import AnswerSchema
+from domain.conversation.conversation import FinishReason, ModelFinished, ReasoningDelta, Usage
 from guarded_scene import guarded, saying
 from servers.aimock_server import aimock
 from servers.byte_server import ByteServer, Exchange

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from contract.chat_model_fixtures import STOP, TEXT, after, answering, cut, question, refusing, scene
-from domain.assembly import AnswerAssembler
-from domain.attempts import ANSWERED
-from domain.chat_events import AnswerDelta, AttemptEnded, LoopEvent
+from domain.chat.chat_events import AnswerDelta, AttemptEnded, LoopEvent
+from domain.conversation.assembly import AnswerAssembler
 from domain.errors import ModelError
-from domain.model_routes import ModelRoute
+from domain.models.attempts import ANSWERED
+from domain.models.model_routes import ModelRoute
 from model_asking import ASKER, WIDE, TheOne, asked_models
 from servers.byte_server import ByteServer, Exchange, Script
 

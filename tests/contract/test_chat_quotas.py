@@ -9,16 +9,16 @@ import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import Hold, ScriptedChatModel, delta, finished, hold
-from application.models import ModelCatalogue
-from application.quotas import Quotas, ShowQuota
+from application.models.models import ModelCatalogue
+from application.usage.quotas import Quotas, ShowQuota
 from chat_desk import ChatDesk, read
 from domain.errors import NotFound, TooManyRequests
 from domain.ids import DialogId, ModelId, RunId, UserId
-from domain.model_routes import ModelRoute
-from domain.models import Prices
-from domain.quotas import USUAL_RUN, Quota, midnight_after
-from domain.runs import RunStatus
-from domain.usage import milliseconds
+from domain.models.model_routes import ModelRoute
+from domain.models.models import Prices
+from domain.runs.runs import RunStatus
+from domain.usage.quotas import USUAL_RUN, Quota, midnight_after
+from domain.usage.usage import milliseconds
 from patience import PATIENCE
 from paying import ASKS, DONE, asked, ended, paying, yes
 from spending import attempt, noted

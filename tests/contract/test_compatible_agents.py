@@ -10,25 +10,25 @@ import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import Hold, ScriptedChatModel, Step, call, delta, finished, hold
-from application.after_answers import AnswerKept
-from application.callers_prompt import RestoreRounds
-from application.chat import ChatLimits
-from application.compatible import AskCompatibly, CompatibleRequest, FindNamedAgent
+from application.chat.callers_prompt import RestoreRounds
+from application.chat.chat import ChatLimits
 from application.paging import Window
+from application.programs.compatible import AskCompatibly, CompatibleRequest, FindNamedAgent
+from application.runs.after_answers import AnswerKept
 from asked_statements import asked_statements
 from chat_desk import ChatDesk, read, text_of
-from domain.callers import CallersTools, OfferedTool, handed_id
-from domain.chat_events import Recorded, RunFinished, ToolProgress
-from domain.conversation import AssistantTurn, FinishReason, ToolTurn, UserTurn
+from domain.chat.callers import CallersTools, OfferedTool, handed_id
+from domain.chat.chat_events import Recorded, RunFinished, ToolProgress
+from domain.chat.told_messages import Message, Role, continued, conversation_of, telling_of
+from domain.chat.told_waits import waiting_sentence
+from domain.conversation.conversation import AssistantTurn, FinishReason, ToolTurn, UserTurn
+from domain.conversation.tool_choice import ChoiceKind, ToolChoice
+from domain.dialogs.messages import Answer, StepStatus
 from domain.errors import Conflict, InvalidValue, NotFound, TooLarge
 from domain.ids import AgentId, MessageId, UserId
-from domain.messages import Answer, StepStatus
-from domain.pauses import HELD_BACK
-from domain.runs import RunStatus
-from domain.told_messages import Message, Role, continued, conversation_of, telling_of
-from domain.told_waits import waiting_sentence
-from domain.tool_choice import ChoiceKind, ToolChoice
-from domain.tools import ToolCall
+from domain.runs.pauses import HELD_BACK
+from domain.runs.runs import RunStatus
+from domain.tools.tools import ToolCall
 from patience import PATIENCE
 from paying import ASKS, DONE, Scene, ended, paying, yes
 

@@ -8,8 +8,8 @@ import pytest
 from adapters.web.client import WebClient
 from contract.chat_model_fixtures import KEY, TEXT, answering, collect_until_error, question, refusing
 from domain.errors import ModelError
-from entrypoints.chat_models import ConfiguredModels
-from entrypoints.settings import load_settings, model_specs
+from entrypoints.graph.chat_models import ConfiguredModels
+from entrypoints.settings.loading import load_settings, model_specs
 from servers.byte_server import ByteServer, Script
 
 PROVIDERS = ["openai", "openai_compatible", "anthropic"]

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from adapters.database.transactions import DatabaseTransactions
-from adapters.database.vectors_embedded import EmbeddedVectorIndex
+from adapters.database.vectors.vectors_embedded import EmbeddedVectorIndex
 from adapters.scripted import ScriptedEmbedder, ScriptedEmbedders
-from application.contested_models import FIRST_SECONDS, Contests
-from application.jobs_by_kind import DoJob
+from application.jobs.jobs_by_kind import DoJob
+from application.knowledge.contested_models import FIRST_SECONDS, Contests
+from application.knowledge.reindexing import Reindex
+from application.knowledge.retrieval import RetrieveKnowledge
 from application.ports.job_queue import JobKind
-from application.reindexing import Reindex
-from application.retrieval import RetrieveKnowledge
 from domain.ids import KnowledgeId
 from knowledge_desk import KnowledgeDesk, text_of
 from stored import registered

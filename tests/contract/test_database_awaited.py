@@ -8,7 +8,7 @@ import pytest
 
 from domain.errors import Unavailable
 from entrypoints.schema_ready import await_database
-from entrypoints.settings import Settings, load_settings
+from entrypoints.settings.loading import Settings, load_settings
 from live.live_server import SECRETS
 from servers.postgres import Postgres
 from servers.tcp_proxy import TcpProxy

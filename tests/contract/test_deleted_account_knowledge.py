@@ -7,15 +7,16 @@ from typing import cast
 import pytest
 
 from adapters.database.transactions import DatabaseTransactions
-from application import purging, users
-from application.asked_work import AskForWork
-from application.file_upkeep import SweepFiles
-from application.passwords import ConfirmPassword
+from application.accounts import users
+from application.accounts.passwords import ConfirmPassword
+from application.accounts.users import DeleteUser
+from application.files.file_upkeep import SweepFiles
+from application.jobs.asked_work import AskForWork
+from application.knowledge import purging
 from application.ports.job_queue import JobKind
-from application.run_registry import RunRegistry
-from application.users import DeleteUser
+from application.runs.run_registry import RunRegistry
+from domain.accounts.users import User
 from domain.ids import UserId
-from domain.users import User
 from knowledge_desk import KnowledgeDesk, Watched, text_of
 from stored import registered
 

@@ -11,20 +11,20 @@ from account_desk import SetClock
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedChatModel, ScriptedChatModels, delta, fail, finished
 from adapters.scripted.steps import Step
-from application.asides import AskAside
-from application.asked_work import AskForWork
-from application.models import FindModel, ModelCatalogue
+from application.asking.asides import AskAside
+from application.dialogs.summaries import Summarise, WantSummary
+from application.jobs.asked_work import AskForWork
+from application.models.models import FindModel, ModelCatalogue
 from application.ports.job_queue import Job, JobKind, JobQueue
-from application.summaries import Summarise, WantSummary
 from chat_desk import SEALS, ChatDesk
-from domain.attempts import Attempt, Purpose
-from domain.conversation import ModelRequest, UserTurn, request_tokens
-from domain.dialog_subjects import dialog_subject
+from domain.conversation.conversation import ModelRequest, UserTurn, request_tokens
+from domain.dialogs.dialog_subjects import dialog_subject
+from domain.dialogs.past import Past, Summary
+from domain.dialogs.summaries import INSTRUCTION, MOST_FAILURES, REST_EXCHANGES, summary_tokens
 from domain.errors import ModelError, Unavailable
 from domain.ids import AgentId, DialogId, ModelId, RunId, UserId
-from domain.models import ModelSpec, Provider
-from domain.past import Past, Summary
-from domain.summaries import INSTRUCTION, MOST_FAILURES, REST_EXCHANGES, summary_tokens
+from domain.models.attempts import Attempt, Purpose
+from domain.models.models import ModelSpec, Provider
 from domain.tokens import estimate
 from model_asking import asked_models
 from stored import agent, dialog

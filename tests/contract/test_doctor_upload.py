@@ -12,7 +12,7 @@ from entrypoints.doctor.findings import Finding, Status
 from entrypoints.doctor.remote import LONGEST_FETCHED, Remote
 from entrypoints.doctor.subject import Subject
 from entrypoints.doctor.uploads import opened
-from entrypoints.settings import Settings
+from entrypoints.settings.loading import Settings
 from servers.byte_server import ByteServer, Exchange, Script
 
 CONTENT = b"0123456789abcdef" * 4 + b"\n"

@@ -24,9 +24,9 @@ from documents_corpus import lying_child
 from documents_corpus.corpus_pdf import doubling, unpacking
 from documents_corpus.corpus_text import deep_page
 from documents_corpus.document_feed import chunks
-from domain.documents import Heading, ParsedDocument, Table
 from domain.errors import Unavailable
-from domain.files import FileKind
+from domain.files.documents import Heading, ParsedDocument, Table
+from domain.files.files import FileKind
 from patience import PATIENCE
 
 FOR_MINUTES = deep_page(300_000)
@@ -502,7 +502,7 @@ import asyncio, sys
 from adapters.documents.child_parsers import ChildParsers
 from documents_corpus.corpus_text import deep_page
 from documents_corpus.document_feed import chunks
-from domain.files import FileKind
+from domain.files.files import FileKind
 
 async def main():
     parser = ChildParsers()

@@ -9,7 +9,7 @@ from application.ports.document_parser import DocumentRefused
 from documents_corpus.corpus_case import Case, faults_of, odd_places
 from documents_corpus.document_feed import chunks
 from documents_corpus.reading_pins import CASES, LIMITS, digest_of, outcome_of, pinned
-from domain.files import FileKind
+from domain.files.files import FileKind
 
 PINNED = pinned()
 

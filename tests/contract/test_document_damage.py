@@ -19,7 +19,7 @@ from documents_corpus.corpus_pictures import drawn as picture
 from documents_corpus.corpus_pictures import saved
 from documents_corpus.corpus_text import MARKDOWN, PAGE
 from documents_corpus.document_feed import chunks
-from domain.files import FileKind
+from domain.files.files import FileKind
 
 CODES = {"file_broken", "file_empty", "file_no_text", "file_encrypted", "file_dangerous", "file_has_macros"}
 

@@ -13,7 +13,7 @@ from adapters.documents.limits import ParserLimits
 from application.ports.document_parser import DocumentRefused
 from documents_corpus.corpus_pdf import drawn, lines, picture
 from documents_corpus.document_feed import chunks
-from domain.files import FileKind
+from domain.files.files import FileKind
 
 LIMITS = ParserLimits(ocr=True, timeout_seconds=120)
 TEXT = "The quick brown fox jumps over 13 lazy dogs."

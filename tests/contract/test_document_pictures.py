@@ -11,8 +11,8 @@ from adapters.documents.limits import LONGEST_EDGE, MAX_PICTURE_BYTES
 from application.ports.document_parser import DocumentRefused
 from documents_corpus.corpus_pictures import CASES, JPEG, PNG, Shown, animated, clear, noisy, saved, turned
 from documents_corpus.document_feed import chunks
-from domain import conversation
-from domain.files import FileKind
+from domain.conversation import conversation
+from domain.files.files import FileKind
 
 
 @pytest.fixture(scope="module")

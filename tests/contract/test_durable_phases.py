@@ -12,22 +12,22 @@ from typing import Any, cast
 
 import pytest
 
-from adapters.database.signals import LocalSignals, PostgresSignals
+from adapters.database.runs.signals import LocalSignals, PostgresSignals
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedChatModel, Step, call, delta, finished, hold
-from application import stored_tails
-from application.builtin_tools import Calculator
-from application.chat import ChatRequest
+from application.chat.chat import ChatRequest
 from application.ports.run_signals import RunSignals
 from application.ports.tool_runner import ToolOutput
-from application.run_readers import LARGEST_BATCH, Follower
-from application.run_registry import RunRegistry
+from application.runs import stored_tails
+from application.runs.run_readers import LARGEST_BATCH, Follower
+from application.runs.run_registry import RunRegistry
+from application.tools.builtin_tools import Calculator
 from chat_desk import ChatDesk, read, text_of
-from domain.chat_events import Recorded, RunFinished, ToolProgress
+from domain.chat.chat_events import Recorded, RunFinished, ToolProgress
+from domain.dialogs.messages import Answer, AnswerStatus, StepStatus
 from domain.ids import RunId, UserId
-from domain.messages import Answer, AnswerStatus, StepStatus
-from domain.runs import RunStatus, event_id
-from domain.tools import JsonValue, ToolSpec
+from domain.runs.runs import RunStatus, event_id
+from domain.tools.tools import JsonValue, ToolSpec
 from entrypoints.http.event_stream import EventStream
 
 Desk = Callable[..., ChatDesk]

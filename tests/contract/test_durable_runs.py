@@ -12,20 +12,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.database.signals import LocalSignals, PostgresSignals
+from adapters.database.runs.signals import LocalSignals, PostgresSignals
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedChatModel, Step, call, delta, fail, finished, hold
-from application.chat import ChatRequest
-from application.dialogs import DeleteDialog
+from application.chat.chat import ChatRequest
+from application.dialogs.dialogs import DeleteDialog
 from application.ports.run_signals import RunSignals
-from application.run_registry import RunRegistry
+from application.runs.run_registry import RunRegistry
 from chat_desk import ChatDesk, read, text_of
-from domain.chat_events import Recorded, RunFinished
-from domain.conversation import Usage
+from domain.chat.chat_events import Recorded, RunFinished
+from domain.conversation.conversation import Usage
+from domain.dialogs.messages import Answer, AnswerStatus
 from domain.errors import Conflict, InvalidValue, NotFound, TooManyRequests
 from domain.ids import DialogId, RunId, UserId
-from domain.messages import Answer, AnswerStatus
-from domain.runs import RunStatus, event_id
+from domain.runs.runs import RunStatus, event_id
 
 Desk = Callable[..., ChatDesk]
 

@@ -12,8 +12,8 @@ import pytest
 
 from adapters.openai import OpenAIEmbedder, Pace
 from adapters.web import Posting, WebClient
-from domain.embeddings import EmbeddingModel
 from domain.errors import ModelError
+from domain.knowledge.embeddings import EmbeddingModel
 from patience import PATIENCE
 from servers.byte_server import ByteServer, Exchange, Script
 from servers.embedding_scripts import (

@@ -6,16 +6,16 @@ import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedChatModel, ScriptedChatModels, delta, fail, finished
-from application.models import FindModel, ModelCatalogue
+from application.models.models import FindModel, ModelCatalogue
 from chat_desk import SEALS, ChatDesk, read
-from domain.attempts import ANSWERED
-from domain.breakers import FAILURES
-from domain.chat_events import RunFinished, ToolProgress
+from domain.chat.chat_events import RunFinished, ToolProgress
+from domain.dialogs.messages import Answer, StepStatus
 from domain.errors import ModelError, NotFound
 from domain.ids import ModelId
-from domain.messages import Answer, StepStatus
-from domain.models import ModelSpec, Provider
-from domain.tools import ToolType
+from domain.models.attempts import ANSWERED
+from domain.models.breakers import FAILURES
+from domain.models.models import ModelSpec, Provider
+from domain.tools.tools import ToolType
 from model_asking import asked_models
 from paying import ASKS, DONE, asked, ended, paying, yes
 from spending import outcomes

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 from adapters.local_files import LocalFiles
 from adapters.minio import MinioFiles
-from application.file_headers import download_name
-from application.file_links import granted
+from application.files.file_headers import download_name
+from application.files.file_links import granted
 from contract.file_storage_fixtures import SIGNER, Source, file_id, opened, pattern, s3, stored, write
-from domain.files import FileKind, parse_file_name, safe_name
+from domain.files.files import FileKind, parse_file_name, safe_name
 from domain.ids import FileId
 from servers.seaweedfs import ACCESS_KEY, BUCKET, SECRET_KEY, SeaweedFS
 

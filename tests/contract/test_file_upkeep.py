@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from account_desk import SetClock
 from adapters.database.transactions import DatabaseTransactions
-from application import file_upkeep
-from application.file_ids import time_prefix
-from application.file_upkeep import SweepFiles
-from domain.documents import ParsedDocument
+from application.files import file_upkeep
+from application.files.file_ids import time_prefix
+from application.files.file_upkeep import SweepFiles
 from domain.errors import Unavailable
+from domain.files.documents import ParsedDocument
 from domain.ids import FileId, UserId, new_id
 from file_desk import MemoryFiles, file_of
 from meddled import Meddled

@@ -7,16 +7,16 @@ from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedChatModel, Step, call, delta, finished
 from adapters.security import FernetBox
 from application.acting_for import acting_for
-from application.chat import ChatRequest
-from application.live_runs import LiveRun
+from application.chat.chat import ChatRequest
 from application.ports.guarded_web import WebAnswer, WebRequest
+from application.runs.live_runs import LiveRun
 from application.sealing import Seals
-from application.web_tools import FETCHES_OF_ONE, WebFetch
+from application.tools.web_tools import FETCHES_OF_ONE, WebFetch
 from chat_desk import ChatDesk, read, text_of
-from domain.agents import Agent
-from domain.chat_events import ToolProgress
+from domain.agents.agents import Agent
+from domain.chat.chat_events import ToolProgress
+from domain.dialogs.messages import StepStatus
 from domain.ids import AgentId, ToolId, UserId, new_id
-from domain.messages import StepStatus
 from file_desk import PlainParser
 from guarded_scene import saying
 from mcp_scene import connecting

@@ -9,13 +9,13 @@ import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import delta, finished, hold
-from application import stored_tails
-from application.live_runs import LiveRun
-from application.stored_tails import Tail
+from application.runs import stored_tails
+from application.runs.live_runs import LiveRun
+from application.runs.stored_tails import Tail
 from chat_desk import ChatDesk, read, text_of
-from domain.chat_events import Recorded
+from domain.chat.chat_events import Recorded
+from domain.dialogs.messages import AnswerStatus
 from domain.ids import UserId
-from domain.messages import AnswerStatus
 from meddled import Meddled, WordOfMouth, done_of, process, shown, soon, until
 
 WORDS = 10

@@ -7,9 +7,9 @@ import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import hold
-from domain.agents import Agent
-from domain.forgotten_memories import MOST_FORGOTTEN, fingerprint
+from domain.agents.agents import Agent
 from domain.ids import MemoryId, ModelId
+from domain.memory.forgotten_memories import MOST_FORGOTTEN, fingerprint
 from remembering import contents, known, lesson_of, listed, owner_of, remembering, taught, told
 from school import School, add, answer
 from stored import seconds

@@ -7,14 +7,14 @@ import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted.embedder import ScriptedEmbedders
-from application.embedded_memories import EmbedMemories
-from application.query_turns import QueryTurns
-from application.recalling import Recall
+from application.chat.recalling import Recall
+from application.knowledge.query_turns import QueryTurns
+from application.memory.embedded_memories import EmbedMemories
 from chat_desk import ChatDesk
-from domain.agents import Agent
-from domain.conversation import ModelRequest, UserTurn
+from domain.agents.agents import Agent
+from domain.conversation.conversation import ModelRequest, UserTurn
 from domain.ids import AgentId, UserId
-from domain.memory_recall import as_remembered, memories_before_question, tells_memories
+from domain.memory.memory_recall import as_remembered, memories_before_question, tells_memories
 from paying import ASKS, DONE, Scene, asked, ended, paying, yes
 from remembering import listed, taught
 from stored import seconds

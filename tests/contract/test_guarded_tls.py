@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from adapters.web.guarded import GuardedHttp
 from application.ports.guarded_web import WebFailed
-from domain.addresses import Reach
+from domain.tools.addresses import Reach
 from guarded_scene import LOOPBACK, Listener, Names, get
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from adapters.web.guarded_headers import USER_AGENT
 from application.ports.guarded_web import WebFailed, WebLimits, WebRequest
-from domain.credentials import Credentials
+from domain.tools.credentials import Credentials
 from guarded_scene import Names, get, guarded, listening_at, saying, sending_to
 from patience import PATIENCE
 from servers.byte_server import ByteServer, Exchange

@@ -8,15 +8,15 @@ import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedEmbedder, ScriptedEmbedders, embedding_failure, vector_of
-from application.ingestion_steps import STORED_AT_ONCE
-from domain.chunking import ChunkSize, chunks
-from domain.documents import ParsedDocument
-from domain.embedding_text import embedding_text
-from domain.embeddings import Vector
+from application.knowledge.ingestion_steps import STORED_AT_ONCE
 from domain.errors import Conflict, InvalidValue, ModelError, NotFound
-from domain.files import FileKind
+from domain.files.documents import ParsedDocument
+from domain.files.files import FileKind
 from domain.ids import KnowledgeId
-from domain.knowledge import CONTEST_PATIENCE, IngestionStatus, KnowledgeFile, Stage
+from domain.knowledge.chunking import ChunkSize, chunks
+from domain.knowledge.embedding_text import embedding_text
+from domain.knowledge.embeddings import Vector
+from domain.knowledge.knowledge import CONTEST_PATIENCE, IngestionStatus, KnowledgeFile, Stage
 from file_desk import stored
 from knowledge_desk import SMALL, KnowledgeDesk, text_of
 from patience import PATIENCE

@@ -6,13 +6,13 @@ import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import embedding_failure
-from application import ingestion_steps
+from application.knowledge import ingestion_steps
 from application.paging import Window
-from domain.chunking import ChunkSize, chunks
-from domain.documents import ParsedDocument
 from domain.errors import ModelError
+from domain.files.documents import ParsedDocument
 from domain.ids import UserId
-from domain.knowledge import CRASHED, MOST_SILENT, IngestionStatus, KnowledgeBase, KnowledgeFile
+from domain.knowledge.chunking import ChunkSize, chunks
+from domain.knowledge.knowledge import CRASHED, MOST_SILENT, IngestionStatus, KnowledgeBase, KnowledgeFile
 from knowledge_desk import Killed, KnowledgeDesk, Mortal, text_of
 from stored import registered
 

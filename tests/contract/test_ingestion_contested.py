@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from adapters.database.transactions import DatabaseTransactions
-from application.ingestion import CONTEST_PAUSE
+from application.knowledge.ingestion import CONTEST_PAUSE
 from application.ports.job_queue import Again, Job
-from domain.chunking import ChunkSize
-from domain.knowledge import CONTEST_PATIENCE, MOST_REPLANNED, SILENT_COSTS, IngestionStatus, KnowledgeFile
+from domain.knowledge.chunking import ChunkSize
+from domain.knowledge.knowledge import CONTEST_PATIENCE, MOST_REPLANNED, SILENT_COSTS, IngestionStatus, KnowledgeFile
 from knowledge_desk import KnowledgeDesk, text_of
 from patience import PATIENCE
 from stored import registered

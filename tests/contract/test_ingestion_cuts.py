@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedEmbedder, ScriptedEmbedders
-from application import ingestion_steps, purging
-from application.ingestion_steps import Overtaken, emptied
+from application.knowledge import ingestion_steps, purging
+from application.knowledge.ingestion_steps import Overtaken, emptied
 from application.ports.persistence import Transactions
-from domain.chunking import ChunkSize
 from domain.errors import ModelError
 from domain.ids import UserId
-from domain.knowledge import MOST_SILENT, SILENT_COSTS, IngestionStatus, KnowledgeBase, KnowledgeFile
+from domain.knowledge.chunking import ChunkSize
+from domain.knowledge.knowledge import MOST_SILENT, SILENT_COSTS, IngestionStatus, KnowledgeBase, KnowledgeFile
 from ingestion_scene import ENDLESS, TEXT, Scene, never, points_of
 from knowledge_desk import Killed, KnowledgeDesk, Mortal, Watched
 from patience import PATIENCE

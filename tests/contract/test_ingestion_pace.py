@@ -9,15 +9,15 @@ import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedEmbedder, vector_of
-from application import ingestion_steps
-from application.ingestion_steps import emptied
+from application.knowledge import ingestion_steps
+from application.knowledge.ingestion_steps import emptied
 from application.ports.persistence import Transactions
-from domain.chunking import chunks
-from domain.documents import ParsedDocument
-from domain.embedding_text import embedding_text
-from domain.embeddings import Vector
 from domain.errors import ModelError
-from domain.knowledge import IngestionError, IngestionStatus
+from domain.files.documents import ParsedDocument
+from domain.knowledge.chunking import chunks
+from domain.knowledge.embedding_text import embedding_text
+from domain.knowledge.embeddings import Vector
+from domain.knowledge.knowledge import IngestionError, IngestionStatus
 from file_desk import PlainParser
 from knowledge_desk import SMALL, KnowledgeDesk, text_of, turns
 from meddled import Meddled

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedEmbedder, embedding_failure
-from domain.chunking import ChunkSize
 from domain.errors import ModelError
-from domain.knowledge import CONTEST_PATIENCE, IngestionStatus, KnowledgeFile
+from domain.knowledge.chunking import ChunkSize
+from domain.knowledge.knowledge import CONTEST_PATIENCE, IngestionStatus, KnowledgeFile
 from ingestion_scene import TEXT
 from knowledge_desk import SMALL, Killed, KnowledgeDesk, Mortal
 from stored import registered

@@ -11,10 +11,10 @@ from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedEmbedder, embedding_failure
 from application.ports.document_parser import DocumentRefused
 from application.ports.job_queue import Again
-from domain.documents import ParsedDocument
-from domain.embeddings import Vector
 from domain.errors import ModelError
-from domain.knowledge import (
+from domain.files.documents import ParsedDocument
+from domain.knowledge.embeddings import Vector
+from domain.knowledge.knowledge import (
     CRASHED,
     DEFECT,
     MOST_ATTEMPTS,

@@ -8,9 +8,9 @@ import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedEmbedder
-from domain.batch_pace import SECONDS
-from domain.embeddings import Vector
-from domain.knowledge import IngestionStatus, Stage
+from domain.knowledge.batch_pace import SECONDS
+from domain.knowledge.embeddings import Vector
+from domain.knowledge.knowledge import IngestionStatus, Stage
 from knowledge_desk import KnowledgeDesk, text_of
 from stored import NOW, registered, seconds
 from stored_knowledge import with_base, with_file

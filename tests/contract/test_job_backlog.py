@@ -8,10 +8,10 @@ from typing import cast
 
 import pytest
 
-from application.backlog import FORSAKEN_SECONDS, JobsHealth, LookAtBacklog
+from application.jobs.backlog import FORSAKEN_SECONDS, JobsHealth, LookAtBacklog
 from application.ports.job_queue import Backlog, Job, JobKind, JobQueue
 from domain.errors import Unavailable
-from entrypoints.metrics_families import families_of
+from entrypoints.metrics.families import families_of
 from job_desk import LEASE, PATIENCE, JobDesk, Worker, job, working
 from servers.postgres import Postgres
 

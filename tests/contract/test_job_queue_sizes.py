@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from adapters.database import schema
-from adapters.database.jobs import POLL_SECONDS, SqliteJobs
-from adapters.database.jobs_table import jobs
+from adapters.database.jobs.jobs import POLL_SECONDS, SqliteJobs
+from adapters.database.jobs.jobs_table import jobs
 from adapters.database.transactions import DatabaseTransactions
 from application.ports.job_queue import JobKind
 from job_desk import job

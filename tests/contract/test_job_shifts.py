@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from application.job_shifts import ASIDES, ASIDES_AT_ONCE, work_on_jobs
+from application.jobs.job_shifts import ASIDES, ASIDES_AT_ONCE, work_on_jobs
 from application.ports.job_queue import EVERY_KIND, Job, JobKind
-from domain.dialog_subjects import dialog_subject
+from domain.dialogs.dialog_subjects import dialog_subject
 from domain.ids import DialogId, UserId
 from job_desk import AT_ONCE, JobDesk, Worker, emptied, job
 

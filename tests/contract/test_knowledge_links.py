@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from adapters.database.transactions import DatabaseTransactions
-from application.agents import AgentLinks, ChangeAgent, CreateAgent, ShowAgent
-from application.models import ModelCatalogue
-from domain.agents import Agent, AgentDraft
+from application.agents.agents import AgentLinks, ChangeAgent, CreateAgent, ShowAgent
+from application.models.models import ModelCatalogue
+from domain.agents.agents import Agent, AgentDraft
 from domain.errors import Conflict, NotFound
 from domain.ids import ModelId, UserId
-from domain.models import ModelSpec, Provider
+from domain.models.models import ModelSpec, Provider
 from knowledge_desk import KnowledgeDesk, Watched
 from stored import registered
 

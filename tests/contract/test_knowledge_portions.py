@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
-from adapters.database import chunks as chunk_rows
 from adapters.database import schema
-from adapters.database.chunk_statements import MOST_REMOVED
+from adapters.database.knowledge import chunks as chunk_rows
+from adapters.database.knowledge.chunk_statements import MOST_REMOVED
 from adapters.database.transactions import DatabaseTransactions
-from application import ingestion_steps
-from application.chunk_portions import TERMS_AT_ONCE, portions
-from application.ingestion_steps import REMOVED_AT_ONCE
-from domain.chunking import ChunkSize
+from application.knowledge import ingestion_steps
+from application.knowledge.chunk_portions import TERMS_AT_ONCE, portions
+from application.knowledge.ingestion_steps import REMOVED_AT_ONCE
 from domain.ids import ChunkId
+from domain.knowledge.chunking import ChunkSize
 from knowledge_desk import KnowledgeDesk
 from sqlite_steps import Steps
 from stored import NOW, registered

@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.database.transactions import DatabaseTransactions
-from adapters.database.vectors_embedded import EmbeddedVectorIndex
+from adapters.database.vectors.vectors_embedded import EmbeddedVectorIndex
 from adapters.scripted import ScriptedEmbedder, ScriptedEmbedders, embedding_failure, vector_of
-from application import reindexing
+from application.knowledge import reindexing
+from application.knowledge.retrieval import RetrieveKnowledge
 from application.ports.job_queue import Again, Job, JobKind
-from application.retrieval import RetrieveKnowledge
-from domain.embedding_text import embedding_text
 from domain.errors import ModelError, Unavailable
 from domain.ids import UserId
-from domain.knowledge import IngestionStatus, KnowledgeBase, KnowledgeFile
+from domain.knowledge.embedding_text import embedding_text
+from domain.knowledge.knowledge import IngestionStatus, KnowledgeBase, KnowledgeFile
 from knowledge_desk import Killed, KnowledgeDesk, Mortal, Watched, text_of
 from stored import registered
 

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from adapters.database.transactions import DatabaseTransactions
-from application import knowledge
+from application.knowledge import knowledge
 from domain.errors import Conflict
-from domain.knowledge import KnowledgeBase
+from domain.knowledge.knowledge import KnowledgeBase
 from knowledge_desk import KnowledgeDesk
 from stored import registered
 

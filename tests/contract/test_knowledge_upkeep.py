@@ -6,11 +6,11 @@ import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedEmbedder, ScriptedEmbedders
-from application import knowledge_upkeep
-from application.knowledge_upkeep import UNTOUCHED
+from application.knowledge import knowledge_upkeep
+from application.knowledge.knowledge_upkeep import UNTOUCHED
 from application.ports.job_queue import JobKind
 from domain.errors import Unavailable
-from domain.knowledge import IngestionStatus
+from domain.knowledge.knowledge import IngestionStatus
 from knowledge_desk import KnowledgeDesk, text_of, turns
 from meddled import Meddled
 from stored import registered

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from adapters.database.transactions import DatabaseTransactions
-from application import knowledge_upkeep
+from application.knowledge import knowledge_upkeep
 from domain.errors import Unavailable
 from knowledge_desk import KnowledgeDesk
 from meddled import Meddled

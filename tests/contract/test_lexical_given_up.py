@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from adapters.database import lexical_on_sqlite
-from adapters.database.lexical_on_sqlite import SqliteLexicalIndex
+from adapters.database.lexical import lexical_on_sqlite
+from adapters.database.lexical.lexical_on_sqlite import SqliteLexicalIndex
 from domain.ids import ChunkId, KnowledgeId
-from domain.retrieval import Hit
+from domain.knowledge.retrieval import Hit
 
 BASES = [KnowledgeId("k")]
 COUNTS_FOR_SECONDS = text(

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event
 
-from adapters.database import lexical_on_postgres, lexical_on_sqlite
+from adapters.database.lexical import lexical_on_postgres, lexical_on_sqlite
 from adapters.database.transactions import DatabaseTransactions
 from domain.ids import ChunkId, KnowledgeId
-from domain.knowledge import KnowledgeBase
-from domain.lexical import terms as terms_of
+from domain.knowledge.knowledge import KnowledgeBase
+from domain.knowledge.lexical import terms as terms_of
 from stored import registered
 from stored_knowledge import with_base, with_chunks
 

@@ -8,11 +8,11 @@ from adapters.database.tables import messages
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedChatModel, delta, finished
 from chat_desk import ChatDesk
-from domain.conversation import request_tokens
-from domain.history import prompt_budget
+from domain.conversation.conversation import request_tokens
+from domain.dialogs.history import prompt_budget
+from domain.dialogs.past import MOST_BYTES, MOST_EXCHANGES
 from domain.ids import ModelId, UserId, new_id
-from domain.models import ModelSpec, Provider
-from domain.past import MOST_BYTES, MOST_EXCHANGES
+from domain.models.models import ModelSpec, Provider
 from sqlite_steps import Steps
 from stored import DIALOG, NOW, with_dialog
 

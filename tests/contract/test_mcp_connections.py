@@ -11,7 +11,7 @@ from adapters.mcp.limits import McpLimits
 from adapters.mcp.words import DOTS
 from application.ports.mcp_connections import McpUnavailable
 from application.ports.tool_runner import ToolFailed
-from domain.mcp_servers import McpServer, McpTransport
+from domain.tools.mcp_servers import McpServer, McpTransport
 from mcp_scene import (
     PATHS,
     SECRET,

@@ -15,11 +15,11 @@ import pytest
 from adapters.mcp.breaker import FAILURES, FIRST_PAUSE
 from adapters.mcp.limits import McpLimits
 from adapters.mcp.weights import MOST_VALUES
-from application.asking_depth import META_KEY, asking_depth
 from application.ports.mcp_connections import McpUnavailable
 from application.ports.tool_runner import ToolFailed
-from domain.mcp_servers import McpTransport
-from domain.tools import JsonValue
+from application.tools.asking_depth import META_KEY, asking_depth
+from domain.tools.mcp_servers import McpTransport
+from domain.tools.tools import JsonValue
 from guarded_scene import listening_at, saying, sending_to
 from mcp_scene import PATHS, SECRET, connecting, http_server
 from patience import PATIENCE

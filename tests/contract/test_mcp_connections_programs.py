@@ -15,7 +15,7 @@ import pytest
 import adapters.mcp.launcher
 from adapters.mcp.limits import McpLimits
 from application.ports.mcp_connections import McpUnavailable
-from domain.mcp_servers import McpAddress, McpTransport
+from domain.tools.mcp_servers import McpAddress, McpTransport
 from mcp_scene import SECRET, connecting, is_alive, program, rude_program, server_at, until
 from patience import PATIENCE
 

@@ -9,9 +9,9 @@ import pytest
 
 import adapters.mcp.opening  # noqa: F401 - it takes most of a second, which is not to be part of what is timed
 from adapters.mcp.breaker import FAILURES
+from application.chat.toolbox import LISTING_SECONDS
 from application.ports.mcp_connections import McpUnavailable
-from application.toolbox import LISTING_SECONDS
-from entrypoints.tools_provider import mcp_limits
+from entrypoints.graph.tools import mcp_limits
 from guarded_scene import saying
 from mcp_scene import connecting, http_server
 from servers.byte_server import ByteServer, Exchange

@@ -9,12 +9,12 @@ import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedChatModel, ScriptedChatModels, delta, finished, hold
-from application.chat import ChatRequest
-from application.live_runs import LiveRun
-from application.model_places import QUEUE_FACTOR
-from application.models import ModelCatalogue
+from application.asking.model_places import QUEUE_FACTOR
+from application.chat.chat import ChatRequest
+from application.models.models import ModelCatalogue
+from application.runs.live_runs import LiveRun
 from chat_desk import ChatDesk, read, text_of
-from domain.conversation import (
+from domain.conversation.conversation import (
     FinishReason,
     ModelEvent,
     ModelFinished,
@@ -24,10 +24,10 @@ from domain.conversation import (
     Usage,
     request_tokens,
 )
+from domain.dialogs.messages import AnswerStatus
 from domain.errors import Conflict, TooManyRequests
 from domain.ids import AgentId, ModelId, UserId
-from domain.messages import AnswerStatus
-from domain.models import ModelSpec, Provider
+from domain.models.models import ModelSpec, Provider
 from meddled import Meddled, done_of, process, settled, soon, until
 from model_asking import asked_models
 from stored import agent

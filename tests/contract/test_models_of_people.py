@@ -11,11 +11,11 @@ from sqlalchemy import select
 from adapters.database.tables import metadata
 from adapters.database.transactions import DatabaseTransactions
 from application.paging import Window
-from domain.agents import Agent, AgentDraft
+from domain.agents.agents import Agent, AgentDraft
 from domain.errors import Conflict, InvalidValue, NotFound
 from domain.ids import DialogId, ModelId, UserId
-from domain.models import ModelKind, Provider
-from domain.own_models import MODELS_MAX, ModelDraft
+from domain.models.models import ModelKind, Provider
+from domain.models.own_models import MODELS_MAX, ModelDraft
 from knowledge_desk import Watched
 from model_desk import EMBEDDER, KEY, MASKED, SYSTEM, URL, ModelDesk
 from patience import PATIENCE

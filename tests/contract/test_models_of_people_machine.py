@@ -10,10 +10,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from adapters.database.transactions import DatabaseTransactions
 from application.paging import Window
-from domain.agents import AgentDraft
+from domain.agents.agents import AgentDraft
 from domain.errors import DomainError
 from domain.ids import AgentId, ModelId, UserId
-from domain.own_models import masked
+from domain.models.own_models import masked
 from model_desk import SYSTEM, ModelDesk
 from stored import registered
 from tool_desk import ToolDesk

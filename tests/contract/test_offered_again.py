@@ -8,19 +8,19 @@ import pytest
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedChatModel, ScriptedMcpConnections, call, delta, finished
 from adapters.security import FernetBox
-from application.chat import ChatRequest
-from application.offered_again import GONE
+from application.chat.chat import ChatRequest
+from application.chat.offered_again import GONE
 from application.ports.mcp_connections import McpTool
 from application.sealing import Seals
 from chat_desk import ChatDesk
-from domain.agents import Agent
-from domain.chat_events import Recorded, ToolProgress
-from domain.conversation import ToolTurn
+from domain.agents.agents import Agent
+from domain.chat.chat_events import Recorded, ToolProgress
+from domain.conversation.conversation import ToolTurn
+from domain.dialogs.messages import StepStatus
 from domain.ids import AgentId, RunId, UserId, new_id
-from domain.mcp_servers import McpServer
-from domain.messages import StepStatus
-from domain.pauses import Approval
-from domain.runs import RunStatus
+from domain.runs.pauses import Approval
+from domain.runs.runs import RunStatus
+from domain.tools.mcp_servers import McpServer
 from patience import PATIENCE
 from stored import NOW
 from tool_desk import SECRETS, mcp_server

@@ -10,8 +10,8 @@ import pytest
 from adapters.openapi import OpenApiDocuments
 from application.ports.guarded_web import GuardedWeb
 from application.ports.tool_runner import ToolFailed, ToolRunner
-from domain.credentials import Credentials
 from domain.ids import ToolId
+from domain.tools.credentials import Credentials
 from guarded_scene import guarded, saying
 from patience import PATIENCE
 from servers.byte_server import ByteServer, Exchange

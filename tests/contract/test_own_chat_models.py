@@ -11,15 +11,15 @@ from adapters.security import FernetBox
 from adapters.web.client import WebClient
 from adapters.web.guarded import STREAM_BYTES
 from adapters.web.kept_clients import KeptClients
-from application.own_models import DraftedModels
+from application.models.own_models import DraftedModels
 from application.ports.chat_model import ChatModel
 from application.sealing import Seals
 from contract.chat_model_fixtures import PATIENT, collect, collect_until_error, question, text_of
 from domain.errors import ModelError
 from domain.ids import UserId
-from domain.models import ModelSpec, Provider
-from entrypoints import own_chat_models
-from entrypoints.own_chat_models import OwnChatModels
+from domain.models.models import ModelSpec, Provider
+from entrypoints.graph import own_chat_models
+from entrypoints.graph.own_chat_models import OwnChatModels
 from guarded_scene import LOOPBACK, guarded
 from live.live_server import chunk, saying
 from model_desk import KEY, draft

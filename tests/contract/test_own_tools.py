@@ -11,16 +11,16 @@ import pytest
 from adapters.database.transactions import DatabaseTransactions
 from adapters.openapi.documents import OpenApiDocuments
 from adapters.scripted import ScriptedWeb, answered
-from application.own_tools import MOST_CHARACTERS, TOLD, Room, fitting
+from application.chat.toolbox import MOST_TOOLS, AtHand
 from application.paging import Window
 from application.ports.api_documents import ApiDescription
 from application.ports.tool_runner import ToolRunner
-from application.toolbox import MOST_TOOLS, AtHand
-from application.tools import ListOwnTools, ListTools
-from domain.agents import Agent
-from domain.credentials import Credentials
+from application.tools.own_tools import MOST_CHARACTERS, TOLD, Room, fitting
+from application.tools.tools import ListOwnTools, ListTools
+from domain.agents.agents import Agent
 from domain.ids import AgentId, ToolId, UserId, new_id
-from domain.user_tools import DOCUMENT_MAX, DOCUMENTS_MAX, SHOWN_MAX, ApiDocument, UserTool
+from domain.tools.credentials import Credentials
+from domain.tools.user_tools import DOCUMENT_MAX, DOCUMENTS_MAX, SHOWN_MAX, ApiDocument, UserTool
 from stored import NOW, registered, seconds
 from tool_desk import BUILT_IN, CALCULATOR, user_tool
 from toolboxes import toolbox

@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 from account_desk import SetClock
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedChatModel, ScriptedChatModels, delta, finished, hold
-from application.asides import AskAside
-from application.model_trials import DRAFT_ID, Trial, TrialGate, TryModel
-from application.models import ModelCatalogue
-from application.quotas import Quotas
-from application.usage import KeepUsage
-from domain.attempts import ANSWERED, INTERRUPTED
-from domain.conversation import Usage
+from application.asking.asides import AskAside
+from application.asking.model_trials import DRAFT_ID, Trial, TrialGate, TryModel
+from application.models.models import ModelCatalogue
+from application.usage.quotas import Quotas
+from application.usage.usage import KeepUsage
+from domain.conversation.conversation import Usage
 from domain.errors import InvalidValue, ModelError, TooManyRequests
 from domain.ids import ModelId, UserId
-from domain.models import ModelKind, ModelSpec, Prices
-from domain.own_models import ModelDraft
-from domain.quotas import Quota
-from domain.usage import milliseconds
+from domain.models.attempts import ANSWERED, INTERRUPTED
+from domain.models.models import ModelKind, ModelSpec, Prices
+from domain.models.own_models import ModelDraft
+from domain.usage.quotas import Quota
+from domain.usage.usage import milliseconds
 from model_asking import asked_models
 from model_desk import CATALOGUE, EMBEDDER, SYSTEM, ModelDesk, draft
 from spending import attempt, noted, outcomes, sums

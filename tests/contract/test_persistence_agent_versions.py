@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.database.transactions import DatabaseTransactions
-from domain.agents import DEFAULT_AGENT, KEPT_VERSIONS, Agent, AgentDraft, AgentVersion
+from domain.agents.agents import DEFAULT_AGENT, KEPT_VERSIONS, Agent, AgentDraft, AgentVersion
 from domain.errors import Conflict, NotFound, Unauthenticated
 from domain.ids import AgentId, ModelId, ToolId, UserId
 from stored import NOBODY, agent, registered, seconds

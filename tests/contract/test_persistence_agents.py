@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from adapters.database.transactions import DatabaseTransactions
 from application.paging import Window
-from domain.agents import DEFAULT_AGENT, AgentDraft
+from domain.agents.agents import DEFAULT_AGENT, AgentDraft
 from domain.errors import Conflict, Forbidden, NotFound, Unauthenticated
 from domain.ids import AgentId, ModelId, ToolId, UserId
 from domain.text import search_key

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from adapters.database.transactions import DatabaseTransactions
 from application.ports.knowledge import ChunkToEmbed
 from domain.ids import ChunkId, KnowledgeId
-from domain.knowledge import IngestionStatus, KnowledgeFile, Stage
-from domain.retrieval import FoundChunk
+from domain.knowledge.knowledge import IngestionStatus, KnowledgeFile, Stage
+from domain.knowledge.retrieval import FoundChunk
 from stored import NOW, registered, seconds
 from stored_knowledge import MODEL, counters, left, new_chunk, vector, with_base, with_chunks, with_file
 

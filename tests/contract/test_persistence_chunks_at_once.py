@@ -10,7 +10,7 @@ from adapters.database.transactions import DatabaseTransactions
 from application.ports.persistence import Transaction
 from domain.errors import Conflict, DomainError, NotFound
 from domain.ids import AgentId, KnowledgeId
-from domain.knowledge import IngestionStatus, KnowledgeBase, KnowledgeFile
+from domain.knowledge.knowledge import IngestionStatus, KnowledgeBase, KnowledgeFile
 from stored import NOW, agent, registered, seconds
 from stored_knowledge import MODEL, knowledge_file, left, new_chunk, with_base, with_file
 

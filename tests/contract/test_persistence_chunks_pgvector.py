@@ -4,9 +4,9 @@ import struct
 
 from sqlalchemy import text
 
-from adapters.database.pgvector_table import ensure_pgvector
 from adapters.database.transactions import DatabaseTransactions
-from domain.embeddings import EmbeddingModel, Vector
+from adapters.database.vectors.pgvector_table import ensure_pgvector
+from domain.knowledge.embeddings import EmbeddingModel, Vector
 from stored import NOW, registered
 from stored_knowledge import MODEL, left, new_chunk, with_base, with_file
 

@@ -4,9 +4,9 @@ import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from application.ports.conversations import KeptAnswer
+from domain.dialogs.messages import Answer
 from domain.errors import Unauthenticated
 from domain.ids import DialogId, MessageId, UserId
-from domain.messages import Answer
 from stored import NOBODY, dialog, exchange, full_answer, open_answer, question, registered, run_of, with_dialog
 
 HERE, THERE = DialogId("here"), DialogId("there")

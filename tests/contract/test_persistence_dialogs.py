@@ -7,7 +7,7 @@ import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from application.paging import Window
-from domain.agents import DEFAULT_AGENT
+from domain.agents.agents import DEFAULT_AGENT
 from domain.errors import Conflict, DomainError, NotFound, Unauthenticated
 from domain.ids import AgentId, DialogId
 from stored import DIALOG, NOBODY, agent, dialog, exchange, registered, seconds, with_dialog

@@ -12,9 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from adapters.database.transactions import DatabaseTransactions
 from application.paging import Window
-from domain.documents import ParsedDocument
 from domain.errors import DomainError, NotFound
-from domain.files import StoredFile, Uploaded
+from domain.files.documents import ParsedDocument
+from domain.files.files import StoredFile, Uploaded
 from domain.ids import FileId, UserId
 from stored import seconds, stored_file, user
 

@@ -12,7 +12,7 @@ from adapters.database.transactions import DatabaseTransactions
 from application.paging import Window
 from application.ports.persistence import Transaction
 from domain.errors import NotFound, Unauthenticated
-from domain.files import FileKind, Uploaded, parse_file_name
+from domain.files.files import FileKind, Uploaded, parse_file_name
 from domain.ids import FileId, new_id
 from stored import NOBODY, NOW, registered, seconds, sha256_of, stored_file, uploaded, user
 

@@ -11,7 +11,7 @@ import asyncpg
 from adapters.database.transactions import DatabaseTransactions
 from application.ports.persistence import Transaction
 from domain.errors import DomainError
-from domain.files import StoredFile, Uploaded
+from domain.files.files import StoredFile, Uploaded
 from domain.ids import FileId, new_id
 from servers.postgres import Postgres
 from stored import NOW, registered, seconds, stored_file, uploaded

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.database import knowledge_files as knowledge_file_rows
+from adapters.database.knowledge import knowledge_files as knowledge_file_rows
 from adapters.database.transactions import DatabaseTransactions
 from application.paging import Position, Window
 from application.ports.persistence import Transaction
 from domain.errors import Conflict, NotFound, Unauthenticated
 from domain.ids import KnowledgeFileId, KnowledgeId, UserId
-from domain.knowledge import IngestionError, IngestionStatus, KnowledgeDraft, KnowledgeFile, Stage
+from domain.knowledge.knowledge import IngestionError, IngestionStatus, KnowledgeDraft, KnowledgeFile, Stage
 from stored import NOBODY, NOW, agent, registered, seconds
 from stored_knowledge import (
     MODEL,

@@ -14,7 +14,7 @@ from adapters.database.transactions import DatabaseTransactions
 from application.paging import Window
 from domain.errors import DomainError
 from domain.ids import UserId
-from domain.knowledge import IngestionStatus, KnowledgeBase, KnowledgeFile, Stage
+from domain.knowledge.knowledge import IngestionStatus, KnowledgeBase, KnowledgeFile, Stage
 from stored import NOW, seconds, user
 from stored_knowledge import MODEL, PLAN, knowledge, knowledge_file, left, new_chunk
 

@@ -10,7 +10,7 @@ from adapters.database.transactions import DatabaseTransactions
 from application.paging import Position, Window
 from application.ports.job_queue import Job, JobKind
 from domain.ids import ChunkId, KnowledgeFileId, KnowledgeId
-from domain.knowledge import KnowledgeBase, KnowledgeFile
+from domain.knowledge.knowledge import KnowledgeBase, KnowledgeFile
 from stored import NOW, registered, seconds
 from stored_knowledge import MODEL, knowledge_file, new_chunk, vector, with_base, with_chunks, with_file
 

@@ -11,11 +11,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from adapters.database.transactions import DatabaseTransactions
 from application.paging import Window
-from domain.agents import Agent, AgentDraft
-from domain.dialogs import Dialog
+from domain.agents.agents import Agent, AgentDraft
+from domain.dialogs.dialogs import Dialog
+from domain.dialogs.messages import Answer, AnswerStatus, Feedback, Message
 from domain.errors import DomainError
 from domain.ids import UserId
-from domain.messages import Answer, AnswerStatus, Feedback, Message
 from stored import agent, dialog, finished, open_answer, question, run_of, seconds, user
 
 T = TypeVar("T")

@@ -6,12 +6,12 @@ import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from application.paging import Window
-from domain.embeddings import Vector
+from domain.dialogs.messages import AnswerStatus
 from domain.errors import NotFound, Unauthenticated
 from domain.ids import AgentId, DialogId, UserId
-from domain.memories import MOST, Changes, Memory
-from domain.memory_lessons import MOST_SAID, Said
-from domain.messages import AnswerStatus
+from domain.knowledge.embeddings import Vector
+from domain.memory.memories import MOST, Changes, Memory
+from domain.memory.memory_lessons import MOST_SAID, Said
 from remembering import (
     LATER,
     contents,

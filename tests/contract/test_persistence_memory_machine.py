@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from adapters.database.transactions import DatabaseTransactions
-from domain.agents import Agent
+from domain.agents.agents import Agent
 from domain.errors import NotFound
 from domain.ids import DialogId, MemoryId
-from domain.memories import Changes, Known
-from domain.memory_lessons import Lesson
+from domain.memory.memories import Changes, Known
+from domain.memory.memory_lessons import Lesson
 from remembering import LATER, known, learn, lesson_of, listed, new, owner_of, remembering, told
 from stored import seconds
 

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from adapters.database.transactions import DatabaseTransactions
 from application.paging import Window
+from domain.dialogs.messages import Exchange, Feedback
+from domain.dialogs.past import MOST_BYTES, Past
 from domain.errors import NotFound, Unauthenticated
-from domain.files import LONGEST_NAME, Attachment, FileKind, parse_file_name
+from domain.files.files import LONGEST_NAME, Attachment, FileKind, parse_file_name
 from domain.ids import DialogId, MessageId
-from domain.messages import Exchange, Feedback
-from domain.past import MOST_BYTES, Past
 from stored import (
     DIALOG,
     NOBODY,

@@ -13,7 +13,7 @@ from application.paging import Position, Window
 from application.ports.own_models import SealedKind, SealedText
 from domain.errors import NotFound, Unauthenticated
 from domain.ids import ModelId
-from domain.models import ModelKind, Prices, Provider
+from domain.models.models import ModelKind, Prices, Provider
 from model_desk import own_model
 from stored import NOBODY, agent, registered, seconds
 from tool_desk import stored_server, user_tool

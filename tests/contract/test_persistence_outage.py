@@ -12,8 +12,8 @@ from adapters.database.engine import Gate, sqlite_file
 from adapters.database.schema import current_revision, migrate
 from adapters.database.transactions import DatabaseTransactions
 from application.paging import Window
-from domain.agents import DEFAULT_AGENT
-from domain.dialogs import Dialog
+from domain.agents.agents import DEFAULT_AGENT
+from domain.dialogs.dialogs import Dialog
 from domain.errors import InvalidValue, Unavailable
 from domain.ids import UserId
 from patience import PATIENCE

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from adapters.database.transactions import DatabaseTransactions
 from application.paging import Page, Position, Window
-from domain.dialogs import Dialog
+from domain.dialogs.dialogs import Dialog
+from domain.dialogs.messages import Message
 from domain.ids import DialogId, UserId, new_id
-from domain.messages import Message
 from stored import (
     DIALOG,
     agent,

@@ -9,17 +9,17 @@ import pytest
 from sqlalchemy import event, insert
 from sqlalchemy.engine import Connection
 
-from adapters.database.run_rows import from_opening
+from adapters.database.runs.run_rows import from_opening
 from adapters.database.tables import files, readings, runs
 from adapters.database.transactions import DatabaseTransactions
 from application.paging import Position, Window
 from application.ports.persistence import Transaction
-from domain.documents import ParsedDocument
+from domain.accounts.users import FailedLogins, UserName
+from domain.dialogs.messages import Answer, Question
+from domain.dialogs.past import Summary
+from domain.files.documents import ParsedDocument
 from domain.ids import AgentId, FamilyId, FileId, McpServerId, ModelId, RunId, ToolId, UserId
-from domain.messages import Answer, Question
-from domain.past import Summary
-from domain.usage import DAY_MS, Grouping, Period
-from domain.users import FailedLogins, UserName
+from domain.usage.usage import DAY_MS, Grouping, Period
 from spending import NOON, attempt, noted
 from stored import (
     DIALOG,

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.database import reading_lines, readings
+from adapters.database.files import reading_lines, readings
 from adapters.database.transactions import DatabaseTransactions
 from application.ports.persistence import Transaction
-from domain.documents import Heading, Page, ParsedDocument, Reading, Table, Unreadable
+from domain.files.documents import Heading, Page, ParsedDocument, Reading, Table, Unreadable
 from domain.ids import new_id
 from stored import NOW, registered, seconds, sha256_of, uploaded
 

@@ -9,11 +9,11 @@ from sqlalchemy import event
 
 from adapters.database.transactions import DatabaseTransactions
 from application.paging import Window
-from domain.documents import ParsedDocument
+from domain.dialogs.messages import Feedback
 from domain.errors import Conflict, Unavailable
+from domain.files.documents import ParsedDocument
 from domain.ids import DialogId, UserId
-from domain.messages import Feedback
-from domain.runs import Idempotency, RunStatus
+from domain.runs.runs import Idempotency, RunStatus
 from stored import (
     DIALOG,
     NOW,

@@ -7,15 +7,15 @@ from typing import Any
 import asyncpg
 import pytest
 
-from adapters.database.runs_on_postgres import words_of
-from adapters.database.signals import LOG_CHANNEL, STOP_CHANNEL
+from adapters.database.runs.runs_on_postgres import words_of
+from adapters.database.runs.signals import LOG_CHANNEL, STOP_CHANNEL
 from adapters.database.transactions import DatabaseTransactions
 from application.ports.runs import LogPiece
-from domain.chat_events import AnswerDelta, ChatEvent, ReasoningText, Recorded, TurnFinished
-from domain.conversation import FinishReason
+from domain.chat.chat_events import AnswerDelta, ChatEvent, ReasoningText, Recorded, TurnFinished
+from domain.conversation.conversation import FinishReason
+from domain.dialogs.messages import Answer
 from domain.ids import RunId, UserId
-from domain.messages import Answer
-from domain.runs import Run
+from domain.runs.runs import Run
 from patience import PATIENCE
 from stored import finished, open_answer, piece, question, run_of, seconds, with_dialog
 

@@ -11,11 +11,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from adapters.database.transactions import DatabaseTransactions
 from application.ports.runs import LogPiece
-from domain.chat_events import AnswerDelta, ReasoningText, Recorded
+from domain.chat.chat_events import AnswerDelta, ReasoningText, Recorded
+from domain.dialogs.messages import Answer
 from domain.errors import DomainError
 from domain.ids import DialogId, RunId, UserId
-from domain.messages import Answer
-from domain.runs import Run, seq_after_crash
+from domain.runs.runs import Run, seq_after_crash
 from stored import dialog, finished, open_answer, question, run_of, seconds, user
 
 T = TypeVar("T")

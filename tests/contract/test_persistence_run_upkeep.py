@@ -10,10 +10,10 @@ from adapters.database.engine import Gate
 from adapters.database.session import Lane, SingleStatements
 from adapters.database.tables import metadata
 from adapters.database.transactions import DatabaseTransactions
+from domain.dialogs.messages import Answer, AnswerStatus
 from domain.errors import NotFound
 from domain.ids import MessageId, RunId, UserId
-from domain.messages import Answer, AnswerStatus
-from domain.runs import Run, RunStatus
+from domain.runs.runs import Run, RunStatus
 from patience import PATIENCE
 from stored import (
     DIALOG,

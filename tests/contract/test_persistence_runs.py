@@ -8,12 +8,12 @@ import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from application.paging import Window
+from domain.dialogs.messages import AnswerStatus, Exchange
+from domain.dialogs.past import MOST_BYTES, Past
 from domain.errors import Conflict, NotFound, Unauthenticated
 from domain.ids import DialogId, RunId
-from domain.messages import AnswerStatus, Exchange
-from domain.past import MOST_BYTES, Past
-from domain.runs import Idempotency, RunStatus
-from domain.tools import ToolCall, ToolRound
+from domain.runs.runs import Idempotency, RunStatus
+from domain.tools.tools import ToolCall, ToolRound
 from stored import (
     DIALOG,
     NOBODY,

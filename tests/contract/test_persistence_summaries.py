@@ -3,13 +3,13 @@
 import pytest
 
 from adapters.database.transactions import DatabaseTransactions
+from domain.dialogs.messages import Answer, Exchange
+from domain.dialogs.past import MOST_BYTES, Past, Summary
+from domain.dialogs.summaries import MOST_FAILURES, REST_EXCHANGES
 from domain.errors import Unauthenticated
-from domain.files import FileKind
+from domain.files.files import FileKind
 from domain.ids import MessageId, UserId
-from domain.messages import Answer, Exchange
-from domain.past import MOST_BYTES, Past, Summary
-from domain.summaries import MOST_FAILURES, REST_EXCHANGES
-from domain.tools import ToolCall, ToolResult, ToolRound
+from domain.tools.tools import ToolCall, ToolResult, ToolRound
 from stored import (
     DIALOG,
     NOBODY,

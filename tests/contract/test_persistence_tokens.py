@@ -7,9 +7,9 @@ import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from application.paging import Window
+from domain.accounts.users import FailedLogins, RefreshToken
 from domain.errors import NotFound, Unauthenticated
 from domain.ids import ApiKeyId, FamilyId
-from domain.users import FailedLogins, RefreshToken
 from stored import NOBODY, NOW, api_key, refresh_token, registered, seconds
 
 

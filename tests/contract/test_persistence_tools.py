@@ -13,8 +13,8 @@ from application.paging import Position, Window
 from application.ports.tools import Stock
 from domain.errors import NotFound, Unauthenticated
 from domain.ids import McpServerId, ToolId
-from domain.mcp_servers import McpTransport
-from domain.user_tools import ApiDocument, AuthType, SealedAuth, ToolDraft
+from domain.tools.mcp_servers import McpTransport
+from domain.tools.user_tools import ApiDocument, AuthType, SealedAuth, ToolDraft
 from stored import NOBODY, registered, seconds
 from tool_desk import stored_server, user_tool
 

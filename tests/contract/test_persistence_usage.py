@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from adapters.database.transactions import DatabaseTransactions
 from application.ports.pauses import WrittenPause
-from domain.attempts import ANSWERED, INTERRUPTED, Attempt, Purpose
-from domain.conversation import Usage
+from domain.conversation.conversation import Usage
 from domain.errors import Unauthenticated
 from domain.ids import AgentId, ModelId, RunId
-from domain.quotas import Spent
-from domain.usage import DAY_MS, Grouping, Period, UsageSum
+from domain.models.attempts import ANSWERED, INTERRUPTED, Attempt, Purpose
+from domain.usage.quotas import Spent
+from domain.usage.usage import DAY_MS, Grouping, Period, UsageSum
 from spending import ALL_TIME, EVERYTHING, NOON, attempt, attempts, entries, noted, outcomes, spend, sums
 from stored import DIALOG, NOBODY, agent, finished, opened, piece, registered, with_dialog
 

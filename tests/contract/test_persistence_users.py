@@ -10,8 +10,8 @@ from adapters.database.engine import Gate
 from adapters.database.session import Lane, SingleStatements
 from adapters.database.tables import metadata
 from adapters.database.transactions import DatabaseTransactions
+from domain.accounts.users import Role, UserName
 from domain.errors import Conflict, NotFound, Unauthenticated
-from domain.users import Role, UserName
 from stored import (
     NOBODY,
     NOW,

@@ -5,7 +5,7 @@ import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.jobs import PostgresJobs
-from domain.agents import DEFAULT_AGENT
+from domain.agents.agents import DEFAULT_AGENT
 from domain.errors import NotFound
 from domain.ids import DialogId
 from job_desk import job, through

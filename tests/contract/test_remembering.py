@@ -10,19 +10,19 @@ from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import delta, fail, finished, hold
 from adapters.scripted.embedder import ScriptedEmbedder
 from adapters.scripted.steps import Step
-from application.after_answers import AnswerKept
-from application.asked_work import AskForWork
+from application.jobs.asked_work import AskForWork
+from application.memory.remembering import MOST_FAILURES, PAUSES, RememberAnswered
 from application.ports.job_queue import Job, JobKind, JobQueue
-from application.remembering import MOST_FAILURES, PAUSES, RememberAnswered
-from domain.attempts import Purpose
-from domain.conversation import UserTurn
+from application.runs.after_answers import AnswerKept
+from domain.conversation.conversation import UserTurn
+from domain.dialogs.messages import AnswerStatus
 from domain.errors import Unavailable
 from domain.ids import ModelId
-from domain.memories import MOST
-from domain.memory_lessons import MOST_SAID
-from domain.messages import AnswerStatus
-from domain.models import ModelSpec, Provider
-from domain.runs import Run
+from domain.memory.memories import MOST
+from domain.memory.memory_lessons import MOST_SAID
+from domain.models.attempts import Purpose
+from domain.models.models import ModelSpec, Provider
+from domain.runs.runs import Run
 from patience import PATIENCE
 from remembering import contents, known, owner_of, remembering, switched, taught, told
 from school import SPEC, School, add, answer

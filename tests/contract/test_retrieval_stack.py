@@ -6,20 +6,20 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from adapters.database import lexical_on_postgres, lexical_on_sqlite
+from adapters.database.lexical import lexical_on_postgres, lexical_on_sqlite
 from adapters.database.transactions import DatabaseTransactions
-from adapters.database.vectors_embedded import EmbeddedVectorIndex
+from adapters.database.vectors.vectors_embedded import EmbeddedVectorIndex
 from adapters.offline import OfflineChatModel
-from application.chat import ChatRequest
-from application.evaluation import EvaluateKnowledge
-from application.retrieval import RetrieveKnowledge
+from application.chat.chat import ChatRequest
+from application.knowledge.evaluation import EvaluateKnowledge
+from application.knowledge.retrieval import RetrieveKnowledge
 from chat_desk import ChatDesk, read, text_of
-from domain.chat_events import Retrieved, RunFinished
-from domain.chunking import ChunkSize
+from domain.chat.chat_events import Retrieved, RunFinished
+from domain.dialogs.messages import Answer
 from domain.errors import InvalidValue, NotFound
-from domain.evaluation import EvaluationCase
 from domain.ids import UserId, new_id
-from domain.messages import Answer
+from domain.knowledge.chunking import ChunkSize
+from domain.knowledge.evaluation import EvaluationCase
 from knowledge_desk import KnowledgeDesk
 from stored import agent, registered
 

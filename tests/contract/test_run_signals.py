@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from adapters.database.signals import IDS_PER_WORD, LOG_CHANNEL, LocalSignals, PostgresSignals
+from adapters.database.runs.signals import IDS_PER_WORD, LOG_CHANNEL, LocalSignals, PostgresSignals
 from application.ports.run_signals import RunSignals
 from domain.ids import RunId, new_id
 from servers.listening import AT_ONCE, FENCE, ONE, OTHER, OURS, Sql, cancelled, comes, listening, say, stops, told

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.database.signals import LOG_CHANNEL, PostgresSignals
+from adapters.database.runs.signals import LOG_CHANNEL, PostgresSignals
 from domain.ids import RunId
 from servers.listening import (
     AT_ONCE,

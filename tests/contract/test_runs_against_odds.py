@@ -10,20 +10,20 @@ import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedChatModel, call, delta, finished, hold
-from application import live_runs
-from application.builtin_tools import Calculator
-from application.chat import ChatRequest
-from application.dialogs import DeleteDialog
+from application.chat.chat import ChatRequest
+from application.dialogs.dialogs import DeleteDialog
 from application.ports.tool_runner import ToolOutput
-from application.run_upkeep import SweepRuns
+from application.runs import live_runs
+from application.runs.run_upkeep import SweepRuns
+from application.tools.builtin_tools import Calculator
 from chat_desk import ChatDesk, read, text_of
-from domain.chat_events import RunFailed, RunFinished, ToolProgress
-from domain.conversation import ModelEvent, ModelRequest, TextDelta
+from domain.chat.chat_events import RunFailed, RunFinished, ToolProgress
+from domain.conversation.conversation import ModelEvent, ModelRequest, TextDelta
+from domain.dialogs.messages import Answer, AnswerStatus, StepStatus
 from domain.errors import NotFound
 from domain.ids import DialogId, RunId, UserId
-from domain.messages import Answer, AnswerStatus, StepStatus
-from domain.runs import RunStatus
-from domain.tools import JsonValue, ToolSpec
+from domain.runs.runs import RunStatus
+from domain.tools.tools import JsonValue, ToolSpec
 from meddled import Desk, Meddled, done_of, process, processes, settled, shown, soon, until
 
 

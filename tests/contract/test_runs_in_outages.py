@@ -8,15 +8,15 @@ import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import delta, finished, hold
-from application import log_writer
-from application.chat import ChatRequest
-from application.run_control import StopRun
+from application.chat.chat import ChatRequest
+from application.runs import log_writer
+from application.runs.run_control import StopRun
 from chat_desk import ChatDesk, read, text_of
-from domain.chat_events import RunFailed, RunFinished
+from domain.chat.chat_events import RunFailed, RunFinished
+from domain.dialogs.messages import Answer, AnswerStatus
 from domain.errors import Unavailable
 from domain.ids import UserId
-from domain.messages import Answer, AnswerStatus
-from domain.runs import event_id
+from domain.runs.runs import event_id
 from meddled import Instead, Meddled, done_of, gone, process, settled, shown, soon, until, written
 
 ASKED = ChatRequest("hi", "d", background=True)

@@ -9,13 +9,13 @@ import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedChatModel, delta, finished, hold
-from application import run_closing
-from application.users import DeleteUser
+from application.accounts.users import DeleteUser
+from application.runs import run_closing
 from chat_desk import read, text_of
+from domain.accounts.users import User
 from domain.errors import Unauthenticated
 from domain.ids import RunId, UserId, new_id
-from domain.runs import Run
-from domain.users import User
+from domain.runs.runs import Run
 from meddled import Meddled, done_of, process, shown, soon
 from servers.postgres import Postgres
 from stored import dialog as a_dialog

@@ -13,7 +13,7 @@ from application.ports.secret_box import SecretBroken
 from application.sealed_upkeep import SealAnew, Sealed
 from application.sealing import Seals
 from domain.ids import ModelId, UserId
-from domain.user_tools import AuthDraft, AuthType
+from domain.tools.user_tools import AuthDraft, AuthType
 from knowledge_desk import Watched
 from model_desk import KEY, ModelDesk
 from stored import registered

@@ -9,13 +9,13 @@ import pytest
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedChatModel, call, delta, finished
 from adapters.scripted.steps import Step
-from application.chat import ChatRequest
+from application.chat.chat import ChatRequest
 from chat_desk import ChatDesk, text_of
-from domain.chat_events import Recorded, Retrieved, ToolProgress
+from domain.chat.chat_events import Recorded, Retrieved, ToolProgress
+from domain.dialogs.messages import StepStatus
 from domain.ids import AgentId, ToolId, UserId, new_id
-from domain.messages import StepStatus
-from domain.pauses import Approval
-from domain.runs import RunStatus
+from domain.runs.pauses import Approval
+from domain.runs.runs import RunStatus
 from file_desk import MemoryFiles, stored
 from kept_knowledge import KeptKnowledge
 from stored import agent

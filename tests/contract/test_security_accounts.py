@@ -6,13 +6,13 @@ from datetime import timedelta
 import pytest
 
 from account_desk import HOME, START, AccountDesk
+from application.accounts.sessions import Caller
+from application.accounts.users import NewAccount, ProfileChange
 from application.paging import Window
 from application.ports.persistence import Transactions
-from application.sessions import Caller
-from application.users import NewAccount, ProfileChange
+from domain.accounts.users import KEYS_MAX, Role, User
 from domain.errors import Conflict, DomainError, Forbidden, InvalidValue, NotFound
 from domain.ids import ApiKeyId, UserId
-from domain.users import KEYS_MAX, Role, User
 
 
 @pytest.fixture

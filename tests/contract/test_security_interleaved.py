@@ -9,11 +9,11 @@ from sqlalchemy import text
 
 from account_desk import HOME, AccountDesk
 from adapters.database.transactions import DatabaseTransactions
+from application.accounts.sessions import Caller, Tokens
 from application.ports.persistence import Transaction
-from application.sessions import Caller, Tokens
+from domain.accounts.users import User
 from domain.errors import Conflict, DomainError
 from domain.ids import FamilyId
-from domain.users import User
 from patience import PATIENCE
 from stored import refresh_token
 

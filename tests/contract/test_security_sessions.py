@@ -6,12 +6,12 @@ from datetime import timedelta
 import pytest
 
 from account_desk import HOME, AccountDesk
+from application.accounts.sessions import Caller
+from application.accounts.turns import Turns
 from application.ports.persistence import Transactions
-from application.sessions import Caller
-from application.turns import Turns
+from domain.accounts.login_throttle import PAIR, STRANGER_DELAY
+from domain.accounts.users import UserName
 from domain.errors import Conflict, DomainError, InvalidValue, TooManyRequests, Unauthenticated
-from domain.login_throttle import PAIR, STRANGER_DELAY
-from domain.users import UserName
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from adapters.web.guarded import GuardedHttp
 from application.ports.guarded_web import WebFailed, WebRefused, WebRequest
-from domain.addresses import Reach
-from domain.credentials import Credentials
+from domain.tools.addresses import Reach
+from domain.tools.credentials import Credentials
 from guarded_scene import TLS, Names, get, guarded, listening_at, saying, sending_to
 from servers.byte_server import ByteServer
 

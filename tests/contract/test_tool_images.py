@@ -13,21 +13,21 @@ from hypothesis import strategies as st
 from adapters.database.tables import metadata
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedChatModel, Step, call, finished
-from application.attachments import MOST_IMAGE_BYTES, OpenAttachments
-from application.chat import ChatRequest
-from application.document_reading import ReadDocument, ReaderPlaces
+from application.chat.attachments import MOST_IMAGE_BYTES, OpenAttachments
+from application.chat.chat import ChatRequest
+from application.chat.tool_images import OpenToolImages
+from application.files.document_reading import ReadDocument, ReaderPlaces
 from application.ports.document_parser import DocumentRefused
 from application.ports.tool_runner import ToolOutput, ToolRunner
-from application.tool_images import OpenToolImages
 from chat_desk import ChatDesk
-from domain.attachments import MOST_IN_DIALOG
-from domain.conversation import IMAGE_TOKENS, Image, ToolTurn, images_in, request_tokens
+from domain.conversation.conversation import IMAGE_TOKENS, Image, ToolTurn, images_in, request_tokens
+from domain.dialogs.messages import Answer, AnswerStatus
 from domain.errors import Unavailable
-from domain.files import FileKind
+from domain.files.attachments import MOST_IN_DIALOG
+from domain.files.files import FileKind
 from domain.ids import AgentId, ToolId, UserId
-from domain.messages import Answer, AnswerStatus
-from domain.runs import RunStatus
-from domain.tools import JsonValue
+from domain.runs.runs import RunStatus
+from domain.tools.tools import JsonValue
 from file_desk import MemoryFiles, PlainParser
 from paying import DONE, LOOK, SPEND, Scene, ended, paying, yes
 

@@ -14,13 +14,13 @@ from PIL import Image as Pillow
 from adapters.database.transactions import DatabaseTransactions
 from adapters.documents.child_parsers import ChildParsers
 from adapters.scripted import RequiredArguments
-from application.agent_loop import AgentLoop, Equipment
-from application.attachments import OpenAttachments
-from application.document_reading import ReadDocument, ReaderPlaces
-from application.mcp_tools import runners_of
+from application.chat.agent_loop import AgentLoop, Equipment
+from application.chat.attachments import OpenAttachments
+from application.chat.tool_images import OpenToolImages
+from application.files.document_reading import ReadDocument, ReaderPlaces
 from application.ports.tool_runner import ToolRunner
-from application.tool_calls import CallTools
-from application.tool_images import OpenToolImages
+from application.tools.mcp_tools import runners_of
+from application.tools.tool_calls import CallTools
 from contract.chat_model_fixtures import (
     ANTHROPIC_START,
     DONE,
@@ -33,9 +33,9 @@ from contract.chat_model_fixtures import (
     scene,
 )
 from documents_corpus.corpus_pictures import drawn, png_of, saved
-from domain.chat_events import RoundFinished
-from domain.files import FileKind
-from domain.tools import ToolCall
+from domain.chat.chat_events import RoundFinished
+from domain.files.files import FileKind
+from domain.tools.tools import ToolCall
 from file_desk import MemoryFiles
 from mcp_scene import connecting, sdk_program
 from model_asking import WIDE, alone

@@ -10,7 +10,7 @@ from application.paging import Window
 from application.ports.tools import Stock
 from domain.errors import Conflict, InvalidValue, NotFound, Unauthenticated
 from domain.ids import UserId
-from domain.user_tools import DOCUMENT_MAX, DOCUMENTS_MAX, TOOLS_MAX, ApiDocument, AuthDraft, AuthType, UserTool
+from domain.tools.user_tools import DOCUMENT_MAX, DOCUMENTS_MAX, TOOLS_MAX, ApiDocument, AuthDraft, AuthType, UserTool
 from knowledge_desk import Watched
 from stored import NOBODY, registered
 from tool_desk import ToolDesk, user_tool

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from application.paging import Window
-from domain.agents import Agent, AgentDraft
+from domain.agents.agents import Agent, AgentDraft
 from domain.errors import Conflict, InvalidValue, NotFound
 from domain.ids import McpServerId, ToolId, UserId
 from knowledge_desk import Watched

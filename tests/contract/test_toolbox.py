@@ -10,19 +10,19 @@ import pytest
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedChatModel, ScriptedMcpConnections, ScriptedWeb, answered, call, delta, finished
 from adapters.security import FernetBox
-from application.chat import ChatRequest
+from application.chat.chat import ChatRequest
+from application.chat.toolbox import MOST_TOOLS, AtHand
 from application.ports.mcp_connections import McpTool
 from application.ports.tool_runner import ToolOutput
 from application.sealing import Seals
-from application.toolbox import MOST_TOOLS, AtHand
 from chat_desk import ChatDesk, read
-from domain.agents import Agent
-from domain.chat_events import Recorded, ToolProgress
+from domain.agents.agents import Agent
+from domain.chat.chat_events import Recorded, ToolProgress
+from domain.dialogs.messages import StepStatus
 from domain.ids import AgentId, UserId, new_id
-from domain.mcp_servers import McpServer
-from domain.messages import StepStatus
-from domain.tools import JsonValue, ToolType
-from domain.user_tools import ApiDocument, AuthDraft, AuthType, UserTool
+from domain.tools.mcp_servers import McpServer
+from domain.tools.tools import JsonValue, ToolType
+from domain.tools.user_tools import ApiDocument, AuthDraft, AuthType, UserTool
 from stored import NOW, user
 from tool_desk import SECRETS, mcp_server, user_tool
 from toolboxes import toolbox

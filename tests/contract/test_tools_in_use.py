@@ -9,12 +9,12 @@ from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedMcpConnections
 from application.ports.mcp_connections import McpTool
 from application.sealing import KEY_LOST
-from domain.credentials import Credentials
+from domain.accounts.users import Role
 from domain.errors import Conflict, Forbidden, NotFound, UpstreamFailed
 from domain.ids import McpServerId, ToolId, UserId
-from domain.mcp_servers import McpServer, McpTransport
-from domain.user_tools import ApiDocument, AuthDraft, AuthType
-from domain.users import Role
+from domain.tools.credentials import Credentials
+from domain.tools.mcp_servers import McpServer, McpTransport
+from domain.tools.user_tools import ApiDocument, AuthDraft, AuthType
 from stored import registered, user
 from tool_desk import CALCULATOR, URL, ToolDesk
 

@@ -7,7 +7,7 @@ import pytest
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedMcpConnections
 from domain.errors import Conflict
-from domain.mcp_servers import MASK
+from domain.tools.mcp_servers import MASK
 from stored import registered
 from tool_desk import URL, ToolDesk
 

@@ -17,16 +17,16 @@ from account_desk import SetClock
 from adapters.database.transactions import DatabaseTransactions
 from adapters.local_files import LocalFiles
 from adapters.security import HmacLinkSigner
-from application import files
-from application.file_links import granted
-from application.files import LinkFile, ListFiles, RemoveFile, ServeFile, ShowFile
+from application.files import files
+from application.files.file_links import granted
+from application.files.files import LinkFile, ListFiles, RemoveFile, ServeFile, ShowFile
+from application.files.uploads import UploadFile, UploadPlaces
 from application.paging import Window
 from application.ports.file_storage import FileStorage
 from application.ports.persistence import Transactions
-from application.uploads import UploadFile, UploadPlaces
 from domain.errors import DomainError, Forbidden, InvalidValue, NotFound, TooLarge, TooManyRequests, Unavailable
-from domain.file_kinds import KindRefused
-from domain.files import FileKind, NamedFile, UploadQuota
+from domain.files.file_kinds import KindRefused
+from domain.files.files import FileKind, NamedFile, UploadQuota
 from domain.ids import FileId, UserId
 from file_desk import SERVER, MemoryFiles, file_of
 from meddled import Meddled

@@ -8,10 +8,10 @@ import pytest
 
 from account_desk import SetClock
 from adapters.database.transactions import DatabaseTransactions
-from application.usage import MOST_ROWS, REMOVED_AT_ONCE, ForgetUsage, KeepUsage, ReportUsage
-from domain.attempts import Attempt
+from application.usage.usage import MOST_ROWS, REMOVED_AT_ONCE, ForgetUsage, KeepUsage, ReportUsage
 from domain.errors import InvalidValue, Unavailable
-from domain.usage import DAY_MS, Grouping, Period, milliseconds
+from domain.models.attempts import Attempt
+from domain.usage.usage import DAY_MS, Grouping, Period, milliseconds
 from patience import PATIENCE
 from spending import attempt, noted, sums
 from stored import registered

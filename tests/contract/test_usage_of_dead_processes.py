@@ -7,13 +7,13 @@ import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import Hold, ScriptedChatModel, Step, call, delta, finished, hold
-from application.live_runs import LiveRun
+from application.runs.live_runs import LiveRun
 from chat_desk import ChatDesk
-from domain.attempts import ANSWERED, INTERRUPTED
-from domain.conversation import ModelFinished, Usage
+from domain.conversation.conversation import ModelFinished, Usage
+from domain.dialogs.messages import Answer, AnswerStatus
 from domain.ids import UserId
-from domain.messages import Answer, AnswerStatus
-from domain.runs import RunStatus
+from domain.models.attempts import ANSWERED, INTERRUPTED
+from domain.runs.runs import RunStatus
 from patience import PATIENCE
 from spending import outcomes, sums
 

@@ -7,14 +7,14 @@ import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedChatModel, call, delta, fail, finished, hold
-from application.dialogs import DeleteDialog
+from application.dialogs.dialogs import DeleteDialog
 from chat_desk import ChatDesk, read
-from domain.attempts import ANSWERED, INTERRUPTED
-from domain.conversation import Usage
+from domain.conversation.conversation import Usage
+from domain.dialogs.messages import Answer
 from domain.ids import DialogId, UserId
-from domain.messages import Answer
-from domain.models import Prices
-from domain.usage import UsageSum
+from domain.models.attempts import ANSWERED, INTERRUPTED
+from domain.models.models import Prices
+from domain.usage.usage import UsageSum
 from paying import ASKS, DONE, asked, call_of, ended, paying, soon, yes
 from spending import NOON, attempt, entries, outcomes, sums
 

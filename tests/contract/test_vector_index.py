@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.database.pgvector_index import PgVectorIndex
-from adapters.database.vectors_embedded import EmbeddedVectorIndex
+from adapters.database.vectors.pgvector_index import PgVectorIndex
+from adapters.database.vectors.vectors_embedded import EmbeddedVectorIndex
 from contract.vector_index_fixtures import KINDS, place, shelf
-from domain.embeddings import Vector
 from domain.errors import Unavailable
 from domain.ids import ChunkId, KnowledgeId
+from domain.knowledge.embeddings import Vector
 from vector_shelf import MODEL, Shelf, cosine, ids, vector
 
 __all__ = ["place", "shelf"]

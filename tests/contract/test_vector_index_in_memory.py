@@ -5,12 +5,12 @@ import asyncio
 import pytest
 from sqlalchemy.engine import Connection
 
-from adapters.database import vectors_following, vectors_stored
-from adapters.database.chunk_tables import chunk_vectors
-from adapters.database.vectors_embedded import EmbeddedVectorIndex
+from adapters.database.knowledge.chunk_tables import chunk_vectors
+from adapters.database.vectors import vectors_following, vectors_stored
+from adapters.database.vectors.vectors_embedded import EmbeddedVectorIndex
 from contract.vector_index_fixtures import embedded, loads, shelf_of
-from domain.embeddings import Vector
 from domain.ids import ChunkId, KnowledgeId
+from domain.knowledge.embeddings import Vector
 from servers.postgres import Postgres
 from vector_shelf import MODEL, Shelf, add_chunks, add_vectors, count_change, ids, vector
 

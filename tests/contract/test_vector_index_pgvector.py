@@ -8,11 +8,11 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import Engine, event
 
-from adapters.database.pgvector_index import PgVectorIndex
-from adapters.database.pgvector_table import ensure_pgvector, indexed_as
+from adapters.database.vectors.pgvector_index import PgVectorIndex
+from adapters.database.vectors.pgvector_table import ensure_pgvector, indexed_as
 from contract.vector_index_fixtures import shelf_of
-from domain.embeddings import EmbeddingModel, Vector
 from domain.errors import Unavailable
+from domain.knowledge.embeddings import EmbeddingModel, Vector
 from servers.postgres import Postgres
 from vector_shelf import MODEL, cosine, ids, vector
 

@@ -6,14 +6,14 @@ from contextvars import ContextVar
 
 import pytest
 
-from adapters.database import vectors_embedded, vectors_following, vectors_stored
-from adapters.database.vectors_embedded import EmbeddedVectorIndex
-from adapters.database.vectors_following import followed
-from adapters.database.vectors_matrix import Matrix, Rows
-from adapters.database.vectors_room import Loaded, Room
-from adapters.database.vectors_stored import Key, StoredVectors
+from adapters.database.vectors import vectors_embedded, vectors_following, vectors_stored
+from adapters.database.vectors.vectors_embedded import EmbeddedVectorIndex
+from adapters.database.vectors.vectors_following import followed
+from adapters.database.vectors.vectors_matrix import Matrix, Rows
+from adapters.database.vectors.vectors_room import Loaded, Room
+from adapters.database.vectors.vectors_stored import Key, StoredVectors
 from contract.vector_index_fixtures import embedded, loads
-from domain.retrieval import NotAllSearched
+from domain.knowledge.retrieval import NotAllSearched
 from vector_shelf import MODEL, Shelf, ids, vector
 
 __all__ = ["embedded"]

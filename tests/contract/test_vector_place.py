@@ -13,22 +13,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from adapters.database.pgvector_index import PgVectorIndex
-from adapters.database.pgvector_table import ensure_pgvector
 from adapters.database.transactions import DatabaseTransactions
-from adapters.database.vector_place import VectorKind, keep_vectors
-from adapters.database.vectors_embedded import EmbeddedVectorIndex
+from adapters.database.vectors.pgvector_index import PgVectorIndex
+from adapters.database.vectors.pgvector_table import ensure_pgvector
+from adapters.database.vectors.vector_place import VectorKind, keep_vectors
+from adapters.database.vectors.vectors_embedded import EmbeddedVectorIndex
 from adapters.scripted import ScriptedEmbedder
+from application.knowledge.rankings import IN_PART
+from application.knowledge.reindexing import LEFT_TO_OTHERS
+from application.knowledge.retrieval import RetrieveKnowledge
 from application.ports.job_queue import Job, JobKind
-from application.rankings import IN_PART
-from application.reindexing import LEFT_TO_OTHERS
-from application.retrieval import RetrieveKnowledge
 from domain.errors import Unavailable
 from domain.ids import UserId
-from domain.knowledge import KnowledgeBase, KnowledgeFile
-from entrypoints.knowledge_provider import OpenIndex
+from domain.knowledge.knowledge import KnowledgeBase, KnowledgeFile
+from entrypoints.graph.knowledge import OpenIndex
 from entrypoints.schema_ready import await_database
-from entrypoints.settings import load_settings
+from entrypoints.settings.loading import load_settings
 from knowledge_desk import KnowledgeDesk, text_of
 from live.live_server import SECRETS
 from stored import registered

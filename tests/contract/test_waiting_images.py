@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.database.transactions import DatabaseTransactions
-from application.chat import ChatRequest
+from application.chat.chat import ChatRequest
 from chat_desk import ChatDesk
-from domain.conversation import AssistantTurn, Image, ModelRequest, ToolImage, ToolTurn, UserTurn
-from domain.files import FileKind
+from domain.conversation.conversation import AssistantTurn, Image, ModelRequest, ToolImage, ToolTurn, UserTurn
+from domain.files.files import FileKind
 from domain.ids import AgentId, FileId, RunId, UserId
-from domain.runs import RunStatus
-from domain.tools import ToolCall, ToolResult
-from domain.waiting_images import LOST, MOST_BYTES, files_of, put_back, set_aside
+from domain.runs.runs import RunStatus
+from domain.runs.waiting_images import LOST, MOST_BYTES, files_of, put_back, set_aside
+from domain.tools.tools import ToolCall, ToolResult
 from file_desk import stored
 from paying import ASKS, DONE, Scene, ended, paying, yes
 

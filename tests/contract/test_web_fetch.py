@@ -8,8 +8,8 @@ from reportlab.pdfgen.canvas import Canvas
 
 from adapters.documents.child_parsers import ChildParsers
 from application.ports.tool_runner import ToolFailed
-from application.web_tools import WebFetch
-from domain.attachments import WARNING
+from application.tools.web_tools import WebFetch
+from domain.files.attachments import WARNING
 from guarded_scene import guarded, saying, sending_to
 from servers.byte_server import ByteServer, Script
 

@@ -7,14 +7,14 @@ from datetime import timedelta
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedEmbedder, ScriptedEmbedders
-from application.contested_models import Contests
-from application.ingestion import LEFT_COUNTS
+from application.knowledge.contested_models import Contests
+from application.knowledge.ingestion import LEFT_COUNTS
+from application.knowledge.purging import Purge
+from application.knowledge.reindexing import LEFT_TO_OTHERS, Reindex
 from application.ports.job_queue import Job, JobKind
-from application.purging import Purge
-from application.reindexing import LEFT_TO_OTHERS, Reindex
 from domain.errors import Unavailable
 from domain.ids import UserId
-from domain.knowledge import MOST_ATTEMPTS, IngestionStatus, KnowledgeBase, KnowledgeFile
+from domain.knowledge.knowledge import MOST_ATTEMPTS, IngestionStatus, KnowledgeBase, KnowledgeFile
 from knowledge_desk import KnowledgeDesk, text_of
 from stored import registered
 

@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager, contextmanager
 import pytest
 from sqlalchemy import Engine, event
 
-from adapters.database.chunk_tables import chunk_vectors
-from adapters.database.pgvector_index import PgVectorIndex
-from adapters.database.pgvector_table import chunk_embeddings, ensure_pgvector
-from adapters.database.vectors_embedded import EmbeddedVectorIndex
-from domain.embeddings import EmbeddingModel
+from adapters.database.knowledge.chunk_tables import chunk_vectors
+from adapters.database.vectors.pgvector_index import PgVectorIndex
+from adapters.database.vectors.pgvector_table import chunk_embeddings, ensure_pgvector
+from adapters.database.vectors.vectors_embedded import EmbeddedVectorIndex
+from domain.knowledge.embeddings import EmbeddingModel
 from vector_shelf import Shelf
 
 KINDS = ["embedded-sqlite", "embedded-postgres", "pgvector-postgres", "hnsw-postgres"]

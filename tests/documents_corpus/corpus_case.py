@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from domain.documents import ParsedDocument
-from domain.files import FileKind
+from domain.files.documents import ParsedDocument
+from domain.files.files import FileKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from documents_corpus.corpus_case import Case
 from documents_corpus.corpus_office import plain_word, presentation, workbook
 from documents_corpus.corpus_pdf import english
-from domain.files import FileKind
+from domain.files.files import FileKind
 
 W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 DOCUMENT = "word/document.xml"

@@ -11,7 +11,7 @@ import pptx
 from pptx.util import Inches
 
 from documents_corpus.corpus_case import Case
-from domain.files import FileKind
+from domain.files.files import FileKind
 
 
 def word(write: Callable[[Any], None]) -> bytes:

@@ -13,7 +13,7 @@ from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
 
 from documents_corpus.corpus_case import Case
-from domain.files import FileKind
+from domain.files.files import FileKind
 
 CHINESE = "春眠不觉晓，处处闻啼鸟。"
 pdfmetrics.registerFont(UnicodeCIDFont("STSong-Light"))

@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from domain.files import FileKind
+from domain.files.files import FileKind
 
 FORMATS = {FileKind.PNG: "PNG", FileKind.JPEG: "JPEG", FileKind.WEBP: "WEBP", FileKind.GIF: "GIF"}
 

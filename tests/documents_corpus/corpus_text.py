@@ -4,7 +4,7 @@ import json
 import random
 
 from documents_corpus.corpus_case import Case
-from domain.files import FileKind
+from domain.files.files import FileKind
 
 FRENCH = "Déjà vu à l’été : « garçon », œuvre, 12 €. Où êtes-vous ?\n"
 GERMAN = "Größe und Maß, müßig; überall Öl.\n"

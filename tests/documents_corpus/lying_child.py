@@ -17,8 +17,8 @@ from adapters.documents.messages import (
     decode_question,
     framed,
 )
-from domain.conversation import Image
-from domain.documents import Heading, Page, ParsedDocument, Table
+from domain.conversation.conversation import Image
+from domain.files.documents import Heading, Page, ParsedDocument, Table
 
 GOOD = ParsedDocument("four\n\n| x |", (Page(1, "page 1", 0, 4),), (Heading(1, "four", 0),), (Table(6, 11),))
 

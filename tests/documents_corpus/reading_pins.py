@@ -18,7 +18,7 @@ from application.ports.document_parser import DocumentRefused
 from documents_corpus import corpus_hostile, corpus_office, corpus_pdf, corpus_text
 from documents_corpus.corpus_case import Case
 from documents_corpus.document_feed import chunks
-from domain.documents import ParsedDocument
+from domain.files.documents import ParsedDocument
 
 CASES: Final = (*corpus_pdf.CASES, *corpus_office.CASES, *corpus_hostile.CASES, *corpus_text.CASES)
 LIMITS: Final = ParserLimits(timeout_seconds=100)

@@ -17,7 +17,7 @@ from adapters.security import Argon2Hasher
 from application.ports.security import PasswordHasher
 from asked_statements import AskedStatements, asked_statements
 from entrypoints.main import create_app
-from entrypoints.settings import load_settings
+from entrypoints.settings.loading import load_settings
 from http_answers import Client, Headers, Register, Serving
 from servers.postgres import Postgres
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from domain.mcp_servers import MASK
+from domain.tools.mcp_servers import MASK
 from http_answers import Client, Headers, Register, code_of, data_of
 
 AGENT = "/api/v1/agent"

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from application.agents import ChangeAgent, CreateAgent, DeleteAgent, SearchAgents
+from application.agents.agents import ChangeAgent, CreateAgent, DeleteAgent, SearchAgents
 from application.paging import Page
-from domain.agents import Agent, AgentDraft
+from domain.agents.agents import Agent, AgentDraft
 from domain.ids import AgentId, UserId
 from entrypoints.http.app import HttpConfig
 from http_answers import Client, code_of, data_of, http_alone

@@ -3,7 +3,7 @@
 from contextvars import Context
 from typing import Any
 
-from application.run_upkeep import SweepRuns
+from application.runs.run_upkeep import SweepRuns
 from http_answers import Client, Register
 
 

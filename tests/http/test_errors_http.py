@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from application.agents import ListAgents
+from application.agents.agents import ListAgents
 from application.health import CheckHealth
 from domain.errors import (
     Conflict,

@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from domain.chat_events import ChatEvent, Recorded, Retrieved, ToolProgress
-from domain.conversation import Usage
+from domain.chat.chat_events import ChatEvent, Recorded, Retrieved, ToolProgress
+from domain.conversation.conversation import Usage
+from domain.dialogs.messages import Answer, AnswerStatus, Citation, Feedback, Question, StepStatus, ToolStep
 from domain.ids import AgentId, DialogId, MessageId, RunId
-from domain.messages import Answer, AnswerStatus, Citation, Feedback, Question, StepStatus, ToolStep
-from domain.tools import ToolType
+from domain.tools.tools import ToolType
 from entrypoints.http.sse import frames
 from entrypoints.http.v1.history import MessageView
 from http_answers import Client, Headers, Register, code_of, data_of

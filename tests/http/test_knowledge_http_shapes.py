@@ -7,11 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from application.evaluation import EvaluateKnowledge, Evaluation
-from application.retrieval import Retrieval, RetrieveKnowledge
-from domain.evaluation import EvaluationCase, Measured
+from application.knowledge.evaluation import EvaluateKnowledge, Evaluation
+from application.knowledge.retrieval import Retrieval, RetrieveKnowledge
 from domain.ids import KnowledgeFileId, KnowledgeId
-from domain.retrieval import Passage
+from domain.knowledge.evaluation import EvaluationCase, Measured
+from domain.knowledge.retrieval import Passage
 from http_answers import Client, code_of, http_alone
 
 FIRST = Passage("涡轮机在这里。", 1.0, KnowledgeId("k1"), KnowledgeFileId("f1"), "报告.pdf", 3, 10, 17)

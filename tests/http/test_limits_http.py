@@ -10,7 +10,7 @@ from litestar.testing import TestClient
 from application.health import CheckHealth
 from entrypoints.http.app import HttpConfig
 from entrypoints.main import create_app
-from entrypoints.settings import load_settings
+from entrypoints.settings.loading import load_settings
 from http_answers import Client, code_of, data_of, http_alone
 
 CHARACTERS = 300_000

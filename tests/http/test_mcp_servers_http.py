@@ -14,7 +14,7 @@ from adapters.database.engine import open_database, sqlite_file
 from adapters.database.tables import metadata
 from adapters.scripted import ScriptedMcpConnections
 from application.ports.mcp_connections import McpConnections, McpTool
-from domain.mcp_servers import MASK
+from domain.tools.mcp_servers import MASK
 from http_answers import Client, Headers, Register, Serving, code_of, data_of
 
 SERVERS = "/api/v1/mcp_server"

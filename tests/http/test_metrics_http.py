@@ -14,7 +14,7 @@ from litestar.types import ASGIApp
 from application.ports.job_queue import JobKind
 from entrypoints.http.app import HttpConfig
 from entrypoints.http.http_statistics import METHODS
-from entrypoints.settings import load_settings
+from entrypoints.settings.loading import load_settings
 from exposed import Exposed, exposed
 from http_answers import Client, Headers, Register, Serving, code_of, data_of, http_alone
 

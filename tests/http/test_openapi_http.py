@@ -12,7 +12,7 @@ from referencing.jsonschema import DRAFT202012
 
 from adapters.openapi import OpenApiDocuments
 from adapters.scripted.guarded_web import ScriptedWeb, answered
-from application.agents import ListAgents
+from application.agents.agents import ListAgents
 from application.health import CheckHealth
 from application.paging import Page
 from http_answers import Client, http_alone

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from application.file_links import file_in
+from application.files.file_links import file_in
 from entrypoints.http.multipart_form import BESIDE_FILE, MOST_HEAD_BYTES, MOST_PARTS
 from http_answers import Client, Headers, Register, Serving, code_of, data_of
 

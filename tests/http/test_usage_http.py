@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.database.transactions import DatabaseTransactions
-from domain.attempts import Attempt
 from domain.ids import AgentId, RunId, UserId
-from domain.usage import MOST_DAYS
+from domain.models.attempts import Attempt
+from domain.usage.usage import MOST_DAYS
 from http_answers import Client, Headers, Register, code_of, data_of
 from spending import NOON, attempt, attempts
 

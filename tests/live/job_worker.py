@@ -12,13 +12,13 @@ from dishka import AsyncContainer, Provider, Scope, from_context, make_async_con
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.security import SystemClock
-from application.knowledge_upkeep import KeepKnowledge
+from application.knowledge.knowledge_upkeep import KeepKnowledge
 from application.ports.embedder import Embedder
 from application.ports.job_queue import Again, Job, JobHandler, JobQueue
-from domain.embeddings import EmbeddingModel
-from entrypoints.jobs_provider import Jobs
+from domain.knowledge.embeddings import EmbeddingModel
+from entrypoints.graph.jobs import Jobs
 from entrypoints.logs import configure_logging
-from entrypoints.settings import Settings, load_settings
+from entrypoints.settings.loading import Settings, load_settings
 from entrypoints.worker import work
 
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from domain.summaries import INSTRUCTION
+from domain.dialogs.summaries import INSTRUCTION
 from live.live_server import STOP, Live, LiveServer, Person, chunk, free_port, settings_for, text_of
 from patience import PATIENCE
 from servers.byte_server import ByteServer, Exchange, Script

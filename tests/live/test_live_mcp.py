@@ -13,7 +13,7 @@ import pytest
 
 from adapters.mcp.words import DOTS
 from documents_corpus.corpus_pictures import drawn, saved
-from domain.files import FileKind
+from domain.files.files import FileKind
 from live.live_mcp import (
     CALL_SECONDS,
     LONG,

@@ -14,11 +14,11 @@ from litestar.datastructures import State
 from litestar.params import JSONBody
 from msgspec import Struct
 
-from entrypoints import server_protocol
 from entrypoints.http import bodies
 from entrypoints.http.bodies import JsonRequest
 from entrypoints.http.errors import answer
-from entrypoints.server import BoundedHttp, bind
+from entrypoints.serving import server_protocol
+from entrypoints.serving.server import BoundedHttp, bind
 from live.live_server import Live
 
 OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n"

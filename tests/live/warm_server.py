@@ -19,14 +19,15 @@ from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from entrypoints import cli, server_workers
+from entrypoints import cli
+from entrypoints.serving import server_workers
 from live.warm_workers import MOST_DESCRIPTORS, ForkingSupervisor
 
 EVERYTHING = (
-    *("entrypoints.main", "entrypoints.server", "entrypoints.sole_server", "entrypoints.schema_ready"),
+    *("entrypoints.main", "entrypoints.serving.server", "entrypoints.serving.sole_server", "entrypoints.schema_ready"),
     *("entrypoints.worker", "entrypoints.doctor.command"),
     *("adapters.anthropic", "adapters.anthropic.answer", "adapters.openai", "adapters.openai.answer"),
-    *("adapters.database.vectors_embedded", "adapters.jobs", "adapters.minio", "adapters.openapi"),
+    *("adapters.database.vectors.vectors_embedded", "adapters.jobs", "adapters.minio", "adapters.openapi"),
     *("adapters.web.answer", "adapters.web.lean", "adapters.web.sse", "adapters.web.watch"),
     *("alembic.command", "alembic.config", "anthropic", "anyio._backends._asyncio", "numpy", "openai", "pgqueuer"),
     *("litestar._kwargs", "litestar.exceptions.responses", "litestar.middleware.response_cache"),

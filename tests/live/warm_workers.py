@@ -8,7 +8,7 @@ import sys
 import time
 from typing import cast
 
-from entrypoints import server, server_workers
+from entrypoints.serving import server, server_workers
 
 HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 MOST_DESCRIPTORS = 256
@@ -54,7 +54,7 @@ def _serve(arguments: list[str]) -> None:
 
 class ForkingSupervisor(server_workers.Supervisor):
     def _start(self, number: int, *, announce: bool = False) -> "subprocess.Popen[bytes]":
-        module = self._command(number, announce).index("entrypoints.server")
+        module = self._command(number, announce).index("entrypoints.serving.server")
         worker = ForkedWorker(self._command(number, announce)[module + 1 :])
         self.started[worker.pid] = time.monotonic()
         return cast("subprocess.Popen[bytes]", worker)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from adapters.database.signals import LISTENER, LOG_CHANNEL, STOP_CHANNEL, PostgresSignals
+from adapters.database.runs.signals import LISTENER, LOG_CHANNEL, STOP_CHANNEL, PostgresSignals
 from domain.ids import RunId
 
 ONE, OTHER, FENCE = RunId("one"), RunId("other"), RunId("fence")

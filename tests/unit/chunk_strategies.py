@@ -2,8 +2,8 @@
 
 from hypothesis import strategies as st
 
-from domain.chunking import ChunkSize
-from domain.documents import Heading, Page, ParsedDocument, Table
+from domain.files.documents import Heading, Page, ParsedDocument, Table
+from domain.knowledge.chunking import ChunkSize
 
 _BLOCKS = st.one_of(
     st.sampled_from(

@@ -4,9 +4,9 @@ import json
 
 from hypothesis import strategies as st
 
-from domain.conversation import AssistantTurn, Image, ModelRequest, ToolImage, ToolTurn, Turn, UserTurn
+from domain.conversation.conversation import AssistantTurn, Image, ModelRequest, ToolImage, ToolTurn, Turn, UserTurn
 from domain.ids import ToolId
-from domain.tools import ToolCall, ToolResult, ToolSpec
+from domain.tools.tools import ToolCall, ToolResult, ToolSpec
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=30)
 said = texts.filter(str.strip)

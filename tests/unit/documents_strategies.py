@@ -2,8 +2,8 @@
 
 from hypothesis import strategies as st
 
-from domain.attachments import AttachedDocument
-from domain.documents import Page, ParsedDocument
+from domain.files.attachments import AttachedDocument
+from domain.files.documents import Page, ParsedDocument
 
 texts = (
     st.text(max_size=300)

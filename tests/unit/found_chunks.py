@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 from domain.ids import ChunkId, KnowledgeFileId, KnowledgeId
-from domain.retrieval import FoundChunk
+from domain.knowledge.retrieval import FoundChunk
 
 TEXTS = st.text(alphabet="ab好。 \n", min_size=1, max_size=60)
 

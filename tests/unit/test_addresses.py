@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.addresses import USUAL_PORTS, Reach, held_in, is_public, looks_numeric
+from domain.tools.addresses import USUAL_PORTS, Reach, held_in, is_public, looks_numeric
 
 V4 = st.ip_addresses(v=4)
 V6 = st.ip_addresses(v=6)

@@ -5,12 +5,12 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
-from application.after_answers import AfterAnswers, AnswerKept
-from domain.agents import Agent
+from application.runs.after_answers import AfterAnswers, AnswerKept
+from domain.agents.agents import Agent
+from domain.dialogs.messages import Answer, AnswerStatus
 from domain.ids import AgentId, DialogId, MessageId, ModelId, RunId, UserId
-from domain.messages import Answer, AnswerStatus
-from domain.models import ModelSpec, Provider
-from domain.runs import Run, RunStatus
+from domain.models.models import ModelSpec, Provider
+from domain.runs.runs import Run, RunStatus
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 RUN = Run(RunId("r"), UserId("u"), DialogId("d"), MessageId("m"), RunStatus.RUNNING, NOW, NOW)

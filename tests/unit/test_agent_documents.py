@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_file_desk import FILES
-from domain.agent_files import AgentFile, ServerEntry, ToolEntry, paired, without_secrets
+from domain.agents.agent_files import AgentFile, ServerEntry, ToolEntry, paired, without_secrets
 from domain.errors import InvalidValue
 from domain.ids import McpServerId, UserId
-from domain.mcp_servers import McpAddress, McpServer, McpTransport
-from domain.user_tools import ApiDocument, AuthType
+from domain.tools.mcp_servers import McpAddress, McpServer, McpTransport
+from domain.tools.user_tools import ApiDocument, AuthType
 from entrypoints.http.v1.agent_files import SMALL, AgentDocument, written
 from stored import NOW
 

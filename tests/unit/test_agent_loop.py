@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from adapters.scripted import ScriptedChatModel, call, call_piece, delta, finished
 from adapters.scripted.steps import Step
 from agent_loops import loop
-from application.agent_loop import Equipment
+from application.chat.agent_loop import Equipment
 from application.ports.tool_runner import ToolFailed, ToolOutput
-from domain.chat_events import AnswerDelta, LoopEvent, RoundFinished, ToolProgress, TurnFinished
-from domain.conversation import AssistantTurn, ModelRequest, ToolTurn, UserTurn
+from domain.chat.chat_events import AnswerDelta, LoopEvent, RoundFinished, ToolProgress, TurnFinished
+from domain.chat.transcript import Transcript
+from domain.conversation.conversation import AssistantTurn, ModelRequest, ToolTurn, UserTurn
+from domain.dialogs.messages import StepStatus
 from domain.errors import ModelError
 from domain.ids import ToolId
-from domain.messages import StepStatus
-from domain.tools import JsonValue, ToolSpec
-from domain.transcript import Transcript
+from domain.tools.tools import JsonValue, ToolSpec
 from model_asking import alone
 
 ASKED = ModelRequest("m", "be brief", (UserTurn("hi"),))

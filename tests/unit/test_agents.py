@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from application.models import ModelCatalogue
-from domain.agents import DEFAULT_AGENT, MAX_LINKS, NAME_MAX, PROMPT_MAX, Agent, AgentDraft
+from application.models.models import ModelCatalogue
+from domain.agents.agents import DEFAULT_AGENT, MAX_LINKS, NAME_MAX, PROMPT_MAX, Agent, AgentDraft
 from domain.errors import Conflict, Forbidden, InvalidValue, NotFound
 from domain.ids import AgentId, ModelId, ToolId, UserId
-from domain.models import ModelKind, ModelSpec, Provider
+from domain.models.models import ModelKind, ModelSpec, Provider
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=1)

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.json_schema import JsonSchemaCheck
-from application.formed_answers import CheckForm
-from application.run_control import ShowRun, StopRun
-from application.run_readers import Followed
-from domain.answer_forms import LARGEST, AnswerForm, object_in, with_form
-from domain.chat_events import AnswerDelta, ChatEvent, RunFailed, RunFinished, ToolProgress
-from domain.conversation import FinishReason, Usage
-from domain.messages import AnswerStatus, StepStatus, ToolStep
-from domain.tools import ToolType
+from application.programs.formed_answers import CheckForm
+from application.runs.run_control import ShowRun, StopRun
+from application.runs.run_readers import Followed
+from domain.chat.chat_events import AnswerDelta, ChatEvent, RunFailed, RunFinished, ToolProgress
+from domain.conversation.answer_forms import LARGEST, AnswerForm, object_in, with_form
+from domain.conversation.conversation import FinishReason, Usage
+from domain.dialogs.messages import AnswerStatus, StepStatus, ToolStep
+from domain.tools.tools import ToolType
 from entrypoints.http.openai.completions import Asker
 from entrypoints.http.openai.heard import Heard
 from unit.test_openai_completions import RUN, Followable

@@ -12,8 +12,8 @@ from jsonschema import Draft202012Validator
 from adapters.anthropic.answer import AnthropicAnswer
 from adapters.anthropic.translate import body_of as anthropic_body
 from adapters.openai.translate import body_of as openai_body
-from domain.answer_schemas import AnswerSchema
-from domain.conversation import (
+from domain.conversation.answer_schemas import AnswerSchema
+from domain.conversation.conversation import (
     FinishReason,
     ModelEvent,
     ModelRequest,
@@ -23,7 +23,7 @@ from domain.conversation import (
     request_tokens,
 )
 from domain.ids import MessageId
-from domain.memory_lessons import Said, lesson_request
+from domain.memory.memory_lessons import Said, lesson_request
 
 SCHEMA = AnswerSchema(
     "a_word",

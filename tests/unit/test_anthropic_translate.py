@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from adapters.anthropic.answer import AnthropicAnswer
 from adapters.anthropic.translate import NOTHING_SAID, body_of
-from domain.assembly import AnswerAssembler
-from domain.conversation import (
+from domain.conversation.assembly import AnswerAssembler
+from domain.conversation.conversation import (
     AssistantTurn,
     FinishReason,
     Image,
@@ -26,7 +26,7 @@ from domain.conversation import (
     Usage,
     UserTurn,
 )
-from domain.tools import ToolCall, ToolResult
+from domain.tools.tools import ToolCall, ToolResult
 from unit.conversation_strategies import requests, said
 
 

@@ -3,9 +3,9 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.assembly import AnswerAssembler
-from domain.conversation import AssistantTurn, ModelEvent, TextDelta, ToolCallDelta
-from domain.tools import ToolCall
+from domain.conversation.assembly import AnswerAssembler
+from domain.conversation.conversation import AssistantTurn, ModelEvent, TextDelta, ToolCallDelta
+from domain.tools.tools import ToolCall
 
 ids = st.sampled_from(["", "a", "b", "a_2", "call_0", "call_1"])
 names = st.sampled_from(["f", "g"])

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from application.attachment_search import MOST_PASSAGES, SearchAttachment
-from application.attachments import OpenAgain
+from application.chat.attachment_search import MOST_PASSAGES, SearchAttachment
+from application.chat.attachments import OpenAgain
 from application.ports.tool_runner import ToolFailed
-from domain.attachments import WARNING
-from domain.documents import Page, ParsedDocument
 from domain.errors import Unavailable
-from domain.tools import JsonValue
+from domain.files.attachments import WARNING
+from domain.files.documents import Page, ParsedDocument
+from domain.tools.tools import JsonValue
 
 FILLER = "Nothing of interest stands in this line.\n" * 200
 PAGES = ParsedDocument(

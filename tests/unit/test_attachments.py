@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.attachments import AttachedDocument, attached_text, fenced, mentioned, plain_name
-from domain.documents import Page, ParsedDocument
+from domain.files.attachments import AttachedDocument, attached_text, fenced, mentioned, plain_name
+from domain.files.documents import Page, ParsedDocument
 from domain.tokens import estimate
 from unit.documents_strategies import attached, documents, texts
 

@@ -5,7 +5,7 @@ from itertools import repeat
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from domain.batch_pace import FIRST, SECONDS, BatchPace
+from domain.knowledge.batch_pace import FIRST, SECONDS, BatchPace
 
 MOST = st.integers(1, 2048)
 TIMES = st.one_of(st.floats(0, 1000), st.sampled_from([0.0, SECONDS, SECONDS / 2, 1e300]))

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from application.builtin_tools import Calculator, CurrentTime, builtin_tools
 from application.ports.tool_runner import ToolFailed, ToolRunner
-from domain.tools import JsonValue
+from application.tools.builtin_tools import Calculator, CurrentTime, builtin_tools
+from domain.tools.tools import JsonValue
 
 
 @dataclass(frozen=True)

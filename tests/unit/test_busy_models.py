@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from application.model_chain import LONGEST_PAUSE_BEFORE_OTHERS, AskModels
-from application.model_places import QUEUE_FACTOR, WINDOW_SECONDS, ModelPlaces
-from domain.attempts import ANSWERED
+from application.asking.model_chain import LONGEST_PAUSE_BEFORE_OTHERS, AskModels
+from application.asking.model_places import QUEUE_FACTOR, WINDOW_SECONDS, ModelPlaces
 from domain.errors import ModelError, TooManyRequests
-from domain.model_routes import ModelRoute
-from domain.models import ModelSpec
+from domain.models.attempts import ANSWERED
+from domain.models.model_routes import ModelRoute
+from domain.models.models import ModelSpec
 from model_asking import ASKER
 from played_models import Said, ask, providers, spec
 from virtual_time import run

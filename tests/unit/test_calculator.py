@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.calculator import CalculationError, evaluate
+from domain.tools.calculator import CalculationError, evaluate
 
 NAMES = ["sqrt", "abs", "round", "floor", "ceil", "min", "max", "ln", "log", "log10", "exp", "sin", "cos", "tan"]
 

@@ -5,7 +5,10 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.call_limits import (
+from domain.conversation.conversation import AssistantTurn, ModelRequest, ToolTurn, UserTurn, tokens_of
+from domain.dialogs.history import relieved, shortened
+from domain.tokens import estimate
+from domain.tools.call_limits import (
     LEAST_SHARE,
     MOST_CALLS,
     MOST_IMAGES,
@@ -16,10 +19,7 @@ from domain.call_limits import (
     digest,
     fitted,
 )
-from domain.conversation import AssistantTurn, ModelRequest, ToolTurn, UserTurn, tokens_of
-from domain.history import relieved, shortened
-from domain.tokens import estimate
-from domain.tools import ToolCall, ToolResult
+from domain.tools.tools import ToolCall, ToolResult
 from unit.conversation_strategies import arguments, names, requests
 
 calls = st.builds(ToolCall, st.text(max_size=3), names, arguments)

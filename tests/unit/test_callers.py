@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.agents import Agent
-from domain.callers import (
+from domain.agents.agents import Agent
+from domain.chat.callers import (
     CallersPart,
     CallersTools,
     OfferedTool,
@@ -17,10 +17,10 @@ from domain.callers import (
     under_names,
     with_own_rounds,
 )
+from domain.conversation.tool_choice import ChoiceKind, ToolChoice
 from domain.errors import InvalidValue
 from domain.ids import AgentId, MessageId, new_id
-from domain.tool_choice import ChoiceKind, ToolChoice
-from domain.tools import ToolCall, ToolResult, ToolRound
+from domain.tools.tools import ToolCall, ToolResult, ToolRound
 from unit.conversation_strategies import arguments, names, texts
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

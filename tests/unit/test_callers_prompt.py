@@ -9,22 +9,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from application.attachments import Attached
-from application.callers_prompt import composed_for, refuse_impossible, told_before
+from application.chat.attachments import Attached
+from application.chat.callers_prompt import composed_for, refuse_impossible, told_before
+from application.chat.prompts import Beside, Prompt, compose
 from application.ports.tool_runner import ToolOutput
-from application.prompts import Beside, Prompt, compose
-from domain.agents import Agent
-from domain.callers import CallersPart, CallersTools, OfferedTool
-from domain.conversation import AssistantTurn, ToolTurn, UserTurn, request_tokens
+from domain.agents.agents import Agent
+from domain.chat.callers import CallersPart, CallersTools, OfferedTool
+from domain.conversation.conversation import AssistantTurn, ToolTurn, UserTurn, request_tokens
+from domain.conversation.tool_choice import ChoiceKind, ToolChoice
+from domain.dialogs.history import prompt_budget
+from domain.dialogs.messages import Exchange
+from domain.dialogs.past import Past, Summary
 from domain.errors import ModelError
-from domain.history import prompt_budget
 from domain.ids import AgentId, KnowledgeFileId, KnowledgeId, ModelId, ToolId
-from domain.messages import Exchange
-from domain.models import ModelSpec, Provider
-from domain.past import Past, Summary
-from domain.retrieval import Passage
-from domain.tool_choice import ChoiceKind, ToolChoice
-from domain.tools import JsonValue, ToolCall, ToolResult, ToolRound, ToolSpec
+from domain.knowledge.retrieval import Passage
+from domain.models.models import ModelSpec, Provider
+from domain.tools.tools import JsonValue, ToolCall, ToolResult, ToolRound, ToolSpec
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 AGENT = Agent(AgentId("a"), None, "Ada", NOW, NOW, system_prompt="Be kind.")

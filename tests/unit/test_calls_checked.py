@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from adapters.json_schema import JsonSchemaCheck
 from adapters.scripted import ScriptedChatModel, delta, finished
 from adapters.scripted.steps import Call, Step
-from application.agent_loop import AgentLoop, Equipment
+from application.chat.agent_loop import AgentLoop, Equipment
 from application.ports.argument_check import ArgumentCheck
 from application.ports.tool_runner import ToolOutput
-from application.tool_calls import CallTools
-from domain.chat_events import RoundFinished, ToolProgress
-from domain.conversation import ModelRequest, UserTurn
+from application.tools.tool_calls import CallTools
+from domain.chat.chat_events import RoundFinished, ToolProgress
+from domain.conversation.conversation import ModelRequest, UserTurn
+from domain.dialogs.messages import StepStatus
 from domain.ids import ToolId
-from domain.messages import StepStatus
-from domain.pauses import PauseAsked
-from domain.tools import JsonValue, ToolCall, ToolSpec
+from domain.runs.pauses import PauseAsked
+from domain.tools.tools import JsonValue, ToolCall, ToolSpec
 from model_asking import alone
 
 ASKED = ModelRequest("m", "be brief", (UserTurn("hi"),))

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from application.chunk_portions import TERMS_AT_ONCE, portions
+from application.knowledge.chunk_portions import TERMS_AT_ONCE, portions
 from stored_knowledge import new_chunk
 
 sizes = st.lists(st.integers(0, 12), max_size=30)

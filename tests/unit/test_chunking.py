@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.chunking import LONGEST_HEADING, MOST_HEADINGS, Chunk, ChunkSize, chunks
-from domain.documents import Heading, ParsedDocument
-from domain.sections import sections
+from domain.files.documents import Heading, ParsedDocument
+from domain.knowledge.chunking import LONGEST_HEADING, MOST_HEADINGS, Chunk, ChunkSize, chunks
+from domain.knowledge.sections import sections
 from domain.tokens import estimate
 from unit.chunk_strategies import sizes, structured
 from unit.documents_strategies import documents

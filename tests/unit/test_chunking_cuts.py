@@ -5,9 +5,9 @@ from itertools import pairwise
 
 import pytest
 
-from domain.chunking import ChunkSize, chunks
-from domain.documents import Heading, Page, ParsedDocument, Table
-from domain.sentences import sentence_ends
+from domain.files.documents import Heading, Page, ParsedDocument, Table
+from domain.knowledge.chunking import ChunkSize, chunks
+from domain.knowledge.sentences import sentence_ends
 from domain.tokens import estimate
 
 SENTENCE = "Some words are said here, and then some more. "

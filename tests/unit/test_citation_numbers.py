@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from application.knowledge_search import ShownPassages
+from application.chat.knowledge_search import ShownPassages
 from domain.ids import KnowledgeFileId, KnowledgeId
-from domain.retrieval import Passage
+from domain.knowledge.retrieval import Passage
 
 
 def passage(start: int, end: int, file: str = "f") -> Passage:

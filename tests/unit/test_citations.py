@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.citations import LONGEST_RANGE, cited, numbered
+from domain.dialogs.messages import Citation
 from domain.ids import KnowledgeFileId, KnowledgeId
-from domain.messages import Citation
-from domain.retrieval import Passage
+from domain.knowledge.citations import LONGEST_RANGE, cited, numbered
+from domain.knowledge.retrieval import Passage
 
 SHOWN = tuple(Citation(number, "text", "a.pdf", "k", "f", None, 0, 4, 0.5) for number in range(1, 30))
 numbers = st.integers(1, 29)

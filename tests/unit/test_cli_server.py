@@ -15,8 +15,8 @@ import pytest
 import structlog
 import uvicorn
 
-from entrypoints import server_protocol
-from entrypoints.server import BoundedHttp, GracefulServer, bind
+from entrypoints.serving import server_protocol
+from entrypoints.serving.server import BoundedHttp, GracefulServer, bind
 
 NEVER = 30.0
 """A deadline for what must happen long before."""
@@ -197,8 +197,8 @@ def test_port_zero_finds_a_free_one_and_ipv6_listens() -> None:
 SUPERVISOR = """
     import socket, subprocess, sys
     from entrypoints.logs import configure_logging
-    from entrypoints.server_workers import Supervisor
-    from entrypoints.settings import Settings
+    from entrypoints.serving.server_workers import Supervisor
+    from entrypoints.settings.loading import Settings
 
     class Stub(Supervisor):
         def _command(self, number, announce):

@@ -8,12 +8,11 @@ from hypothesis import given
 
 from adapters.scripted import ScriptedChatModel, call, delta, fail, finished
 from agent_loops import loop
-from application.agent_loop import Equipment
+from application.chat.agent_loop import Equipment
 from application.ports.tool_runner import ToolOutput
-from domain.attempts import ANSWERED
-from domain.chat_events import AnswerDelta, AttemptEnded, LoopEvent
-from domain.compacting import compacted
-from domain.conversation import (
+from domain.chat.chat_events import AnswerDelta, AttemptEnded, LoopEvent
+from domain.chat.compacting import compacted
+from domain.conversation.conversation import (
     AssistantTurn,
     Image,
     ModelRequest,
@@ -27,7 +26,8 @@ from domain.conversation import (
 )
 from domain.errors import ModelError
 from domain.ids import ToolId
-from domain.tools import JsonValue, ToolCall, ToolResult, ToolSpec
+from domain.models.attempts import ANSWERED
+from domain.tools.tools import JsonValue, ToolCall, ToolResult, ToolSpec
 from model_asking import alone
 from unit.conversation_strategies import requests
 

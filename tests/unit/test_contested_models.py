@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from application.contested_models import FIRST_SECONDS, LONGEST_SECONDS, Contests
+from application.knowledge.contested_models import FIRST_SECONDS, LONGEST_SECONDS, Contests
 from domain.ids import KnowledgeId
 
 MINUTE = 60.0

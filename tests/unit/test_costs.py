@@ -5,9 +5,9 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.attempts import cost_of
-from domain.conversation import Usage
-from domain.models import Prices
+from domain.conversation.conversation import Usage
+from domain.models.attempts import cost_of
+from domain.models.models import Prices
 
 TOKENS = st.integers(0, 2**31 - 1)
 USAGES = st.builds(lambda fresh, cached, out: Usage(fresh + cached, out, cached), TOKENS, TOKENS, TOKENS)

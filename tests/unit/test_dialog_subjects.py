@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.dialog_subjects import SUBJECT_MAX, dialog_subject, parse_dialog_subject
-from domain.dialogs import ID_MAX
+from domain.dialogs.dialog_subjects import SUBJECT_MAX, dialog_subject, parse_dialog_subject
+from domain.dialogs.dialogs import ID_MAX
 from domain.ids import DialogId, UserId, new_id
 
 USERS = st.text("0123456789ABCDEFGHJKMNPQRSTVWXYZ", min_size=1, max_size=26).map(UserId)

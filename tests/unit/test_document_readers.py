@@ -16,8 +16,8 @@ from application.ports.document_parser import DocumentRefused
 from documents_corpus.corpus_hostile import DOCUMENT, book_with, paragraph, repacked, word_of
 from documents_corpus.corpus_office import many_rows, plain_word, presentation, word, workbook
 from documents_corpus.corpus_pdf import chapter, drawn, lines, long
-from domain.documents import ParsedDocument
-from domain.files import FileKind
+from domain.files.documents import ParsedDocument
+from domain.files.files import FileKind
 
 
 def parsed(kind: FileKind, content: bytes, limits: ParserLimits | None = None) -> ParsedDocument:

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from adapters.documents.limits import ParserLimits
-from entrypoints.documents_provider import limits_of
-from entrypoints.settings_schema import DocumentSettings
+from entrypoints.graph.documents import limits_of
+from entrypoints.settings.schema import DocumentSettings
 
 CHOSEN: dict[str, Any] = {
     "max_pages": 7,

@@ -13,8 +13,8 @@ from adapters.documents.limits import ParserLimits
 from adapters.documents.messages import Parsed, Question, Refused
 from application.ports.document_parser import DocumentRefused
 from domain.errors import DomainError
-from domain.file_kinds import KindSniffer
-from domain.files import FileKind
+from domain.files.file_kinds import KindSniffer
+from domain.files.files import FileKind
 
 NAMES = {"a.txt": "txt", "a.md": "md", "a.csv": "csv", "a.json": "json", "a.html": "html"}
 ENCODINGS = (

@@ -12,7 +12,7 @@ from adapters.documents.limits import ParserLimits
 from adapters.documents.writing import DocumentFull, DocumentWriter
 from application.ports.document_parser import DocumentRefused
 from documents_corpus.corpus_case import odd_places
-from domain.documents import ParsedDocument
+from domain.files.documents import ParsedDocument
 
 texts = st.text(st.one_of(st.characters(), st.sampled_from("\n\r\t |#\0\x85\u2028\xad\ufffe\ufeff")), max_size=60)
 rows = st.lists(st.lists(texts, max_size=4), max_size=5)

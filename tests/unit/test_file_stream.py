@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from application.files import ServedFile
+from application.files.files import ServedFile
 from application.ports.file_storage import FileStorage
 from domain.errors import NotFound, Unavailable
 from entrypoints.http.file_stream import FileStream

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from domain.errors import TooLarge, TooManyRequests
-from domain.files import (
+from domain.files.files import (
     IMAGES,
     LONGEST_NAME,
     LONGEST_SAFE_NAME,

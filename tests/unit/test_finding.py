@@ -8,11 +8,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from adapters.scripted import ScriptedEmbedder
-from application.evaluation import EvaluateKnowledge
-from application.rankings import IN_PART
-from domain.evaluation import EvaluationCase
-from domain.fusion import LEAST_DEPTH
+from application.knowledge.evaluation import EvaluateKnowledge
+from application.knowledge.rankings import IN_PART
 from domain.ids import KnowledgeId, UserId
+from domain.knowledge.evaluation import EvaluationCase
+from domain.knowledge.fusion import LEAST_DEPTH
 from kept_knowledge import KeptKnowledge
 
 ADA = UserId("ada")

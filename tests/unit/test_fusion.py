@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.fusion import FUSION, fused, hybrid
 from domain.ids import ChunkId
-from domain.retrieval import Hit
+from domain.knowledge.fusion import FUSION, fused, hybrid
+from domain.knowledge.retrieval import Hit
 
 rankings = st.lists(st.integers(0, 30), unique=True, max_size=15).map(
     lambda ids: [Hit(ChunkId(number), 1.0 - place / 100) for place, number in enumerate(ids)]

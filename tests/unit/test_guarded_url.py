@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from adapters.web.guarded_exchange import Step
 from adapters.web.guarded_url import checked, origin, redirected, with_query, without_query
 from application.ports.guarded_web import WebRefused
-from domain.credentials import Credentials
+from domain.tools.credentials import Credentials
 
 MESSY = st.text(
     st.sampled_from("aZ09.-_:/@?#[]%\\&=+~ \t\n\r\x00\x7f字é。①\u202e\u00ad\udc80\ud800'\"<>|^`{}"), max_size=30

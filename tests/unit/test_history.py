@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.call_limits import shortened_to
-from domain.conversation import AssistantTurn, ToolTurn, Turn, UserTurn, tokens_of
-from domain.history import (
+from domain.conversation.conversation import AssistantTurn, ToolTurn, Turn, UserTurn, tokens_of
+from domain.dialogs.history import (
     NO_ANSWER,
     Sized,
     joined,
@@ -20,10 +19,11 @@ from domain.history import (
     turns_of,
     window,
 )
-from domain.messages import Exchange
-from domain.past import Past, Summary
+from domain.dialogs.messages import Exchange
+from domain.dialogs.past import Past, Summary
 from domain.tokens import estimate
-from domain.tools import ToolCall, ToolResult, ToolRound
+from domain.tools.call_limits import shortened_to
+from domain.tools.tools import ToolCall, ToolResult, ToolRound
 
 texts = st.text(max_size=60) | st.text(alphabet="你好 ", max_size=60)
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from application.job_shifts import OneForEach
+from application.jobs.job_shifts import OneForEach
 from application.ports.job_queue import Again, Job, JobKind
-from domain.dialog_subjects import dialog_subject, parse_dialog_subject
+from domain.dialogs.dialog_subjects import dialog_subject, parse_dialog_subject
 from domain.ids import DialogId, UserId
 
 STEPS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 80), st.booleans()), max_size=12)

@@ -5,8 +5,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.joining import LONGEST, joined, passages_of
-from domain.retrieval import FoundChunk
+from domain.knowledge.joining import LONGEST, joined, passages_of
+from domain.knowledge.retrieval import FoundChunk
 from unit.found_chunks import found, ranked
 
 Ranked = tuple[dict[str, str], list[tuple[FoundChunk, float]]]

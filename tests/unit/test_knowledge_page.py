@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from application import evaluation, rankings, retrieval
-from domain import knowledge
-from domain.messages import Citation
+from application.knowledge import evaluation, rankings, retrieval
+from domain.dialogs.messages import Citation
+from domain.knowledge import knowledge
 from entrypoints.http.v1.knowledge import KnowledgeView, PassageView
 from entrypoints.http.v1.knowledge_files import KnowledgeFileView
 

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from application.retrieval import MOST_BASES
+from application.knowledge.retrieval import MOST_BASES
 from domain.errors import InvalidValue
-from domain.files import parse_file_name
+from domain.files.files import parse_file_name
 from domain.ids import KnowledgeFileId, KnowledgeId, UserId
-from domain.knowledge import KnowledgeFile
+from domain.knowledge.knowledge import KnowledgeFile
 from entrypoints.http.identifiers import of_delete
 from kept_knowledge import KeptKnowledge
 from stored import NOW, stored_file

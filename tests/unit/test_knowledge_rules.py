@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from domain.errors import InvalidValue
 from domain.ids import KnowledgeFileId, KnowledgeId, UserId
-from domain.knowledge import (
+from domain.knowledge.knowledge import (
     CRASHED,
     DESCRIPTION_MAX,
     MOST_ATTEMPTS,

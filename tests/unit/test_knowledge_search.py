@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from application import knowledge_search
-from application.knowledge_search import MOST_SHOWN, SearchKnowledge, ShownPassages, consult
+from application.chat import knowledge_search
+from application.chat.knowledge_search import MOST_SHOWN, SearchKnowledge, ShownPassages, consult
 from application.ports.tool_runner import ToolFailed, ToolOutput
-from domain.attachments import WARNING
+from domain.files.attachments import WARNING
 from domain.ids import KnowledgeFileId, KnowledgeId, ModelId, UserId
-from domain.models import ModelSpec, Provider
-from domain.retrieval import Passage
+from domain.knowledge.retrieval import Passage
+from domain.models.models import ModelSpec, Provider
 from domain.tokens import estimate
-from domain.tools import JsonValue, ToolType
+from domain.tools.tools import JsonValue, ToolType
 from kept_knowledge import KeptKnowledge
 from patience import PATIENCE
 

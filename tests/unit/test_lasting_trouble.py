@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from adapters.database import session
 from adapters.database.transactions import DatabaseTransactions
-from application.lasting_trouble import EVERY_SECONDS, LastingTrouble
-from application.leases import Leases
+from application.jobs.lasting_trouble import EVERY_SECONDS, LastingTrouble
 from application.ports.clock import SharedClock
 from application.ports.persistence import Transactions
-from application.run_closing import CloseAbandoned
-from application.run_registry import RunRegistry
-from application.run_upkeep import KeepRunsAlive, SweepRuns
+from application.runs.leases import Leases
+from application.runs.run_closing import CloseAbandoned
+from application.runs.run_registry import RunRegistry
+from application.runs.run_upkeep import KeepRunsAlive, SweepRuns
 from domain.errors import Unavailable
 
 AWAY = Unavailable("database_unavailable", "Away.")
@@ -133,7 +133,7 @@ class Wavering:
 
 @pytest.mark.parametrize("what", ["alive", "sweep"])
 async def test_the_loops_of_runs_tell_an_outage_once(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("application.run_upkeep.RETRY_SECONDS", 0.001)
+    monkeypatch.setattr("application.runs.run_upkeep.RETRY_SECONDS", 0.001)
     scene, wavering, leases, registry = Scene(), Wavering(20), Leases(0.004), RunRegistry(1, 1)
     told = scene.trouble.came, scene.trouble.passed
     transactions = cast(Transactions, wavering)

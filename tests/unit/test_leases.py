@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from application import leases
-from application.leases import Leases
+from application.runs import leases
+from application.runs.leases import Leases
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 LENGTH = 10.0

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.lexical import best, index_terms, terms
+from domain.knowledge.lexical import best, index_terms, terms
 
 words = st.sampled_from(["alpha", "beta", "gamma", "delta", "北京", "天气", "x1"])
 sentences = st.lists(words, max_size=12).map(" ".join)

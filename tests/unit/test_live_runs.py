@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from application.live_runs import LiveRun, RunLimits
-from application.run_log import RunLog
-from application.run_readers import MAX_READERS, SLICE
-from domain.chat_events import AnswerDelta, LoopEvent, Recorded, RunFailed, RunFinished, TurnFinished
-from domain.conversation import FinishReason, Usage
+from application.runs.live_runs import LiveRun, RunLimits
+from application.runs.run_log import RunLog
+from application.runs.run_readers import MAX_READERS, SLICE
+from domain.chat.chat_events import AnswerDelta, LoopEvent, Recorded, RunFailed, RunFinished, TurnFinished
+from domain.chat.transcript import Transcript
+from domain.conversation.conversation import FinishReason, Usage
+from domain.dialogs.messages import AnswerStatus
 from domain.errors import ModelError, TooManyRequests
 from domain.ids import DialogId, MessageId, RunId, UserId
-from domain.messages import AnswerStatus
-from domain.runs import Run, RunStatus
-from domain.transcript import Transcript
+from domain.runs.runs import Run, RunStatus
 from patience import PATIENCE
 from run_keeping import keeping
 

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import TooManyRequests
-from domain.login_throttle import (
+from domain.accounts.login_throttle import (
     ACCOUNT_ALARM,
     ADDRESS,
     PAIR,
@@ -18,7 +17,8 @@ from domain.login_throttle import (
     Rule,
     network_of,
 )
-from domain.users import FailedLogins
+from domain.accounts.users import FailedLogins
+from domain.errors import TooManyRequests
 
 START = datetime(2026, 1, 2, tzinfo=UTC)
 OWNER = "198.51.100.7"

@@ -12,14 +12,14 @@ import structlog
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from application.live_runs import LiveRun, RunLimits
-from application.run_log import RunLog
-from domain.chat_events import LoopEvent, Recorded
+from application.runs.live_runs import LiveRun, RunLimits
+from application.runs.run_log import RunLog
+from domain.chat.chat_events import LoopEvent, Recorded
+from domain.chat.transcript import Transcript
+from domain.dialogs.messages import AnswerStatus
 from domain.ids import DialogId, MessageId, RunId, UserId
-from domain.messages import AnswerStatus
-from domain.runs import Run, RunStatus
-from domain.transcript import Transcript
-from entrypoints.chat_provider import _crashed
+from domain.runs.runs import Run, RunStatus
+from entrypoints.graph.chat import _crashed
 from entrypoints.http.front import Drain, Front
 from entrypoints.logs import clean, configure_logging, mask
 from run_keeping import keeping

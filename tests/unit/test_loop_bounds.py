@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 from adapters.scripted import ScriptedChatModel, call, delta, finished
 from adapters.scripted.steps import Step
 from agent_loops import loop
-from application.agent_loop import Equipment, Happening
+from application.chat.agent_loop import Equipment, Happening
 from application.ports.tool_runner import ToolFailed, ToolOutput
-from application.tool_calls import MAX_RESULT_CHARS
-from domain.call_limits import LEAST_SHARE, MOST_CALLS, REFUSED_TURNS, SAME_FAILURES
-from domain.chat_events import RoundFinished
-from domain.conversation import ModelRequest, UserTurn, request_tokens
+from application.tools.tool_calls import MAX_RESULT_CHARS
+from domain.chat.chat_events import RoundFinished
+from domain.conversation.conversation import ModelRequest, UserTurn, request_tokens
+from domain.dialogs.history import prompt_budget
 from domain.errors import ModelError
-from domain.history import prompt_budget
 from domain.ids import ToolId
-from domain.models import ModelSpec
-from domain.tools import JsonValue, ToolSpec
+from domain.models.models import ModelSpec
+from domain.tools.call_limits import LEAST_SHARE, MOST_CALLS, REFUSED_TURNS, SAME_FAILURES
+from domain.tools.tools import JsonValue, ToolSpec
 from model_asking import WIDE, alone
 
 TURNS = 6

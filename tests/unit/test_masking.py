@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from adapters.mcp import masks
 from adapters.openapi import secrets
-from domain.credentials import Credentials
-from domain.masking import Mask
-from domain.mcp_servers import McpAddress, McpTransport
+from domain.tools.credentials import Credentials
+from domain.tools.masking import Mask
+from domain.tools.mcp_servers import McpAddress, McpTransport
 
 DOTS = "…"
 SECRETS = st.text(st.characters(codec="utf-8", exclude_characters=DOTS), min_size=4, max_size=12)

@@ -13,7 +13,7 @@ from adapters.mcp.pool import Key, Pool
 from application.ports.mcp_connections import McpTool, McpUnavailable
 from application.ports.tool_runner import ToolOutput
 from domain.ids import McpServerId, UserId
-from domain.tools import JsonValue
+from domain.tools.tools import JsonValue
 
 LIMITS = McpLimits(connections=4, connections_of_user=2, wait_seconds=0.05, call_seconds=5, idle_seconds=60)
 

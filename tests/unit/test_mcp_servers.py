@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from domain.errors import InvalidValue
 from domain.ids import McpServerId, UserId
-from domain.mcp_servers import (
+from domain.tools.mcp_servers import (
     ARGS_MAX,
     HEADERS_MAX,
     MASK,

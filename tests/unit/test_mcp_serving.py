@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from application.shared_agents import Reply
-from domain.chat_events import RunFinished
-from domain.conversation import FinishReason, Usage
+from application.programs.shared_agents import Reply
+from domain.chat.chat_events import RunFinished
+from domain.conversation.conversation import FinishReason, Usage
+from domain.dialogs.messages import AnswerStatus, Citation
 from domain.ids import DialogId, MessageId, RunId, UserId
-from domain.messages import AnswerStatus, Citation
-from domain.runs import Run, RunStatus
+from domain.runs.runs import Run, RunStatus
 from entrypoints.http.mcp import streams
 from entrypoints.http.mcp.messages import INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, Message, RpcError, read
 from entrypoints.http.mcp.origins import may_speak

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from application.mcp_tools import CUT, FAILURE_CHARS, FOREIGN, McpToolRunner, runners_of
 from application.ports.mcp_connections import McpTool, McpUnavailable
 from application.ports.tool_runner import ToolFailed, ToolOutput
-from application.tool_calls import MAX_RESULT_CHARS
+from application.tools.mcp_tools import CUT, FAILURE_CHARS, FOREIGN, McpToolRunner, runners_of
+from application.tools.tool_calls import MAX_RESULT_CHARS
 from domain.ids import McpServerId, UserId
-from domain.mcp_servers import McpAddress, McpServer, McpTransport
-from domain.tools import JsonValue
+from domain.tools.mcp_servers import McpAddress, McpServer, McpTransport
+from domain.tools.tools import JsonValue
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SERVER = McpServer(McpServerId("s"), UserId("u"), "Files", McpAddress(McpTransport.SSE), NOW, NOW)

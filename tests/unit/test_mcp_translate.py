@@ -13,8 +13,8 @@ from adapters.mcp.limits import DESCRIPTION_CHARS, LISTING_CHARS, SCHEMA_CHARS
 from adapters.mcp.masks import mask_of
 from adapters.mcp.translate import Listing, images_of, text_of
 from adapters.mcp.words import DOTS, SAID_CHARS, Masked
-from domain.call_limits import MOST_IMAGES_OF_CALL
-from domain.mcp_servers import TOOL_NAME_MAX, McpAddress, McpTransport
+from domain.tools.call_limits import MOST_IMAGES_OF_CALL
+from domain.tools.mcp_servers import TOOL_NAME_MAX, McpAddress, McpTransport
 
 ANY = st.text(st.characters(codec=None, categories=None), max_size=40)
 NONE = mask_of(McpAddress(McpTransport.SSE))

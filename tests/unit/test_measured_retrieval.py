@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from adapters.scripted.embedder import embedding_failure
-from application.evaluation import AT_ONCE, FILES_AT_ONCE, MOST_CASES, EvaluateKnowledge
+from application.knowledge.evaluation import AT_ONCE, FILES_AT_ONCE, MOST_CASES, EvaluateKnowledge
 from domain.errors import DomainError, ModelError, NotFound, TooManyRequests, Unavailable
-from domain.evaluation import EvaluationCase, found_at
 from domain.ids import KnowledgeId, UserId
+from domain.knowledge.evaluation import EvaluationCase, found_at
 from kept_knowledge import KeptKnowledge
 
 ADA, BOB = UserId("ada"), UserId("bob")

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.ids import MemoryId, MessageId
-from domain.memories import LONGEST, Again, Changes, Known, Note, Operation, likeness, merged, sentence
-from domain.told_secrets import holds_secret
+from domain.memory.memories import LONGEST, Again, Changes, Known, Note, Operation, likeness, merged, sentence
+from domain.memory.told_secrets import holds_secret
 from stored import NOW
 
 TEXTS = st.sampled_from(["Likes tea.", "likes  TEA", "Likes coffee.", "Lives in Rome.", "Lives in Bath.", "Is Ann."])

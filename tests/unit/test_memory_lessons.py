@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.conversation import request_tokens
+from domain.conversation.conversation import request_tokens
 from domain.ids import MemoryId, MessageId
-from domain.memories import Again, Note
-from domain.memory_lessons import MOST_OPERATIONS, Asked, Said, Unreadable, learnt_from, lesson_request
+from domain.memory.memories import Again, Note
+from domain.memory.memory_lessons import MOST_OPERATIONS, Asked, Said, Unreadable, learnt_from, lesson_request
 
 ANN = Said(MessageId("1"), "I’m Ann.  I live in\nRome, with a cat.", "Who are you?")
 BATH = Said(MessageId("2"), "I moved to Bath.")

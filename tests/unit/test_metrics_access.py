@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from entrypoints.http.http_config import HttpConfig
 from entrypoints.http.metrics import is_admitted, networks_of
-from entrypoints.settings import Settings, SettingsError, load_settings
+from entrypoints.settings.loading import Settings, SettingsError, load_settings
 
 LOOPBACK = networks_of(HttpConfig().metrics_networks)
 

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from application.file_statistics import BROKEN_OFF, ReadingStatistics, UploadStatistics
-from application.run_statistics import LOOKED_THROUGH, RunStatistics
+from application.files.file_statistics import BROKEN_OFF, ReadingStatistics, UploadStatistics
+from application.runs.run_statistics import LOOKED_THROUGH, RunStatistics
 from application.tallies import OTHER, Durations, Tally
-from domain.chat_events import AnswerDelta, ChatEvent, ReasoningText, Recorded, RunFailed, RunFinished
-from domain.conversation import Usage
-from domain.documents import ParsedDocument, Unreadable
+from domain.chat.chat_events import AnswerDelta, ChatEvent, ReasoningText, Recorded, RunFailed, RunFinished
+from domain.conversation.conversation import Usage
+from domain.dialogs.messages import AnswerStatus
 from domain.errors import TooLarge, TooManyRequests
+from domain.files.documents import ParsedDocument, Unreadable
 from domain.ids import DialogId, MessageId, RunId, UserId
-from domain.messages import AnswerStatus
-from domain.runs import Run, RunStatus
+from domain.runs.runs import Run, RunStatus
 from entrypoints.http.http_statistics import METHODS, HttpStatistics
 from spending import attempt
 

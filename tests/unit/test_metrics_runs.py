@@ -6,14 +6,14 @@ import pytest
 
 from adapters.database.transactions import DatabaseTransactions
 from adapters.scripted import ScriptedChatModel, delta, fail, finished, hold
-from application.run_registry import RunRegistry
-from application.run_statistics import RunStatistics
+from application.runs.run_registry import RunRegistry
+from application.runs.run_statistics import RunStatistics
 from asked_files import ask
 from chat_desk import ChatDesk
-from domain.conversation import Usage
+from domain.conversation.conversation import Usage
+from domain.dialogs.messages import AnswerStatus
 from domain.errors import Conflict, InvalidValue, NotFound, TooManyRequests, Unavailable
-from domain.files import FileKind
-from domain.messages import AnswerStatus
+from domain.files.files import FileKind
 from file_desk import stored
 
 

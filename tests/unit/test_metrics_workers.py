@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
-from application.file_statistics import ReadingStatistics, UploadStatistics
-from application.run_statistics import RunStatistics
+from application.files.file_statistics import ReadingStatistics, UploadStatistics
+from application.runs.run_statistics import RunStatistics
 from entrypoints.http.http_statistics import HttpStatistics
-from entrypoints.metrics_families import Families, Gauge, counter
-from entrypoints.metrics_numbers import ServerNumbers
-from entrypoints.metrics_text import merged, packed, text_of, unpacked
-from entrypoints.metrics_workers import WorkerPlace
-from entrypoints.server_workers import LONGEST_FOLDER, short_folder
+from entrypoints.metrics.families import Families, Gauge, counter
+from entrypoints.metrics.numbers import ServerNumbers
+from entrypoints.metrics.text import merged, packed, text_of, unpacked
+from entrypoints.metrics.workers import WorkerPlace
+from entrypoints.serving.server_workers import LONGEST_FOLDER, short_folder
 from exposed import Exposed
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

@@ -20,10 +20,10 @@ from adapters.database.engine import open_database
 from adapters.database.tables import metadata
 from adapters.database.transactions import DatabaseTransactions
 from application.paging import Window
-from domain.agents import DEFAULT_AGENT, AgentVersion
+from domain.agents.agents import DEFAULT_AGENT, AgentVersion
+from domain.dialogs.messages import Exchange
 from domain.errors import Unavailable
 from domain.ids import ToolId
-from domain.messages import Exchange
 from stored import DIALOG, agent, exchange, open_answer, question, registered, run_of, uploaded, with_dialog
 
 

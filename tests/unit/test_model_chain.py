@@ -8,11 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from application.model_chain import RETRIES
-from domain.attempts import ANSWERED, DEFECT, INTERRUPTED, Purpose
-from domain.breakers import FAILURES
-from domain.chat_events import AnswerDelta, AttemptBegan, ToolProgress
-from domain.conversation import (
+from application.asking.model_chain import RETRIES
+from domain.chat.chat_events import AnswerDelta, AttemptBegan, ToolProgress
+from domain.conversation.conversation import (
     FinishReason,
     ModelEvent,
     ModelFinished,
@@ -20,10 +18,12 @@ from domain.conversation import (
     ToolCallDelta,
     Usage,
 )
+from domain.dialogs.messages import StepStatus
 from domain.errors import ModelError
-from domain.messages import StepStatus
-from domain.model_routes import MOST_MODELS, ModelRoute
-from domain.tools import ToolType
+from domain.models.attempts import ANSWERED, DEFECT, INTERRUPTED, Purpose
+from domain.models.breakers import FAILURES
+from domain.models.model_routes import MOST_MODELS, ModelRoute
+from domain.tools.tools import ToolType
 from model_asking import ASKER
 from played_models import LASTING, PASSING, STAYING, Play, Providers, Said, ask, asked, providers, spec
 from virtual_time import run

@@ -5,8 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.attempts import ANSWERED
-from domain.conversation import (
+from domain.conversation.conversation import (
     AssistantTurn,
     Image,
     ModelRequest,
@@ -16,8 +15,9 @@ from domain.conversation import (
     UserTurn,
 )
 from domain.ids import ToolId
-from domain.models import ModelSpec
-from domain.tools import ToolCall, ToolResult, ToolSpec
+from domain.models.attempts import ANSWERED
+from domain.models.models import ModelSpec
+from domain.tools.tools import ToolCall, ToolResult, ToolSpec
 from played_models import ASKED, Play, asked, providers, spec
 
 TOOL = ToolSpec(ToolId("t"), "t", "T", "A tool.", {"type": "object"})

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from application.model_places import MOST_LINES, QUEUE_FACTOR, WINDOW_SECONDS, ModelPlaces
+from application.asking.model_places import MOST_LINES, QUEUE_FACTOR, WINDOW_SECONDS, ModelPlaces
 from domain.errors import ModelError, TooManyRequests
 from domain.ids import ModelId, UserId
-from domain.models import ModelSpec, Provider
+from domain.models.models import ModelSpec, Provider
 from virtual_time import run
 
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from application.model_places import QUEUE_FACTOR, ModelPlaces
-from domain.conversation import FinishReason, ModelEvent, ModelFinished, ModelRequest, TextDelta, UserTurn
+from application.asking.model_places import QUEUE_FACTOR, ModelPlaces
+from domain.conversation.conversation import FinishReason, ModelEvent, ModelFinished, ModelRequest, TextDelta, UserTurn
 from domain.errors import ModelError, TooManyRequests
 from domain.ids import ModelId, UserId
-from domain.models import ModelSpec, Provider
+from domain.models.models import ModelSpec, Provider
 from patience import PATIENCE
 
 ANN = UserId("ann")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from application.model_trials import (
+from application.asking.model_trials import (
     A_MINUTE,
     ADVICE,
     AT_ONCE,
@@ -19,8 +19,8 @@ from application.model_trials import (
 )
 from domain.errors import ModelError, TooManyRequests
 from domain.ids import UserId
-from domain.own_models import ELLIPSIS, TOLD_KEY
-from entrypoints.chat_models import without_key
+from domain.models.own_models import ELLIPSIS, TOLD_KEY
+from entrypoints.graph.chat_models import without_key
 
 USERS = st.sampled_from(["ann", "bob", "cho"]).map(UserId)
 

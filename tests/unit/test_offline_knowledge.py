@@ -8,12 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.offline import OfflineChatModel
-from application.knowledge_search import NAME, search_spec
-from domain.conversation import AssistantTurn, ModelEvent, ModelRequest, TextDelta, ToolCallDelta, ToolTurn, UserTurn
+from application.chat.knowledge_search import NAME, search_spec
+from domain.conversation.conversation import (
+    AssistantTurn,
+    ModelEvent,
+    ModelRequest,
+    TextDelta,
+    ToolCallDelta,
+    ToolTurn,
+    UserTurn,
+)
 from domain.ids import KnowledgeFileId, KnowledgeId
-from domain.retrieval import Passage
-from domain.shown_passages import passages_before_question, passages_text
-from domain.tools import ToolCall, ToolResult
+from domain.knowledge.retrieval import Passage
+from domain.knowledge.shown_passages import passages_before_question, passages_text
+from domain.tools.tools import ToolCall, ToolResult
 
 SEARCH = search_spec(["Handbook"])
 PASSAGES = ("The roof is red. It is old.", "保修期为两年。电池除外。", "The warranty lasts two years. How long is it?")

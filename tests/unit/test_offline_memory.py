@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 
 from adapters.offline import OfflineChatModel
 from adapters.offline.remembering import learnt_by_rule, told_of_user
-from application.attachments import Attached
-from application.prompts import compose
+from application.chat.attachments import Attached
+from application.chat.prompts import compose
 from asked_files import said
-from domain.agents import Agent, AgentDraft
-from domain.conversation import ModelRequest, TextDelta, UserTurn
+from domain.agents.agents import Agent, AgentDraft
+from domain.conversation.conversation import ModelRequest, TextDelta, UserTurn
+from domain.dialogs.past import Past, Summary
 from domain.ids import AgentId, KnowledgeFileId, KnowledgeId, MemoryId, MessageId, ModelId, UserId
-from domain.memories import Again, Note
-from domain.memory_lessons import Asked, Said, learnt_from, lesson_request
-from domain.models import ModelSpec, Provider
-from domain.past import Past, Summary
-from domain.retrieval import Passage
+from domain.knowledge.retrieval import Passage
+from domain.memory.memories import Again, Note
+from domain.memory.memory_lessons import Asked, Said, learnt_from, lesson_request
+from domain.models.models import ModelSpec, Provider
 from stored import NOW
 
 

@@ -11,11 +11,9 @@ from hypothesis import strategies as st
 
 from adapters.offline import OfflineChatModel
 from adapters.offline.words import CHINESE
-from application.attachment_search import SearchAttachment
-from application.builtin_tools import builtin_tools
-from domain.attachments import AttachedDocument, attached_text
-from domain.calculator import evaluate
-from domain.conversation import (
+from application.chat.attachment_search import SearchAttachment
+from application.tools.builtin_tools import builtin_tools
+from domain.conversation.conversation import (
     AssistantTurn,
     FinishReason,
     Image,
@@ -29,8 +27,10 @@ from domain.conversation import (
     UserTurn,
     tokens_of,
 )
-from domain.documents import ParsedDocument
-from domain.tools import ToolCall, ToolResult
+from domain.files.attachments import AttachedDocument, attached_text
+from domain.files.documents import ParsedDocument
+from domain.tools.calculator import evaluate
+from domain.tools.tools import ToolCall, ToolResult
 from unit.conversation_strategies import requests
 
 TOOLS = tuple(tool.spec for tool in builtin_tools(None))  # type: ignore[arg-type]

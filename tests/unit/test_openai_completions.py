@@ -13,15 +13,31 @@ from hypothesis import strategies as st
 
 import virtual_time
 from adapters.openai.answer import OpenAIAnswer
-from application.run_control import ShowRun, StopRun
-from application.run_readers import Followed, Follower
-from domain.chat_events import AnswerDelta, ChatEvent, ReasoningText, Recorded, RunFailed, RunFinished, ToolProgress
-from domain.conversation import FinishReason, ModelEvent, ModelFinished, ReasoningDelta, TextDelta, ToolCallDelta, Usage
+from application.runs.run_control import ShowRun, StopRun
+from application.runs.run_readers import Followed, Follower
+from domain.chat.chat_events import (
+    AnswerDelta,
+    ChatEvent,
+    ReasoningText,
+    Recorded,
+    RunFailed,
+    RunFinished,
+    ToolProgress,
+)
+from domain.conversation.conversation import (
+    FinishReason,
+    ModelEvent,
+    ModelFinished,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+)
+from domain.dialogs.messages import AnswerStatus, Citation, StepStatus, ToolStep
 from domain.errors import Unavailable
 from domain.ids import DialogId, MessageId, RunId, UserId, new_id
-from domain.messages import AnswerStatus, Citation, StepStatus, ToolStep
-from domain.runs import Run, RunStatus
-from domain.tools import ToolType
+from domain.runs.runs import Run, RunStatus
+from domain.tools.tools import ToolType
 from entrypoints.http.openai.completions import DONE, Asker, Chunks, CompletionStream, WholeCompletion
 from entrypoints.http.openai.heard import Heard
 from unit.conversation_strategies import arguments, names

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from adapters.openai.answer import OpenAIAnswer
 from adapters.openai.translate import FROM_TOOLS, body_of
-from domain.assembly import AnswerAssembler
-from domain.conversation import (
+from domain.conversation.assembly import AnswerAssembler
+from domain.conversation.conversation import (
     AssistantTurn,
     FinishReason,
     Image,
@@ -27,7 +27,7 @@ from domain.conversation import (
     Usage,
     UserTurn,
 )
-from domain.tools import ToolCall, ToolResult
+from domain.tools.tools import ToolCall, ToolResult
 from unit.conversation_strategies import requests, said, texts
 
 

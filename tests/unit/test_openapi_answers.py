@@ -19,9 +19,9 @@ from adapters.openapi.secrets import MASK, mask_of
 from adapters.scripted.guarded_web import Answering, ScriptedWeb, answered
 from application.ports.guarded_web import WebAnswer, WebFailed, WebRefused, WebRequest
 from application.ports.tool_runner import ToolFailed
-from domain.credentials import Credentials
 from domain.ids import ToolId
 from domain.tokens import estimate
+from domain.tools.credentials import Credentials
 
 DOCUMENT = json.dumps(
     {"openapi": "3.1.0", "servers": [{"url": "https://api.example"}], "paths": {"/pets": {"get": {}}}}

@@ -8,8 +8,8 @@ import pytest
 
 from adapters.openapi import OpenApiDocuments
 from adapters.scripted.guarded_web import ScriptedWeb, answered
-from domain.credentials import Credentials
 from domain.ids import ToolId
+from domain.tools.credentials import Credentials
 
 SECRET = Credentials(headers=(("X-Key", "a-secret"),))
 HOME = "https://api.example/v1"

@@ -14,9 +14,9 @@ from adapters.openapi import OpenApiDocuments
 from adapters.openapi.document_text import read_text
 from adapters.openapi.limits import REMEMBERED
 from adapters.scripted.guarded_web import ScriptedWeb, answered
-from domain.credentials import Credentials
 from domain.errors import InvalidValue
 from domain.ids import ToolId
+from domain.tools.credentials import Credentials
 
 DOCUMENTS = OpenApiDocuments(ScriptedWeb(answered()))
 PETS: dict[str, Any] = {

@@ -10,8 +10,8 @@ from adapters.openapi import OpenApiDocuments
 from adapters.scripted.guarded_web import ScriptedWeb, answered
 from application.ports.guarded_web import WebRequest
 from application.ports.tool_runner import ToolFailed
-from domain.credentials import Credentials
 from domain.ids import ToolId
+from domain.tools.credentials import Credentials
 
 BLUE = ["blue", "black"]
 RGB = {"R": 100, "G": 200}

@@ -14,8 +14,8 @@ from adapters.openapi import OpenApiDocuments
 from adapters.scripted.guarded_web import ScriptedWeb, answered
 from application.health import CheckHealth
 from application.ports.tool_runner import ToolFailed, ToolRunner
-from domain.credentials import Credentials
 from domain.ids import ToolId
+from domain.tools.credentials import Credentials
 from http_answers import http_alone
 from unit.openapi_documents import arguments, documents, wrongs
 

@@ -13,10 +13,10 @@ from adapters.openapi import OpenApiDocuments
 from adapters.openapi.limits import REMEMBERED_NODES, SCHEMA_TOKENS
 from adapters.openapi.weights import MOST_DEPTH, lighter, outline, unique_values
 from adapters.scripted.guarded_web import ScriptedWeb, answered
-from domain.credentials import Credentials
 from domain.ids import ToolId
 from domain.tokens import estimate
-from domain.tools import JsonValue
+from domain.tools.credentials import Credentials
+from domain.tools.tools import JsonValue
 from unit.openapi_documents import schemas
 
 Json = Any

@@ -13,11 +13,11 @@ from adapters.offline import OfflineChatModel
 from adapters.scripted import ScriptedChatModel, call, call_piece, delta, finished, think
 from adapters.scripted.steps import Step
 from agent_loops import loop
-from application.agent_loop import Equipment
+from application.chat.agent_loop import Equipment
 from application.ports.chat_model import ChatModel
 from application.ports.tool_runner import ToolOutput, ToolRunner
-from domain.chat_events import AnswerDelta, AttemptEnded, LoopEvent, RoundFinished, ToolProgress, TurnFinished
-from domain.conversation import (
+from domain.chat.chat_events import AnswerDelta, AttemptEnded, LoopEvent, RoundFinished, ToolProgress, TurnFinished
+from domain.conversation.conversation import (
     FinishReason,
     ModelEvent,
     ModelFinished,
@@ -29,7 +29,7 @@ from domain.conversation import (
 )
 from domain.ids import ToolId
 from domain.tokens import estimate
-from domain.tools import JsonValue, ToolSpec
+from domain.tools.tools import JsonValue, ToolSpec
 from model_asking import alone
 
 ASKED = ModelRequest("m", "be brief", (UserTurn("hi"),))

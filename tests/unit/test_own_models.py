@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.security import FernetBox
-from application.own_models import DraftedModels
+from application.models.own_models import DraftedModels
 from application.ports.secret_box import SecretBroken
 from application.sealing import Seals
 from domain.errors import InvalidValue
 from domain.ids import ModelId, UserId
-from domain.models import ModelKind, Prices, Provider, key_id_of
-from domain.own_models import ELLIPSIS, KEY_MAX, LONG_KEY, ModelDraft, OwnModel, masked, model_key
+from domain.models.models import ModelKind, Prices, Provider, key_id_of
+from domain.models.own_models import ELLIPSIS, KEY_MAX, LONG_KEY, ModelDraft, OwnModel, masked, model_key
 from model_desk import KEY, MASKED, URL, draft, own_model
 from stored import seconds
 from tool_desk import SECRETS, Clock

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.database.pause_rows import FORM, from_pause, to_pause
-from domain.agents import Agent
-from domain.conversation import AssistantTurn, ModelRequest, ReasoningBlock, without_tool_images
+from adapters.database.runs.pause_rows import FORM, from_pause, to_pause
+from domain.agents.agents import Agent
+from domain.conversation.conversation import AssistantTurn, ModelRequest, ReasoningBlock, without_tool_images
 from domain.errors import Conflict, NotFound
-from domain.files import Attachment, FileKind
+from domain.files.files import Attachment, FileKind
 from domain.ids import AgentId, FileId, KnowledgeFileId, ModelId, UserId
-from domain.pauses import Approval, LoopPause, RunPause
-from domain.tools import ToolCall, ToolResult
+from domain.runs.pauses import Approval, LoopPause, RunPause
+from domain.tools.tools import ToolCall, ToolResult
 from unit.conversation_strategies import arguments, names, requests, texts
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 6000, tzinfo=UTC)

@@ -5,19 +5,19 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from application.attachments import Attached
-from application.prompts import Prompt, compose
-from domain.agents import Agent, AgentDraft
-from domain.attachments import AttachedDocument
-from domain.conversation import AssistantTurn, ToolTurn, UserTurn, request_tokens
-from domain.documents import ParsedDocument
-from domain.history import prompt_budget, shortened, turns_of
+from application.chat.attachments import Attached
+from application.chat.prompts import Prompt, compose
+from domain.agents.agents import Agent, AgentDraft
+from domain.conversation.conversation import AssistantTurn, ToolTurn, UserTurn, request_tokens
+from domain.dialogs.history import prompt_budget, shortened, turns_of
+from domain.dialogs.messages import Exchange
+from domain.dialogs.past import Past, Summary
+from domain.files.attachments import AttachedDocument
+from domain.files.documents import ParsedDocument
 from domain.ids import AgentId, KnowledgeFileId, KnowledgeId, ModelId, UserId
-from domain.messages import Exchange
-from domain.models import ModelSpec, Provider
-from domain.past import Past, Summary
-from domain.retrieval import Passage
-from domain.tools import ToolCall, ToolResult, ToolRound
+from domain.knowledge.retrieval import Passage
+from domain.models.models import ModelSpec, Provider
+from domain.tools.tools import ToolCall, ToolResult, ToolRound
 from stored import NOW
 
 texts = st.text(max_size=80) | st.sampled_from(["word " * 300, "很长" * 200, "</earlier_conversation>" * 9])

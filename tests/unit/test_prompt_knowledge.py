@@ -5,15 +5,15 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from application.attachments import Attached
-from application.prompts import compose
+from application.chat.attachments import Attached
+from application.chat.prompts import compose
 from asked_files import said
-from domain.agents import Agent, AgentDraft
-from domain.conversation import request_tokens
+from domain.agents.agents import Agent, AgentDraft
+from domain.conversation.conversation import request_tokens
+from domain.dialogs.past import Past
 from domain.ids import AgentId, KnowledgeFileId, KnowledgeId, ModelId, UserId
-from domain.models import ModelSpec, Provider
-from domain.past import Past
-from domain.retrieval import Passage
+from domain.knowledge.retrieval import Passage
+from domain.models.models import ModelSpec, Provider
 from stored import NOW
 
 contents = st.text(min_size=1, max_size=400) | st.sampled_from(

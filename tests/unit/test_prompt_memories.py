@@ -6,18 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.scripted.embedder import ScriptedEmbedder
-from application.attachments import Attached
-from application.prompts import compose
+from application.chat.attachments import Attached
+from application.chat.prompts import compose
 from asked_files import said
-from domain.agents import Agent, AgentDraft
-from domain.conversation import request_tokens
+from domain.agents.agents import Agent, AgentDraft
+from domain.conversation.conversation import request_tokens
+from domain.dialogs.messages import Exchange
+from domain.dialogs.past import Past, Summary
 from domain.ids import AgentId, KnowledgeFileId, KnowledgeId, MemoryId, ModelId, UserId
-from domain.memories import Known
-from domain.memory_recall import MOST_TOKENS, by_relevance, memories_before_question
-from domain.messages import Exchange
-from domain.models import ModelSpec, Provider
-from domain.past import Past, Summary
-from domain.retrieval import Passage
+from domain.knowledge.retrieval import Passage
+from domain.memory.memories import Known
+from domain.memory.memory_recall import MOST_TOKENS, by_relevance, memories_before_question
+from domain.models.models import ModelSpec, Provider
 from domain.tokens import estimate
 from stored import NOW
 

@@ -4,20 +4,20 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from application.attachment_search import NAME
-from application.attachments import Attached
-from application.prompts import compose, refuse_too_much
-from domain.agents import Agent, AgentDraft
-from domain.attachments import AttachedDocument
-from domain.conversation import Image, UserTurn, request_tokens
-from domain.documents import ParsedDocument
+from application.chat.attachment_search import NAME
+from application.chat.attachments import Attached
+from application.chat.prompts import compose, refuse_too_much
+from domain.agents.agents import Agent, AgentDraft
+from domain.conversation.conversation import Image, UserTurn, request_tokens
+from domain.dialogs.messages import Exchange
+from domain.dialogs.past import Past
 from domain.errors import ModelError
-from domain.files import Attachment, FileKind
+from domain.files.attachments import AttachedDocument
+from domain.files.documents import ParsedDocument
+from domain.files.files import Attachment, FileKind
 from domain.ids import AgentId, FileId, KnowledgeFileId, KnowledgeId, ModelId, UserId
-from domain.messages import Exchange
-from domain.models import ModelSpec, Provider
-from domain.past import Past
-from domain.retrieval import Passage
+from domain.knowledge.retrieval import Passage
+from domain.models.models import ModelSpec, Provider
 from stored import NOW
 from unit.documents_strategies import attached
 

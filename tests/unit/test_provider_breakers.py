@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from application.provider_breakers import REMEMBERED, Breakers, Trial
-from domain.breakers import FAILURES, FIRST_PAUSE, LONGEST_PAUSE, PROBE_SECONDS
+from application.asking.provider_breakers import REMEMBERED, Breakers, Trial
 from domain.errors import ModelError
 from domain.ids import ModelId
-from domain.models import ModelSpec, Provider
+from domain.models.breakers import FAILURES, FIRST_PAUSE, LONGEST_PAUSE, PROBE_SECONDS
+from domain.models.models import ModelSpec, Provider
 
 DOWN = ModelError("model_unavailable", "The model's provider failed.", retryable=True)
 NO_KEY = ModelError("model_auth_failed", "The model's provider refused the API key.")

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.scripted import ScriptedEmbedder
-from application.query_turns import MOST_WAITING, QueryTurns
-from application.retrieval import RetrieveKnowledge
+from application.knowledge.query_turns import MOST_WAITING, QueryTurns
+from application.knowledge.retrieval import RetrieveKnowledge
 from domain.errors import TooManyRequests
 from domain.ids import UserId
 from kept_knowledge import KeptKnowledge

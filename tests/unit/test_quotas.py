@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import TooManyRequests
-from domain.models import Prices
-from domain.quotas import SOON_SECONDS, USUAL_RUN, Quota, Spent, midnight_after, midnight_before
+from domain.models.models import Prices
+from domain.usage.quotas import SOON_SECONDS, USUAL_RUN, Quota, Spent, midnight_after, midnight_before
 
 NOW = datetime(2026, 11, 3, 18, tzinfo=UTC)
 USD = Prices(1.0, 2.0)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.quotes import bears_out
+from domain.memory.quotes import bears_out
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.chunking import Chunk
-from domain.embeddings import Vector
-from domain.repetition import Repeated
+from domain.knowledge.chunking import Chunk
+from domain.knowledge.embeddings import Vector
+from domain.knowledge.repetition import Repeated
 
 CHUNKS = st.lists(
     st.builds(Chunk, st.just(0), st.just(1), st.sampled_from("abcd"), headings=st.sampled_from([(), ("a",), ("b",)])),

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from adapters.scripted import ScriptedEmbedder
 from adapters.scripted.embedder import embedding_failure
-from application.rankings import EMBEDDED_TOKENS, LOOKED_AT, MOST_QUERY_CHARS, MOST_TERMS
-from application.retrieval import MOST_BASES, MOST_PASSAGES
+from application.knowledge.rankings import EMBEDDED_TOKENS, LOOKED_AT, MOST_QUERY_CHARS, MOST_TERMS
+from application.knowledge.retrieval import MOST_BASES, MOST_PASSAGES
 from domain.errors import InvalidValue, NotFound, TooLarge, Unavailable
 from domain.ids import UserId
 from kept_knowledge import KeptKnowledge

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.chunking import ChunkSize
-from domain.evaluation import scores_of
-from domain.fusion import FUSION
+from domain.knowledge.chunking import ChunkSize
+from domain.knowledge.evaluation import scores_of
+from domain.knowledge.fusion import FUSION
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "retrieval.md").read_text()

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from application.evaluation import EvaluateKnowledge
-from application.rankings import MOST_LOOKUPS, MOST_TERMS
+from application.knowledge.evaluation import EvaluateKnowledge
+from application.knowledge.rankings import MOST_LOOKUPS, MOST_TERMS
 from domain.errors import Unavailable
-from domain.evaluation import EvaluationCase
 from domain.ids import UserId
+from domain.knowledge.evaluation import EvaluationCase
 from kept_knowledge import KeptKnowledge
 from patience import PATIENCE
 

@@ -6,10 +6,10 @@ from typing import Any, cast
 import pytest
 
 from adapters.web import WebClient
-from domain.chunking import ChunkSize
-from entrypoints.embedding_provider import Reranking, reranker_of
-from entrypoints.knowledge_provider import Knowledge
-from entrypoints.settings import load_settings
+from domain.knowledge.chunking import ChunkSize
+from entrypoints.graph.embedding import Reranking, reranker_of
+from entrypoints.graph.knowledge import Knowledge
+from entrypoints.settings.loading import load_settings
 from kept_knowledge import KeptKnowledge
 
 

@@ -4,11 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from application.ports.runs import LogPiece, Unseen
-from application.run_log import MAX_PIECE, RunLog
-from domain.chat_events import AnswerDelta, Recorded, RunFinished, TurnFinished
-from domain.conversation import FinishReason, Usage
+from application.runs.run_log import MAX_PIECE, RunLog
+from domain.chat.chat_events import AnswerDelta, Recorded, RunFinished, TurnFinished
+from domain.conversation.conversation import FinishReason, Usage
+from domain.dialogs.messages import AnswerStatus
 from domain.ids import DialogId, MessageId, RunId
-from domain.messages import AnswerStatus
 
 RUN_ID = RunId("run")
 DONE = RunFinished(

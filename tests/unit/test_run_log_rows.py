@@ -6,10 +6,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.database.run_log_rows import from_piece, to_recorded, to_rows, to_unseen
+from adapters.database.runs.run_log_rows import from_piece, to_recorded, to_rows, to_unseen
 from application.ports.runs import LogPiece, Unseen
-from domain.attempts import Attempt, Purpose
-from domain.chat_events import (
+from domain.chat.chat_events import (
     AnswerDelta,
     AttemptBegan,
     AttemptEnded,
@@ -24,11 +23,12 @@ from domain.chat_events import (
     ToolProgress,
     TurnFinished,
 )
-from domain.conversation import FinishReason, Usage
+from domain.conversation.conversation import FinishReason, Usage
+from domain.dialogs.messages import AnswerStatus, Citation, StepStatus, ToolStep
 from domain.ids import DialogId, MessageId, ModelId, RunId
-from domain.messages import AnswerStatus, Citation, StepStatus, ToolStep
-from domain.models import Prices, Provider
-from domain.tools import ToolCall, ToolResult, ToolRound, ToolType
+from domain.models.attempts import Attempt, Purpose
+from domain.models.models import Prices, Provider
+from domain.tools.tools import ToolCall, ToolResult, ToolRound, ToolType
 
 RUN = RunId("run")
 ODD = st.sampled_from(["", "\x00", "\u2028", "🙂", '"', "\\", "\\u0000", "\x7f", "e\u0301", "\ufeff"])

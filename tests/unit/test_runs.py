@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from domain.dialogs.messages import AnswerStatus
 from domain.errors import InvalidValue
 from domain.ids import DialogId, MessageId, RunId, UserId
-from domain.messages import AnswerStatus
-from domain.runs import (
+from domain.runs.runs import (
     KEY_LIFETIME,
     LOST_NUMBERS,
     MAX_EVENTS,

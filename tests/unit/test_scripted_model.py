@@ -6,7 +6,7 @@ from contextlib import aclosing
 import pytest
 
 from adapters.scripted import ScriptedChatModel, call, delta, fail, finished, hold
-from domain.conversation import (
+from domain.conversation.conversation import (
     FinishReason,
     ModelEvent,
     ModelFinished,

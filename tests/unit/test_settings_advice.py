@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from entrypoints.settings import SettingsError, load_settings
-from entrypoints.settings_advice import advice, worker_advice
+from entrypoints.settings.advice import advice, worker_advice
+from entrypoints.settings.loading import SettingsError, load_settings
 
 
 def said(tmp_path: Path, **variables: str) -> str:

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.chunking import ChunkSize
-from entrypoints.settings import Settings, SettingsError, load_settings
-from entrypoints.settings_knowledge import bad_dimensions, keyless
-from entrypoints.settings_schema import EmbeddingSettings
-from entrypoints.settings_secrets import DOTS
+from domain.knowledge.chunking import ChunkSize
+from entrypoints.settings.knowledge import bad_dimensions, keyless
+from entrypoints.settings.loading import Settings, SettingsError, load_settings
+from entrypoints.settings.schema import EmbeddingSettings
+from entrypoints.settings.secrets import DOTS
 
 POSTGRES = {"DATABASE_URL": "postgresql://h/d", "SECRET_KEYS": '["' + "k" * 32 + '"]'}
 

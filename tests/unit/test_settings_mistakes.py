@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoints.settings import SettingsError, load_settings
+from entrypoints.settings.loading import SettingsError, load_settings
 
 ONE_MISTAKE_EACH = {
     "AGENTCHAT_PORT": "65536",
@@ -129,6 +129,6 @@ def outcome(environ: Mapping[str, str], folder: Path) -> str:
 def test_text_recognition_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     wanted = {"AGENTCHAT_DOCUMENTS__OCR": "rapidocr"}
     assert load_settings(wanted, tmp_path).documents.ocr == "rapidocr"
-    monkeypatch.setattr("entrypoints.settings_rules.find_spec", lambda name: None)
+    monkeypatch.setattr("entrypoints.settings.rules.find_spec", lambda name: None)
     with pytest.raises(SettingsError, match="make ocr"):
         load_settings(wanted, tmp_path)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.ids import ModelId, UserId
-from domain.models import Provider, key_id_of
-from entrypoints.settings import Secret, Settings, SettingsError, load_settings, model_specs
+from domain.models.models import Provider, key_id_of
+from entrypoints.settings.loading import Secret, Settings, SettingsError, load_settings, model_specs
 
 OPENAI = {"OPENAI_API_KEY": "sk-vendor"}
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from entrypoints.settings import ModelSettings, Settings
-from entrypoints.settings_models import BUILT_IN
-from entrypoints.settings_show import leaves
+from entrypoints.settings.loading import ModelSettings, Settings
+from entrypoints.settings.models import BUILT_IN
+from entrypoints.settings.show import leaves
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
 ROWS = {

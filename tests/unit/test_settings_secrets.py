@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoints.settings import Secret, SecretUrl, load_settings
-from entrypoints.settings_show import as_json, as_table
+from entrypoints.settings.loading import Secret, SecretUrl, load_settings
+from entrypoints.settings.show import as_json, as_table
 
 HIDDEN = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=32, max_size=48)
 

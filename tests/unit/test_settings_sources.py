@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from entrypoints.settings import Settings, SettingsError, load_settings
+from entrypoints.settings.loading import Settings, SettingsError, load_settings
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
 NAMES = st.from_regex(r"[a-z][a-z0-9.-]{0,12}", fullmatch=True).filter(lambda name: not name.startswith("gpt"))

@@ -7,9 +7,9 @@ import pytest
 
 from adapters.web import WebClient
 from adapters.web_search import Bocha, Searxng, Tavily
-from entrypoints.settings import Settings, SettingsError, load_settings
-from entrypoints.settings_secrets import DOTS
-from entrypoints.web_provider import engine_of, reach_of
+from entrypoints.graph.web import engine_of, reach_of
+from entrypoints.settings.loading import Settings, SettingsError, load_settings
+from entrypoints.settings.secrets import DOTS
 
 
 def loaded(tmp_path: Path, own: Mapping[str, str] = {}, **environ: str) -> Settings:

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from application.ingestion import Ingest
-from application.jobs_by_kind import DoJob
+from application.jobs.jobs_by_kind import DoJob
+from application.knowledge.ingestion import Ingest
+from application.knowledge.reindexing import Reindex
 from application.ports.job_queue import JobHandler, JobKind
-from application.reindexing import Reindex
-from entrypoints.container import make_container
-from entrypoints.settings import load_settings
+from entrypoints.graph.container import make_container
+from entrypoints.settings.loading import load_settings
 
 
 async def test_all_who_embed_in_a_process_share_one_pace(tmp_path: Path) -> None:

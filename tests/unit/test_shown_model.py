@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.embeddings import shown_name
 from domain.ids import KnowledgeId, UserId
-from domain.knowledge import KnowledgeBase, KnowledgeDraft
+from domain.knowledge.embeddings import shown_name
+from domain.knowledge.knowledge import KnowledgeBase, KnowledgeDraft
 from entrypoints.http.v1.knowledge import KnowledgeView
 from kept_knowledge import KeptKnowledge
 from stored import NOW

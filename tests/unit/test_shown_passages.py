@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.attachments import WARNING
+from domain.files.attachments import WARNING
 from domain.ids import KnowledgeFileId, KnowledgeId
-from domain.retrieval import Passage
-from domain.shown_passages import NOTHING, passages_before_question, passages_text
+from domain.knowledge.retrieval import Passage
+from domain.knowledge.shown_passages import NOTHING, passages_before_question, passages_text
 from domain.tokens import estimate
 
 PLENTY = 10_000_000

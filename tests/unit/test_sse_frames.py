@@ -7,7 +7,7 @@ import httpx2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.chat_events import (
+from domain.chat.chat_events import (
     AnswerDelta,
     ChatEvent,
     ReasoningText,
@@ -17,10 +17,10 @@ from domain.chat_events import (
     RunFinished,
     ToolProgress,
 )
-from domain.conversation import FinishReason, Usage
+from domain.conversation.conversation import FinishReason, Usage
+from domain.dialogs.messages import AnswerStatus, Citation, StepStatus, ToolStep
 from domain.ids import DialogId, MessageId, RunId
-from domain.messages import AnswerStatus, Citation, StepStatus, ToolStep
-from domain.tools import ToolType
+from domain.tools.tools import ToolType
 from entrypoints.http.sse import HEARTBEAT, frames
 
 RUN = RunId("01JD0000000000000000000000")

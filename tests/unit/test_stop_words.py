@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from adapters.scripted import ScriptedChatModel, call, delta, finished, think
 from adapters.scripted.steps import Step
 from agent_loops import loop
-from application.agent_loop import Equipment
+from application.chat.agent_loop import Equipment
 from application.ports.tool_runner import ToolOutput
-from domain.callers import LONGEST_STOP, MOST_STOPS, stop_words
-from domain.chat_events import AnswerDelta, AttemptEnded, LoopEvent, ReasoningText, ToolProgress, TurnFinished
-from domain.conversation import FinishReason, ModelRequest, Usage, UserTurn
+from domain.chat.callers import LONGEST_STOP, MOST_STOPS, stop_words
+from domain.chat.chat_events import AnswerDelta, AttemptEnded, LoopEvent, ReasoningText, ToolProgress, TurnFinished
+from domain.conversation.conversation import FinishReason, ModelRequest, Usage, UserTurn
+from domain.conversation.stop_words import StopSearch
 from domain.errors import InvalidValue
 from domain.ids import ToolId
-from domain.stop_words import StopSearch
-from domain.tools import JsonValue, ToolSpec
+from domain.tools.tools import JsonValue, ToolSpec
 from model_asking import alone
 
 few = st.text("ab字", max_size=12)

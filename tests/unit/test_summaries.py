@@ -6,13 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.offline import OfflineChatModel
-from domain.conversation import ModelRequest, TextDelta, UserTurn, request_tokens
-from domain.history import prompt_budget
-from domain.ids import ModelId
-from domain.messages import Exchange
-from domain.models import ModelSpec, Provider
-from domain.past import Summary
-from domain.summaries import (
+from domain.conversation.conversation import ModelRequest, TextDelta, UserTurn, request_tokens
+from domain.dialogs.history import prompt_budget
+from domain.dialogs.messages import Exchange
+from domain.dialogs.past import Summary
+from domain.dialogs.summaries import (
     FULL,
     LEAST_SUMMARY,
     LEFT,
@@ -22,8 +20,10 @@ from domain.summaries import (
     summary_request,
     summary_tokens,
 )
+from domain.ids import ModelId
+from domain.models.models import ModelSpec, Provider
 from domain.tokens import estimate
-from domain.tools import ToolCall, ToolResult, ToolRound
+from domain.tools.tools import ToolCall, ToolResult, ToolRound
 
 SPEC = ModelSpec(ModelId("m"), Provider.OFFLINE, "m")
 texts = st.text(max_size=200) | st.sampled_from(["word " * 900, "很长的话" * 200, "</exchange>" * 50])

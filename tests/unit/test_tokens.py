@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.conversation import AssistantTurn, ModelRequest, ToolTurn, Turn, UserTurn, request_tokens, tokens_of
+from domain.conversation.conversation import (
+    AssistantTurn,
+    ModelRequest,
+    ToolTurn,
+    Turn,
+    UserTurn,
+    request_tokens,
+    tokens_of,
+)
 from domain.ids import ToolId
 from domain.tokens import (
     CHARACTERS_A_TOKEN,
@@ -16,7 +24,7 @@ from domain.tokens import (
     reach,
     reported,
 )
-from domain.tools import ToolCall, ToolResult, ToolSpec
+from domain.tools.tools import ToolCall, ToolResult, ToolSpec
 
 texts = st.text() | st.text(alphabet="ab 中文かな한글！🙂é")
 

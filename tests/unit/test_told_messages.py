@@ -7,11 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.callers import answer_that_called
-from domain.conversation import AssistantTurn, ToolTurn, Turn, UserTurn
-from domain.errors import InvalidValue
-from domain.history import turns_of
-from domain.told_messages import (
+from domain.chat.callers import answer_that_called
+from domain.chat.told_messages import (
     MOST_MESSAGES,
     NO_QUESTION,
     Message,
@@ -21,7 +18,10 @@ from domain.told_messages import (
     conversation_of,
     telling_of,
 )
-from domain.tools import ToolCall
+from domain.conversation.conversation import AssistantTurn, ToolTurn, Turn, UserTurn
+from domain.dialogs.history import turns_of
+from domain.errors import InvalidValue
+from domain.tools.tools import ToolCall
 from unit.told_strategies import anything, conversations, texts
 
 

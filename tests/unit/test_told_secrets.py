@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from domain.memories import sentence
-from domain.told_secrets import holds_secret
+from domain.memory.memories import sentence
+from domain.memory.told_secrets import holds_secret
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from application.ports.job_queue import Job, JobKind
 from domain.errors import ModelError, Unavailable
-from entrypoints.jobs_provider import _failed
-from entrypoints.knowledge_provider import _not_asked, _not_kept
+from entrypoints.graph.jobs import _failed
+from entrypoints.graph.knowledge import _not_asked, _not_kept
 from entrypoints.told_troubles import AN_HOUR, Seldom
 
 REFUSED = ModelError("model_auth_failed", "The key was refused.")

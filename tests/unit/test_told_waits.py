@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.chat.told_messages import Message, Role, continued
+from domain.chat.told_waits import answer_that_waited, waiting_sentence
 from domain.ids import DialogId, MessageId, RunId, UserId, new_id
-from domain.runs import Run, RunStatus
-from domain.told_messages import Message, Role, continued
-from domain.told_waits import answer_that_waited, waiting_sentence
+from domain.runs.runs import Run, RunStatus
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 OTHER = f" as the message {'0' * 26}.]"

@@ -6,10 +6,10 @@ import pytest
 
 from adapters.anthropic.translate import body_of as anthropic_body
 from adapters.openai.translate import body_of as openai_body
-from domain.conversation import AssistantTurn, ModelRequest, ReasoningBlock, ToolTurn, Turn, UserTurn
+from domain.conversation.conversation import AssistantTurn, ModelRequest, ReasoningBlock, ToolTurn, Turn, UserTurn
+from domain.conversation.tool_choice import ChoiceKind, ToolChoice
 from domain.ids import ToolId
-from domain.tool_choice import ChoiceKind, ToolChoice
-from domain.tools import ToolCall, ToolResult, ToolSpec
+from domain.tools.tools import ToolCall, ToolResult, ToolSpec
 
 TOOL = ToolSpec(ToolId("f"), "f", "f", "", {"type": "object", "properties": {}})
 ASKED = (UserTurn("x"),)

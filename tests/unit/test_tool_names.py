@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.tool_names import LONGEST, is_tool_name, tool_name, unique_names
+from domain.tools.tool_names import LONGEST, is_tool_name, tool_name, unique_names
 
 VALID = re.compile(r"[a-zA-Z0-9_-]{1,64}\Z")
 anything = st.text(max_size=200) | st.sampled_from(["find", "find_2", "find_3", "查询", "", "a" * 64, "a" * 65, "é"])

@@ -9,7 +9,7 @@ import pytest
 
 from application.paging import Page
 from domain.ids import ToolId, UserId
-from domain.user_tools import ApiDocument, BuiltInTool, ToolDraft, UserTool
+from domain.tools.user_tools import ApiDocument, BuiltInTool, ToolDraft, UserTool
 from entrypoints.http.envelope import page_of
 from entrypoints.http.v1.tools import ToolView, _page
 

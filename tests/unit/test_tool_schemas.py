@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from domain.tool_schemas import CanNotBeMended, mended
-from domain.tools import JsonValue
+from domain.tools.tool_schemas import CanNotBeMended, mended
+from domain.tools.tools import JsonValue
 
 KEY = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 LEAVES = st.none() | st.booleans() | st.integers(-5, 5) | st.floats() | st.sampled_from(["object", "array", "#", "x y"])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import InvalidValue
-from domain.usage import DAY_MS, USUAL_DAYS, Period, day_of, exact, iso_day, milliseconds
+from domain.usage.usage import DAY_MS, USUAL_DAYS, Period, day_of, exact, iso_day, milliseconds
 
 NOW = datetime(2026, 11, 3, 12, tzinfo=UTC)
 DAYS = st.dates(date(1970, 1, 1), date(2300, 1, 1))

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import InvalidValue
-from domain.header_rules import RESERVED
 from domain.ids import ToolId, UserId
-from domain.user_tools import DOCUMENT_MAX, ApiDocument, AuthDraft, AuthType, SealedAuth, ToolDraft, UserTool
+from domain.tools.header_rules import RESERVED
+from domain.tools.user_tools import DOCUMENT_MAX, ApiDocument, AuthDraft, AuthType, SealedAuth, ToolDraft, UserTool
 
 NOW = datetime(2026, 11, 3, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=1)

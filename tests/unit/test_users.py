@@ -10,9 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from domain.errors import Forbidden, InvalidValue
-from domain.ids import ApiKeyId, UserId
-from domain.users import (
+from domain.accounts.users import (
     EMAIL_MAX,
     NAME_MAX,
     PASSWORD_MAX_BYTES,
@@ -25,6 +23,8 @@ from domain.users import (
     parse_tried_password,
     parse_url,
 )
+from domain.errors import Forbidden, InvalidValue
+from domain.ids import ApiKeyId, UserId
 
 T = TypeVar("T")
 

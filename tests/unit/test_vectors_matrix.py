@@ -7,8 +7,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.database.vectors_matrix import Matrix, can_be_near, differences, empty, nearest, numbers
-from domain.embeddings import Vector
+from adapters.database.vectors.vectors_matrix import Matrix, can_be_near, differences, empty, nearest, numbers
+from domain.knowledge.embeddings import Vector
 
 PAIRS = st.tuples(st.integers(-3, 3), st.integers(-3, 3))
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.database.vectors_matrix import Matrix, empty
-from adapters.database.vectors_room import Loaded, NoRoom, Room
-from adapters.database.vectors_stored import Key, Stamp
+from adapters.database.vectors.vectors_matrix import Matrix, empty
+from adapters.database.vectors.vectors_room import Loaded, NoRoom, Room
+from adapters.database.vectors.vectors_stored import Key, Stamp
 from domain.ids import KnowledgeId
 
 MOST = 10

@@ -7,15 +7,15 @@ import pytest
 
 from adapters.scripted import ScriptedChatModel, call, delta, finished
 from agent_loops import loop
-from application.agent_loop import Equipment, Happening
+from application.chat.agent_loop import Equipment, Happening
 from application.ports.tool_runner import ToolOutput
-from domain.call_limits import MOST_CALLS
-from domain.chat_events import RoundFinished, ToolProgress
-from domain.conversation import AssistantTurn, ModelRequest, UserTurn
+from domain.chat.chat_events import RoundFinished, ToolProgress
+from domain.conversation.conversation import AssistantTurn, ModelRequest, UserTurn
+from domain.dialogs.messages import StepStatus
 from domain.ids import ToolId
-from domain.messages import StepStatus
-from domain.pauses import LoopPause, PauseAsked
-from domain.tools import JsonValue, ToolSpec
+from domain.runs.pauses import LoopPause, PauseAsked
+from domain.tools.call_limits import MOST_CALLS
+from domain.tools.tools import JsonValue, ToolSpec
 from model_asking import alone
 
 LEFT = 8

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from adapters.web.guarded_url import checked
 from domain.errors import InvalidValue
-from domain.web_addresses import http_address
+from domain.tools.web_addresses import http_address
 
 EXAMPLE = "https://models.example.org/v1"
 HOSTS = st.text("a1x0fv.-:[]%_１ⓛſ。é界", min_size=1, max_size=12) | st.from_regex(

@@ -14,15 +14,15 @@ from application.ports.document_parser import DocumentRefused
 from application.ports.guarded_web import WebAnswer, WebFailed, WebRefused, WebRequest
 from application.ports.tool_runner import ToolFailed
 from application.ports.web_search import FoundPage, SearchFailed
-from application.web_pages import text_of
-from application.web_tools import MOST_CHARACTERS, MOST_RESULTS, WebFetch, WebSearch, web_tools
-from domain.attachments import WARNING
-from domain.conversation import Image
-from domain.documents import ParsedDocument
+from application.tools.web_pages import text_of
+from application.tools.web_tools import MOST_CHARACTERS, MOST_RESULTS, WebFetch, WebSearch, web_tools
+from domain.conversation.conversation import Image
 from domain.errors import Unavailable
-from domain.files import FileKind
+from domain.files.attachments import WARNING
+from domain.files.documents import ParsedDocument
+from domain.files.files import FileKind
 from domain.tokens import estimate
-from domain.tools import JsonValue
+from domain.tools.tools import JsonValue
 
 URL = "https://example.org/page"
 

@@ -2,8 +2,8 @@
 
 from hypothesis import strategies as st
 
-from domain.told_messages import Message, Role
-from domain.tools import ToolCall
+from domain.chat.told_messages import Message, Role
+from domain.tools.tools import ToolCall
 from unit.conversation_strategies import arguments, names, texts
 
 ids = st.text("abc_-1é ", min_size=1, max_size=3)

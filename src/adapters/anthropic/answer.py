@@ -7,7 +7,7 @@ import msgspec
 
 from adapters.anthropic.errors import error_in_stream
 from adapters.anthropic.wire import NOT_UNDERSTOOD, Block, Delta, Event, WireError, decode_event
-from domain.conversation import (
+from domain.conversation.conversation import (
     FinishReason,
     ModelEvent,
     ModelFinished,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from adapters.anthropic.wire import WireError
 from domain.errors import ModelError
-from domain.model_failures import pause_asked
+from domain.models.model_failures import pause_asked
 
 if TYPE_CHECKING:
     from anthropic import APIStatusError

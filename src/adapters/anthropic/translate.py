@@ -7,10 +7,18 @@ from typing import Final
 
 import msgspec
 
-from domain.answer_schemas import AnswerSchema
-from domain.conversation import AssistantTurn, Image, ModelRequest, ReasoningBlock, ToolTurn, Turn, UserTurn
-from domain.tool_choice import ChoiceKind, ToolChoice
-from domain.tools import JsonValue, ToolCall, ToolResult, ToolSpec
+from domain.conversation.answer_schemas import AnswerSchema
+from domain.conversation.conversation import (
+    AssistantTurn,
+    Image,
+    ModelRequest,
+    ReasoningBlock,
+    ToolTurn,
+    Turn,
+    UserTurn,
+)
+from domain.conversation.tool_choice import ChoiceKind, ToolChoice
+from domain.tools.tools import JsonValue, ToolCall, ToolResult, ToolSpec
 
 Json = dict[str, JsonValue]
 

@@ -5,9 +5,9 @@ from typing import Final
 
 from sqlalchemy import Column, Integer, Select, Text, Update, bindparam, select, update
 
-from adapters.database.model_tables import models
+from adapters.database.agents.model_tables import models
+from adapters.database.agents.tool_tables import mcp_servers, tools
 from adapters.database.session import Session
-from adapters.database.tool_tables import mcp_servers, tools
 from application.ports.own_models import SealedKind, SealedText
 
 _COLUMNS: Final[Mapping[SealedKind, tuple[Column[str], Column[str]]]] = {

@@ -14,7 +14,7 @@ from sqlalchemy.sql import Executable
 
 from adapters.database.engine import Gate, Runner
 from adapters.database.errors import FAILURES, is_deadlock, is_locked, is_stale_plan, translate, was_not_sent
-from application.lasting_trouble import LastingTrouble
+from application.jobs.lasting_trouble import LastingTrouble
 from domain.errors import Unavailable
 
 away: Final = LastingTrouble(logging.getLogger("agentchat.database"), "database_unavailable", "database_back")

@@ -9,38 +9,38 @@ from typing import Final
 
 from sqlalchemy import Integer, func, literal_column, select
 
-from adapters.database.agent_versions import AgentVersionRows
-from adapters.database.agents import AgentRows
-from adapters.database.api_keys import ApiKeyRows
-from adapters.database.chunk_statements import VectorStatements
-from adapters.database.chunk_tables import chunk_vectors
-from adapters.database.chunks import ChunkRows
+from adapters.database.accounts.api_keys import ApiKeyRows
+from adapters.database.accounts.login_failures import LoginFailureRows
+from adapters.database.accounts.refresh_tokens import RefreshTokenRows
+from adapters.database.accounts.users import UserRows
+from adapters.database.agents.agent_versions import AgentVersionRows
+from adapters.database.agents.agents import AgentRows
+from adapters.database.agents.mcp_servers import McpServerRows
+from adapters.database.agents.models import ModelRows
+from adapters.database.agents.tools import ToolRows
 from adapters.database.columns import Moment
-from adapters.database.conversations import ConversationRows
-from adapters.database.dialogs import DialogRows
+from adapters.database.conversations.conversations import ConversationRows
+from adapters.database.conversations.dialogs import DialogRows
+from adapters.database.conversations.messages import MessageRows
+from adapters.database.conversations.summaries import SummaryRows
 from adapters.database.engine import Database, Gate, open_database, sqlite_file
-from adapters.database.files import FileRows
-from adapters.database.jobs import SqliteJobs
-from adapters.database.knowledge_bases import KnowledgeBaseRows
-from adapters.database.knowledge_files import KnowledgeFileRows
-from adapters.database.lexical_on_postgres import PostgresLexicalIndex
-from adapters.database.lexical_on_sqlite import SqliteLexicalIndex
-from adapters.database.login_failures import LoginFailureRows
-from adapters.database.mcp_servers import McpServerRows
-from adapters.database.memories import MemoryRows
-from adapters.database.messages import MessageRows
-from adapters.database.models import ModelRows
-from adapters.database.pauses import PauseRows
-from adapters.database.readings import ReadingRows
-from adapters.database.refresh_tokens import RefreshTokenRows
-from adapters.database.runs import RunRows
+from adapters.database.files.files import FileRows
+from adapters.database.files.readings import ReadingRows
+from adapters.database.jobs.jobs import SqliteJobs
+from adapters.database.knowledge.chunk_statements import VectorStatements
+from adapters.database.knowledge.chunk_tables import chunk_vectors
+from adapters.database.knowledge.chunks import ChunkRows
+from adapters.database.knowledge.knowledge_bases import KnowledgeBaseRows
+from adapters.database.knowledge.knowledge_files import KnowledgeFileRows
+from adapters.database.lexical.lexical_on_postgres import PostgresLexicalIndex
+from adapters.database.lexical.lexical_on_sqlite import SqliteLexicalIndex
+from adapters.database.memory.memories import MemoryRows
+from adapters.database.runs.pauses import PauseRows
+from adapters.database.runs.runs import RunRows
 from adapters.database.sealed_texts import SealedRows
 from adapters.database.session import Lane, OpenTransaction, Session, SingleStatements
-from adapters.database.summaries import SummaryRows
-from adapters.database.tools import ToolRows
-from adapters.database.usage import LedgerRows
-from adapters.database.users import UserRows
-from adapters.database.vector_place import VectorKind, table_of
+from adapters.database.usage.usage import LedgerRows
+from adapters.database.vectors.vector_place import VectorKind, table_of
 from application.ports.conversations import Conversations
 from application.ports.files import Files, Readings
 from application.ports.knowledge import Chunks, KnowledgeBases, KnowledgeFiles

@@ -19,8 +19,8 @@ from adapters.documents.limits import (
     ParserLimits,
 )
 from adapters.documents.messages import Answer, Parsed, Pictured, Refused, Task
-from domain.conversation import Image
-from domain.documents import Page, ParsedDocument, Table
+from domain.conversation.conversation import Image
+from domain.files.documents import Page, ParsedDocument, Table
 
 LASTING: Final = frozenset(
     {"file_encrypted", "file_empty", "file_broken", "file_no_text", "file_has_macros", "file_dangerous"}

@@ -24,7 +24,7 @@ from adapters.documents.messages import (
 )
 from adapters.documents.reading import picture, read
 from application.ports.document_parser import DocumentRefused
-from domain.files import FileKind
+from domain.files.files import FileKind
 
 _TOO_MUCH_MEMORY: Final = "needs more memory to be read than one document may take"
 _INHERITED: Final = 1024

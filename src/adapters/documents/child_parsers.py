@@ -15,10 +15,10 @@ from adapters.documents.limits import ParserLimits
 from adapters.documents.messages import Answer, Parsed, Pictured, Question, Refused, Task
 from adapters.documents.spool import spooled
 from application.ports.document_parser import DocumentRefused
-from domain.conversation import Image
-from domain.documents import ParsedDocument
+from domain.conversation.conversation import Image
 from domain.errors import Unavailable
-from domain.files import FileKind
+from domain.files.documents import ParsedDocument
+from domain.files.files import FileKind
 
 log = logging.getLogger("agentchat.documents")
 

@@ -1,6 +1,6 @@
 """Which encoding text is in. Short rules, in the order of how sure they are.
 
-Whether it is text at all was decided at its upload, by `domain.plain_text`. What was taken there is read here.
+Whether it is text at all was decided at its upload, by `domain.files.plain_text`. What was taken there is read here.
 """
 
 import codecs
@@ -8,7 +8,7 @@ import unicodedata
 from typing import Final
 
 from application.ports.document_parser import DocumentRefused
-from domain.plain_text import ONE_BYTE, UTF_16, taken_as
+from domain.files.plain_text import ONE_BYTE, UTF_16, taken_as
 
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"),

@@ -4,8 +4,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from domain.conversation import Image
-from domain.documents import ParsedDocument
+from domain.conversation.conversation import Image
+from domain.files.documents import ParsedDocument
 
 HEAD: Final = 4
 MAX_QUESTION: Final = 4096

@@ -8,8 +8,8 @@ from PIL import ImageOps
 
 from adapters.documents.limits import LONGEST_EDGE, MAX_PICTURE_BYTES, MAX_PIXELS
 from application.ports.document_parser import DocumentRefused
-from domain.conversation import Image
-from domain.files import FileKind
+from domain.conversation.conversation import Image
+from domain.files.files import FileKind
 
 _FORMATS: Final = {FileKind.PNG: "PNG", FileKind.JPEG: "JPEG", FileKind.WEBP: "WEBP", FileKind.GIF: "GIF"}
 _QUALITIES: Final = (90, 75, 50, 25)

@@ -7,9 +7,9 @@ from typing import BinaryIO
 from adapters.documents.limits import ParserLimits
 from adapters.documents.writing import DocumentFull, DocumentWriter
 from application.ports.document_parser import DocumentRefused
-from domain.conversation import Image
-from domain.documents import ParsedDocument
-from domain.files import FileKind
+from domain.conversation.conversation import Image
+from domain.files.documents import ParsedDocument
+from domain.files.files import FileKind
 
 Reader = Callable[[BinaryIO, DocumentWriter], None]
 """Writes what it reads. Raises DocumentRefused; anything else that it raises means that the content is broken."""

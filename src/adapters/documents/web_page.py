@@ -9,7 +9,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from adapters.documents.encodings import decoded
 from adapters.documents.writing import DocumentWriter
-from domain.plain_text import AS_BROWSERS_DO
+from domain.files.plain_text import AS_BROWSERS_DO
 
 MAX_SOURCE: Final = 16_000_000
 """Characters. Its tree takes up to forty times as much memory."""

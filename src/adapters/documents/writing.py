@@ -7,7 +7,7 @@ from typing import Final, Never
 from adapters.documents.cleaning import clean_block, clean_line, shown
 from adapters.documents.limits import LONGEST_LABEL, LONGEST_TITLE, MAX_HEADINGS, MAX_TABLES, ParserLimits
 from application.ports.document_parser import DocumentRefused
-from domain.documents import Heading, Page, ParsedDocument, Table
+from domain.files.documents import Heading, Page, ParsedDocument, Table
 
 _GAP: Final = "\n\n"
 

@@ -19,7 +19,7 @@ from adapters.json_schema.keywords import (
     unique_items,
 )
 from adapters.json_schema.sentences import sentence
-from domain.tools import JsonValue
+from domain.tools.tools import JsonValue
 
 MOST_PROBLEMS: Final = 10
 LARGEST: Final = 200_000

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from application.file_ids import is_between, is_file_id
+from application.files.file_ids import is_between, is_file_id
 from domain.ids import FileId
 
 UNFINISHED: Final = ".part"

@@ -11,11 +11,11 @@ from typing import Final, TypeVar, TypeVarTuple
 
 from adapters.local_files import disk
 from adapters.local_files.errors import unavailable
-from application.file_ids import is_file_id, time_prefix
-from application.file_links import address, file_in, granted
+from application.files.file_ids import is_file_id, time_prefix
+from application.files.file_links import address, file_in, granted
 from application.ports.security import LinkSigner
 from domain.errors import NotFound
-from domain.files import NamedFile
+from domain.files.files import NamedFile
 from domain.ids import FileId
 
 T = TypeVar("T")

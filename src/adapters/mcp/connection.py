@@ -14,7 +14,7 @@ from adapters.mcp.deliveries import DELIVERY, Cut, Delivery
 from adapters.mcp.limits import McpLimits
 from application.ports.mcp_connections import McpTool, McpUnavailable
 from application.ports.tool_runner import ToolOutput
-from domain.tools import JsonValue
+from domain.tools.tools import JsonValue
 
 _T = TypeVar("_T")
 

@@ -20,8 +20,8 @@ from adapters.mcp.pool import Key, Pool
 from application.ports.mcp_connections import McpTool, McpUnavailable
 from application.ports.tool_runner import ToolFailed, ToolOutput
 from domain.ids import McpServerId
-from domain.mcp_servers import McpAddress, McpServer
-from domain.tools import JsonValue
+from domain.tools.mcp_servers import McpAddress, McpServer
+from domain.tools.tools import JsonValue
 
 if TYPE_CHECKING:
     import httpx2

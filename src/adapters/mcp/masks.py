@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from adapters.mcp.words import DOTS
-from domain.masking import SHORTEST, Mask, proofs_in
-from domain.mcp_servers import McpAddress
+from domain.tools.masking import SHORTEST, Mask, proofs_in
+from domain.tools.mcp_servers import McpAddress
 
 _NO_SECRETS: Final = frozenset(
     ("true", "false", "none", "null", "debug", "info", "warning", "error", "production", "development", "localhost")

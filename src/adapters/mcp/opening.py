@@ -24,7 +24,7 @@ from adapters.mcp.stdio import stdio_streams
 from adapters.mcp.wire import SdkWire
 from adapters.mcp.words import Masked
 from application.ports.mcp_connections import McpUnavailable
-from domain.mcp_servers import McpAddress, McpTransport
+from domain.tools.mcp_servers import McpAddress, McpTransport
 
 if TYPE_CHECKING:
     from adapters.mcp.connection import Line, Open, Wire

@@ -26,7 +26,7 @@ from adapters.mcp.limits import McpLimits
 from adapters.mcp.weights import too_many_values
 from adapters.mcp.words import Masked
 from application.ports.mcp_connections import McpUnavailable
-from domain.mcp_servers import McpAddress
+from domain.tools.mcp_servers import McpAddress
 
 logger = logging.getLogger(__name__)
 

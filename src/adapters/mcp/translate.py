@@ -10,11 +10,11 @@ import mcp_types as types
 
 from adapters.mcp.limits import DESCRIPTION_CHARS, LISTING_CHARS, SCHEMA_CHARS
 from application.ports.mcp_connections import McpTool
-from domain.call_limits import MOST_IMAGES_OF_CALL
-from domain.masking import Mask
-from domain.mcp_servers import TOOL_NAME_MAX
-from domain.tool_schemas import CanNotBeMended, mended
-from domain.tools import JsonValue
+from domain.tools.call_limits import MOST_IMAGES_OF_CALL
+from domain.tools.masking import Mask
+from domain.tools.mcp_servers import TOOL_NAME_MAX
+from domain.tools.tool_schemas import CanNotBeMended, mended
+from domain.tools.tools import JsonValue
 
 _CUT: Final = "\n[cut: the result is longer]"
 _UNITS: Final = ("bytes", "KB", "MB")

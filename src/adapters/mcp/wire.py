@@ -17,11 +17,11 @@ from adapters.mcp.failures import BAD_STREAM, closed, ours
 from adapters.mcp.limits import McpLimits
 from adapters.mcp.translate import Listing, images_of, shown_of, text_of
 from adapters.mcp.words import Masked
-from application.asking_depth import META_KEY, asking_depth
 from application.ports.mcp_connections import McpTool, McpUnavailable
 from application.ports.tool_runner import ToolFailed, ToolOutput
-from domain.masking import Mask
-from domain.tools import JsonValue
+from application.tools.asking_depth import META_KEY, asking_depth
+from domain.tools.masking import Mask
+from domain.tools.tools import JsonValue
 
 _T = TypeVar("_T")
 _DEEPEST: Final = 64

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from domain.masking import without_halves
-from domain.mcp_servers import McpAddress
+from domain.tools.masking import without_halves
+from domain.tools.mcp_servers import McpAddress
 
 SAID_CHARS: Final = 300
 LOOKED_AT: Final = 20 * SAID_CHARS

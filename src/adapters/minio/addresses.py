@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from application.file_ids import FILE_ID
-from application.file_links import may_be_address
+from application.files.file_ids import FILE_ID
+from application.files.file_links import may_be_address
 from domain.ids import FileId
 
 FOLDER: Final = "files/"

@@ -17,7 +17,7 @@ from minio.error import S3Error, ServerError
 
 from adapters.minio.addresses import FOLDER, key_of
 from adapters.minio.errors import no_bucket
-from application.file_ids import is_between, is_file_id
+from application.files.file_ids import is_between, is_file_id
 from domain.errors import NotFound
 from domain.ids import FileId
 

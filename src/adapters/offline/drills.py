@@ -6,7 +6,7 @@ from typing import Final
 
 from adapters.offline.summing_up import told_before
 from adapters.offline.words import wording_for
-from domain.conversation import Turn, UserTurn
+from domain.conversation.conversation import Turn, UserTurn
 
 LONGEST_WAIT: Final = 120.0
 LONGEST_COUNT: Final = 100_000

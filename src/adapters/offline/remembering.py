@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from domain.conversation import ModelRequest, UserTurn
-from domain.memories import likeness
-from domain.memory_lessons import INSTRUCTION, MOST_OPERATIONS
+from domain.conversation.conversation import ModelRequest, UserTurn
+from domain.memory.memories import likeness
+from domain.memory.memory_lessons import INSTRUCTION, MOST_OPERATIONS
 
 _LOOKED_AT: Final = 4_000
 _MOST_TOLD: Final = 10

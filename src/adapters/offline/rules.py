@@ -4,8 +4,8 @@ import json
 import re
 import unicodedata
 
-from domain.conversation import ToolCallDelta
-from domain.tools import JsonValue, ToolSpec, ToolType
+from domain.conversation.conversation import ToolCallDelta
+from domain.tools.tools import JsonValue, ToolSpec, ToolType
 
 LONGEST_QUESTION = 1000
 """What the patterns look at: their work grows faster than the text."""

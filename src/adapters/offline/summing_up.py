@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from adapters.offline.extract import first_sentences
-from domain.conversation import ModelRequest, UserTurn
-from domain.summaries import words_allowed
+from domain.conversation.conversation import ModelRequest, UserTurn
+from domain.dialogs.summaries import words_allowed
 from domain.tokens import estimate
 
 _OPENING: Final = "<earlier_conversation>\n"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from adapters.openai.calls import CallPieces
 from adapters.openai.errors import error_in_stream
 from adapters.openai.wire import NOT_UNDERSTOOD, Choice, Chunk, Delta, decode_chunk
-from domain.conversation import FinishReason, ModelEvent, ModelFinished, ReasoningDelta, TextDelta, Usage
+from domain.conversation.conversation import FinishReason, ModelEvent, ModelFinished, ReasoningDelta, TextDelta, Usage
 from domain.errors import ModelError
 
 _REASONS = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import msgspec
 
 from adapters.openai.wire import NOT_UNDERSTOOD, CallPiece, Function
-from domain.conversation import ToolCallDelta
+from domain.conversation.conversation import ToolCallDelta
 
 _encode = msgspec.json.Encoder().encode
 

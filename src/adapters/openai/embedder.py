@@ -6,8 +6,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
 from adapters.openai.pace import Pace
-from domain.embeddings import EmbeddingModel, Vector
 from domain.errors import ModelError
+from domain.knowledge.embeddings import EmbeddingModel, Vector
 
 QUERY_SECONDS: Final = 15.0
 PASSAGES_SECONDS: Final = 120.0

@@ -9,8 +9,8 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from domain.embeddings import Vector
 from domain.errors import ModelError
+from domain.knowledge.embeddings import Vector
 from domain.tokens import CHARACTERS_A_TOKEN, beginning
 
 MOST_TOKENS: Final = 8191

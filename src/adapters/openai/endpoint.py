@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, cast
 
 from adapters.openai.translate import body_of
 from application.ports.guarded_web import refusal_in
-from domain.conversation import ModelRequest
+from domain.conversation.conversation import ModelRequest
 from domain.errors import ModelError
-from domain.model_failures import Unreachable, unaskable, unreachable
+from domain.models.model_failures import Unreachable, unaskable, unreachable
 
 if TYPE_CHECKING:
     import httpx2

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from adapters.openai.wire import WireError
 from domain.errors import ModelError
-from domain.model_failures import pause_asked
+from domain.models.model_failures import pause_asked
 
 if TYPE_CHECKING:
     from openai import APIStatusError

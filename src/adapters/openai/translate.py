@@ -4,9 +4,9 @@ from base64 import b64encode
 from collections.abc import Iterator
 from typing import Final
 
-from domain.conversation import AssistantTurn, Image, ModelRequest, ToolTurn, Turn, UserTurn
-from domain.tool_choice import ChoiceKind, ToolChoice
-from domain.tools import JsonValue, ToolCall, ToolSpec
+from domain.conversation.conversation import AssistantTurn, Image, ModelRequest, ToolTurn, Turn, UserTurn
+from domain.conversation.tool_choice import ChoiceKind, ToolChoice
+from domain.tools.tools import JsonValue, ToolCall, ToolSpec
 
 Json = dict[str, JsonValue]
 

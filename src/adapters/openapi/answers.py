@@ -7,10 +7,10 @@ from http import HTTPStatus
 from typing import Final
 
 from application.ports.guarded_web import WebAnswer
-from domain.attachments import quoted
-from domain.masking import Mask
-from domain.plain_text import CONTROL_BYTES
+from domain.files.attachments import quoted
+from domain.files.plain_text import CONTROL_BYTES
 from domain.tokens import CHARACTERS_A_TOKEN, beginning, estimate
+from domain.tools.masking import Mask
 
 ANSWER_TOKENS: Final = 4_000
 ERROR_TOKENS: Final = 500

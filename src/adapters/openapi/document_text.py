@@ -8,7 +8,7 @@ from adapters.openapi.limits import CHARACTERS, DEPTH, NODES
 from adapters.openapi.places import FIELD, wrong
 from adapters.openapi.yaml_text import BadYaml, read_yaml
 from domain.errors import InvalidValue
-from domain.tools import JsonValue
+from domain.tools.tools import JsonValue
 
 _WHITE: Final = " \t\r\n\ufeff"
 

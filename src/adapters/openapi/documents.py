@@ -18,8 +18,8 @@ from adapters.openapi.weights import unique_values
 from application.ports.api_documents import ApiDescription
 from application.ports.guarded_web import GuardedWeb
 from application.ports.tool_runner import ToolRunner
-from domain.credentials import Credentials
 from domain.ids import ToolId
+from domain.tools.credentials import Credentials
 
 _LONGEST_TITLE: Final = 200
 _SETS: Final = 4

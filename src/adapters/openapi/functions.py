@@ -6,10 +6,10 @@ from typing import Final
 
 from adapters.openapi.operations import In, Operation, Parameter
 from adapters.openapi.schemas import Schema, shortened
-from domain.credentials import Credentials
 from domain.ids import ToolId
-from domain.tool_names import numbered, tool_name
-from domain.tools import JsonValue, ToolSpec
+from domain.tools.credentials import Credentials
+from domain.tools.tool_names import numbered, tool_name
+from domain.tools.tools import JsonValue, ToolSpec
 
 Provided = tuple[frozenset[str], frozenset[str]]
 """Names of headers, in lower case, and of query parameters."""

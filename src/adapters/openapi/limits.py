@@ -3,7 +3,7 @@
 from typing import Final
 
 CHARACTERS: Final = 2 << 20
-"""More than a tool's document may have (`domain/user_tools.py`): this one holds whoever asks."""
+"""More than a tool's document may have (`domain/tools/user_tools.py`): this one holds whoever asks."""
 NODES: Final = 100_000
 """Values and names in the whole document; one that YAML repeats counts each time."""
 DEPTH: Final = 100

@@ -12,8 +12,8 @@ from adapters.openapi.places import Node
 from adapters.openapi.schemas import Schema, SchemaReader, Seen, TooManyNodes, shortened
 from adapters.openapi.weights import MOST_DEPTH, fits, lighter
 from domain.errors import InvalidValue
-from domain.header_rules import is_header_name, is_reserved
-from domain.tool_names import tool_name, unique_names
+from domain.tools.header_rules import is_header_name, is_reserved
+from domain.tools.tool_names import tool_name, unique_names
 
 METHODS: Final = ("get", "post", "put", "patch", "delete", "head", "options")
 _WITHOUT_BODY: Final = ("get", "head", "options")

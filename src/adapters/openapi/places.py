@@ -6,7 +6,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from domain.errors import InvalidValue
-from domain.tools import JsonValue
+from domain.tools.tools import JsonValue
 
 FIELD: Final = "openapi_schema"
 _LONGEST_PLACE: Final = 200

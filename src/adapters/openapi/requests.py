@@ -11,8 +11,8 @@ from adapters.openapi.operations import FORM, HOLE, In, Parameter
 from adapters.openapi.styles import Pairs, compact, encoded, in_form, in_header, in_path, in_query
 from application.ports.guarded_web import WebRequest
 from application.ports.tool_runner import ToolFailed
-from domain.credentials import Credentials
-from domain.tools import JsonValue
+from domain.tools.credentials import Credentials
+from domain.tools.tools import JsonValue
 
 _PARTS: Final = re.compile(r"[/\\]")
 _VISIBLE: Final = re.compile(r"[\x20-\x7e]*")

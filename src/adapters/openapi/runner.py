@@ -9,9 +9,9 @@ from adapters.openapi.functions import Function
 from adapters.openapi.requests import request_of
 from application.ports.guarded_web import GuardedWeb, WebFailed, WebRefused
 from application.ports.tool_runner import ToolFailed, ToolOutput
-from domain.credentials import Credentials
-from domain.masking import Mask
-from domain.tools import JsonValue, ToolSpec
+from domain.tools.credentials import Credentials
+from domain.tools.masking import Mask
+from domain.tools.tools import JsonValue, ToolSpec
 
 _LEAST_FAILURE = 300
 

@@ -9,8 +9,8 @@ from typing import Final
 
 from adapters.openapi.limits import DEPTH, DESCRIPTION
 from adapters.openapi.places import Node
-from domain.tool_schemas import TYPES
-from domain.tools import JsonValue
+from domain.tools.tool_schemas import TYPES
+from domain.tools.tools import JsonValue
 
 Schema = dict[str, JsonValue]
 Seen = dict[tuple[int, ...], tuple[Schema, int, int]]

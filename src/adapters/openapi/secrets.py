@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Final
 
-from domain.credentials import Credentials
-from domain.masking import Mask, proofs_in
+from domain.tools.credentials import Credentials
+from domain.tools.masking import Mask, proofs_in
 
 MASK: Final = "***"
 

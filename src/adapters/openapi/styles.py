@@ -6,7 +6,7 @@ from typing import Final
 from urllib.parse import quote
 
 from adapters.openapi.operations import Parameter
-from domain.tools import JsonValue
+from domain.tools.tools import JsonValue
 
 _RESERVED: Final = ":/?@!$'()*,;"
 """What may stay as it is in a query where the document says so; never what parts it, nor `+`, which is a blank."""

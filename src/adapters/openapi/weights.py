@@ -7,8 +7,8 @@ from typing import Final
 from adapters.openapi.limits import SCHEMA_TOKENS
 from adapters.openapi.schemas import Schema
 from domain.tokens import estimate
-from domain.tool_schemas import TYPES
-from domain.tools import JsonValue
+from domain.tools.tool_schemas import TYPES
+from domain.tools.tools import JsonValue
 
 MOST_DEPTH: Final = 6
 _CHARACTERS: Final = 4 * SCHEMA_TOKENS

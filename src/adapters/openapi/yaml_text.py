@@ -12,7 +12,7 @@ from typing import Any, Final
 import yaml
 
 from adapters.openapi.limits import DEPTH, NODES
-from domain.tools import JsonValue
+from domain.tools.tools import JsonValue
 
 _NULL: Final = ("", "~", "null", "Null", "NULL")
 _TRUE: Final = ("true", "True", "TRUE")

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from application.ports.api_documents import ApiDescription
 from application.ports.tool_runner import ToolOutput
-from domain.credentials import Credentials
 from domain.errors import InvalidValue
 from domain.ids import ToolId
-from domain.tools import JsonValue, ToolSpec
+from domain.tools.credentials import Credentials
+from domain.tools.tools import JsonValue, ToolSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from domain.tools import JsonValue
+from domain.tools.tools import JsonValue
 
 
 class RequiredArguments:

@@ -6,9 +6,9 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from adapters.scripted.steps import Call, Hold, Pause, Step, Turn, finished
-from domain.conversation import FinishReason, ModelEvent, ModelFinished, ModelRequest, ToolCallDelta
+from domain.conversation.conversation import FinishReason, ModelEvent, ModelFinished, ModelRequest, ToolCallDelta
 from domain.errors import ModelError
-from domain.models import ModelSpec
+from domain.models.models import ModelSpec
 
 
 class ScriptedChatModel:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from sys import byteorder
 from zlib import crc32
 
-from domain.embeddings import EmbeddingModel, Vector
 from domain.errors import ModelError
-from domain.lexical import terms
+from domain.knowledge.embeddings import EmbeddingModel, Vector
+from domain.knowledge.lexical import terms
 
 
 @dataclass

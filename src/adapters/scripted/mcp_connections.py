@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from application.ports.mcp_connections import McpTool, McpUnavailable
 from application.ports.tool_runner import ToolFailed, ToolOutput
 from domain.ids import McpServerId
-from domain.mcp_servers import McpServer
-from domain.tools import JsonValue
+from domain.tools.mcp_servers import McpServer
+from domain.tools.tools import JsonValue
 
 
 class ScriptedMcpConnections:

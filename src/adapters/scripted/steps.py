@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from domain.conversation import (
+from domain.conversation.conversation import (
     FinishReason,
     ModelEvent,
     ModelFinished,
@@ -16,7 +16,7 @@ from domain.conversation import (
     Usage,
 )
 from domain.errors import ModelError
-from domain.tools import JsonValue
+from domain.tools.tools import JsonValue
 
 
 @dataclass(frozen=True, slots=True)

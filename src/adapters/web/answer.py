@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 from adapters.web.endpoint import AnswerReader
 from adapters.web.sse import EventSplitter
 from adapters.web.watch import SilenceWatch
-from domain.conversation import FinishReason, ModelEvent, ModelFinished, TextDelta, ToolCallDelta
+from domain.conversation.conversation import FinishReason, ModelEvent, ModelFinished, TextDelta, ToolCallDelta
 from domain.errors import ModelError
 
 if TYPE_CHECKING:

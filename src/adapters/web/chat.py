@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from adapters.web.endpoint import ChatEndpoint
 from application.ports.chat_model import Timeouts
-from domain.conversation import ModelEvent, ModelRequest
+from domain.conversation.conversation import ModelEvent, ModelRequest
 from domain.errors import ModelError
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from domain.conversation import ModelEvent, ModelFinished, ModelRequest
+from domain.conversation.conversation import ModelEvent, ModelFinished, ModelRequest
 
 if TYPE_CHECKING:
     import httpx2

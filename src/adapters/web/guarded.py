@@ -5,7 +5,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from application.ports.guarded_web import WebAnswer, WebRequest
-from domain.addresses import Reach
+from domain.tools.addresses import Reach
 
 if TYPE_CHECKING:
     import ssl

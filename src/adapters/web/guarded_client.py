@@ -14,8 +14,8 @@ from adapters.web.guarded_headers import USER_AGENT, check_headers, check_method
 from adapters.web.guarded_url import checked, origin, redirected
 from adapters.web.transport import AiohttpTransport
 from application.ports.guarded_web import WebRefused
-from domain.addresses import Reach
-from domain.header_rules import is_reserved
+from domain.tools.addresses import Reach
+from domain.tools.header_rules import is_reserved
 
 
 class GuardedBody(httpx2.AsyncByteStream):

@@ -12,7 +12,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from adapters.web.guarded_url import shown
 from application.ports.guarded_web import WebRefused
-from domain.addresses import Reach
+from domain.tools.addresses import Reach
 
 KEEPALIVE_SECONDS: Final = 30.0
 LOOKUP_SECONDS: Final = 10.0

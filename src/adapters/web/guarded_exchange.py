@@ -22,7 +22,7 @@ from adapters.web.guarded_headers import (
 from adapters.web.guarded_url import checked, origin, redirected, shown, with_query, without_query
 from adapters.web.lookups import TooManyLookups
 from application.ports.guarded_web import WebAnswer, WebFailed, WebRefused, WebRequest
-from domain.credentials import Credentials
+from domain.tools.credentials import Credentials
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from typing import Final
 
 from application.ports.guarded_web import WebRefused
-from domain.header_rules import is_header_name, is_reserved
+from domain.tools.header_rules import is_header_name, is_reserved
 
 USER_AGENT: Final = f"agentchat/{version('agentchat')}"
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

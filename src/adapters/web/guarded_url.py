@@ -12,8 +12,8 @@ from urllib.parse import quote, quote_plus, unquote_plus, urljoin
 import yarl
 
 from application.ports.guarded_web import WebRefused
-from domain.addresses import HIGHEST_PORT, is_host
-from domain.credentials import Credentials
+from domain.tools.addresses import HIGHEST_PORT, is_host
+from domain.tools.credentials import Credentials
 
 LONGEST: Final = 8_192
 SHOWN: Final = 100

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from adapters.web.client import WebClient
 from application.ports.guarded_web import refusal_in
 from domain.errors import ModelError
-from domain.model_failures import pause_asked, unreachable
+from domain.models.model_failures import pause_asked, unreachable
 
 if TYPE_CHECKING:
     import httpx2

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from application.ports.tool_runner import ToolRunner
-from domain.credentials import Credentials
 from domain.ids import ToolId
+from domain.tools.credentials import Credentials
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from domain.tools import JsonValue
+from domain.tools.tools import JsonValue
 
 
 class ArgumentCheck(Protocol):

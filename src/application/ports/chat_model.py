@@ -4,8 +4,8 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
-from domain.conversation import ModelEvent, ModelRequest
-from domain.models import ModelSpec
+from domain.conversation.conversation import ModelEvent, ModelRequest
+from domain.models.models import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from domain.ids import DialogId, MessageId, UserId
-from domain.tools import ToolRound
+from domain.tools.tools import ToolRound
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from domain.conversation import Image
-from domain.documents import ParsedDocument
-from domain.files import FileKind
+from domain.conversation.conversation import Image
+from domain.files.documents import ParsedDocument
+from domain.files.files import FileKind
 
 
 class DocumentRefused(Exception):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from domain.embeddings import EmbeddingModel, Vector
+from domain.knowledge.embeddings import EmbeddingModel, Vector
 
 
 class Embedder(Protocol):

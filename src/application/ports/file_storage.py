@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import datetime
 from typing import Protocol
 
-from domain.files import NamedFile
+from domain.files.files import NamedFile
 from domain.ids import FileId
 
 

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Protocol
 
 from application.paging import Window
-from domain.documents import Reading
-from domain.files import StoredFile, Uploaded
+from domain.files.documents import Reading
+from domain.files.files import StoredFile, Uploaded
 from domain.ids import FileId, UserId
 
 

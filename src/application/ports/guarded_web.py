@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from domain.credentials import Credentials
+from domain.tools.credentials import Credentials
 
 
 class WebRefused(Exception):

@@ -12,7 +12,7 @@ class JobKind(StrEnum):
     """INGEST is about a knowledge file, REINDEX about a base, for another embedding model.
 
     PURGE takes away what a removed base or file left. SUMMARISE and REMEMBER are about a dialog: see
-    domain.dialog_subjects.
+    domain.dialogs.dialog_subjects.
     """
 
     INGEST = "ingest"

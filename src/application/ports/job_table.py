@@ -1,4 +1,4 @@
-"""Where a queue keeps its jobs. application/job_work.py makes a JobQueue of it."""
+"""Where a queue keeps its jobs. application/jobs/job_work.py makes a JobQueue of it."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

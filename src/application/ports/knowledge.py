@@ -11,10 +11,10 @@ from datetime import datetime
 from typing import Protocol
 
 from application.paging import Window
-from domain.embeddings import Vector
 from domain.ids import ChunkId, KnowledgeFileId, KnowledgeId, UserId
-from domain.knowledge import KnowledgeBase, KnowledgeFile
-from domain.retrieval import FoundChunk, Hit
+from domain.knowledge.embeddings import Vector
+from domain.knowledge.knowledge import KnowledgeBase, KnowledgeFile
+from domain.knowledge.retrieval import FoundChunk, Hit
 
 
 class KnowledgeBases(Protocol):

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from domain.attempts import Attempt
 from domain.ids import AgentId, RunId, UserId
+from domain.models.attempts import Attempt
 
 
 class Ledger(Protocol):

@@ -6,8 +6,8 @@ from typing import Protocol
 
 from application.ports.tool_runner import ToolOutput
 from domain.ids import McpServerId
-from domain.mcp_servers import McpServer
-from domain.tools import JsonValue
+from domain.tools.mcp_servers import McpServer
+from domain.tools.tools import JsonValue
 
 
 class McpUnavailable(Exception):

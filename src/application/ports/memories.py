@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Protocol
 
 from application.paging import Window
-from domain.forgotten_memories import Forgotten
 from domain.ids import AgentId, DialogId, MemoryId, UserId
-from domain.memories import Changes, Known, Memory
-from domain.memory_lessons import Lesson
+from domain.memory.forgotten_memories import Forgotten
+from domain.memory.memories import Changes, Known, Memory
+from domain.memory.memory_lessons import Lesson
 
 
 class Memories(Protocol):

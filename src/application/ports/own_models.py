@@ -8,7 +8,7 @@ from typing import Protocol
 
 from application.paging import Window
 from domain.ids import ModelId, UserId
-from domain.own_models import OwnModel
+from domain.models.own_models import OwnModel
 
 
 class OwnModels(Protocol):

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Protocol
 
 from domain.ids import RunId, UserId
-from domain.pauses import RunPause
-from domain.runs import Run
+from domain.runs.pauses import RunPause
+from domain.runs.runs import Run
 
 
 @dataclass(frozen=True, slots=True)

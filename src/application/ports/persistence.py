@@ -22,13 +22,13 @@ from application.ports.runs import Runs
 from application.ports.summaries import Summaries
 from application.ports.tools import McpServers, Tools
 from application.ports.usage import UsageLedger
-from domain.agents import Agent, AgentVersion
-from domain.dialogs import Dialog
+from domain.accounts.users import ApiKey, FailedLogins, RefreshToken, User, UserName
+from domain.agents.agents import Agent, AgentVersion
+from domain.dialogs.dialogs import Dialog
+from domain.dialogs.messages import Feedback, Message
+from domain.dialogs.past import Past
 from domain.ids import AgentId, ApiKeyId, DialogId, FamilyId, KnowledgeId, MessageId, UserId
-from domain.messages import Feedback, Message
-from domain.own_models import OwnModel
-from domain.past import Past
-from domain.users import ApiKey, FailedLogins, RefreshToken, User, UserName
+from domain.models.own_models import OwnModel
 
 
 class Users(Protocol):

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from domain.chat_events import KeptEvent, Recorded
-from domain.dialogs import Dialog
+from domain.chat.chat_events import KeptEvent, Recorded
+from domain.dialogs.dialogs import Dialog
+from domain.dialogs.messages import Answer, Question
 from domain.ids import DialogId, RunId, UserId
-from domain.messages import Answer, Question
-from domain.runs import Run
+from domain.runs.runs import Run
 
 
 @dataclass(frozen=True, slots=True)

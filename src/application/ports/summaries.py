@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from domain.dialogs.messages import Exchange
+from domain.dialogs.past import Summary
 from domain.ids import DialogId, MessageId, UserId
-from domain.messages import Exchange
-from domain.past import Summary
 
 
 @dataclass(frozen=True, slots=True)

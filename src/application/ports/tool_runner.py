@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from domain.messages import Citation
-from domain.tools import JsonValue, ToolSpec
+from domain.dialogs.messages import Citation
+from domain.tools.tools import JsonValue, ToolSpec
 
 
 class ToolFailed(Exception):

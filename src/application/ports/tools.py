@@ -7,8 +7,8 @@ from typing import Protocol
 
 from application.paging import Window
 from domain.ids import McpServerId, ToolId, UserId
-from domain.mcp_servers import McpTransport
-from domain.user_tools import UserTool
+from domain.tools.mcp_servers import McpTransport
+from domain.tools.user_tools import UserTool
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from application.ports.ledger import Ledger
+from domain.dialogs.messages import Answer
 from domain.ids import ModelId, RunId, UserId
-from domain.messages import Answer
-from domain.quotas import Spent
-from domain.usage import Grouping, Period, UsageSum
+from domain.usage.quotas import Spent
+from domain.usage.usage import Grouping, Period, UsageSum
 
 
 class UsageLedger(Ledger, Protocol):

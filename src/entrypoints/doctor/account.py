@@ -6,15 +6,15 @@ from typing import Final
 
 from dishka import AsyncContainer
 
+from application.accounts.users import NewAccount, RegisterUser
 from application.ports.persistence import Transactions
-from application.users import NewAccount, RegisterUser
+from domain.accounts.users import UserName
 from domain.errors import DomainError
-from domain.users import UserName
-from entrypoints.container import make_container
 from entrypoints.doctor.findings import Finding, fail, milliseconds, ok, skip
 from entrypoints.doctor.remote import Answer, Unreachable
 from entrypoints.doctor.subject import Subject, Visitor
-from entrypoints.settings_models import OFFLINE
+from entrypoints.graph.container import make_container
+from entrypoints.settings.models import OFFLINE
 
 NAME: Final = "login"
 PREFIX: Final = "doctor-"

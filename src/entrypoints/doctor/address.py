@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from entrypoints.doctor.findings import Finding, ok, warn
 from entrypoints.doctor.subject import Subject
-from entrypoints.settings import Settings
-from entrypoints.settings_advice import loopback
+from entrypoints.settings.advice import loopback
+from entrypoints.settings.loading import Settings
 
 NAME: Final = "address"
 SOON_DAYS: Final = 14

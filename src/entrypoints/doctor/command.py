@@ -13,8 +13,8 @@ from entrypoints.doctor.findings import Finding, exit_code
 from entrypoints.doctor.remote import Remote
 from entrypoints.doctor.report import Report, summary
 from entrypoints.doctor.subject import Subject
-from entrypoints.settings import Mistake, Settings, SettingsError
-from entrypoints.settings_rules import bad_address
+from entrypoints.settings.loading import Mistake, Settings, SettingsError
+from entrypoints.settings.rules import bad_address
 
 
 def diagnose(settings: Settings, url: str | None, *, as_json: bool) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from entrypoints.doctor.findings import Finding, ok, warn
 from entrypoints.doctor.subject import Subject
-from entrypoints.settings_advice import advice
+from entrypoints.settings.advice import advice
 
 NAME = "settings"
 

@@ -7,11 +7,11 @@ from time import perf_counter
 from typing import Final
 
 from application.ports.embedder import Embedder
-from domain.embeddings import Vector
 from domain.errors import ModelError
+from domain.knowledge.embeddings import Vector
 from entrypoints.doctor.findings import Finding, fail, milliseconds, ok, warn
 from entrypoints.doctor.subject import Subject
-from entrypoints.embedders import ConfiguredEmbedders
+from entrypoints.graph.embedders import ConfiguredEmbedders
 
 NAME: Final = "embedding"
 QUESTION: Final = "How do I choose a new password?"

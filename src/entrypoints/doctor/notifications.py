@@ -9,7 +9,7 @@ from typing import Final
 from entrypoints.doctor import postgres
 from entrypoints.doctor.findings import Finding, milliseconds, ok, warn
 from entrypoints.doctor.subject import Subject
-from entrypoints.settings import Settings
+from entrypoints.settings.loading import Settings
 
 NAME: Final = "notifications"
 PATIENCE_SECONDS: Final = 2.0

@@ -9,7 +9,7 @@ import asyncpg
 
 from adapters.database.engine import postgres_creator
 from entrypoints.doctor.findings import Finding, fail
-from entrypoints.settings import Settings
+from entrypoints.settings.loading import Settings
 
 Ask = Callable[["asyncpg.Connection[asyncpg.Record]"], Awaitable[Finding]]
 FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError)

@@ -15,8 +15,8 @@ from adapters.web.client import WebClient
 from entrypoints.doctor.findings import Finding, fail, milliseconds, ok, warn
 from entrypoints.doctor.remote import reason
 from entrypoints.doctor.subject import Subject
-from entrypoints.settings import ModelSettings, Settings
-from entrypoints.settings_models import OFFLINE, VENDOR_KEYS, missing
+from entrypoints.settings.loading import ModelSettings, Settings
+from entrypoints.settings.models import OFFLINE, VENDOR_KEYS, missing
 
 NAME: Final = "models"
 SECONDS: Final = 6.0

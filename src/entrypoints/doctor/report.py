@@ -8,9 +8,9 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from entrypoints.doctor.findings import Finding, Status
-from entrypoints.settings import Secret, Settings
-from entrypoints.settings_secrets import DOTS
-from entrypoints.settings_show import leaves
+from entrypoints.settings.loading import Secret, Settings
+from entrypoints.settings.secrets import DOTS
+from entrypoints.settings.show import leaves
 
 SHORTEST_SECRET: Final = 8
 """Shorter ones are words that any sentence may hold."""

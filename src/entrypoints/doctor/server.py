@@ -7,7 +7,7 @@ from typing import Any, Final
 from entrypoints.doctor.findings import Finding, fail, milliseconds, ok, warn
 from entrypoints.doctor.remote import Answer, Unreachable
 from entrypoints.doctor.subject import Subject
-from entrypoints.settings import Settings
+from entrypoints.settings.loading import Settings
 
 NAME: Final = "server"
 PROXY_FAILED: Final = frozenset({502, 503, 504})

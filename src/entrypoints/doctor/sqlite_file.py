@@ -10,7 +10,7 @@ from time import perf_counter
 from adapters.database.engine import sqlite_file
 from entrypoints.doctor.disk import network_file_system, room
 from entrypoints.doctor.findings import Finding, fail, milliseconds, ok, warn
-from entrypoints.settings import Settings
+from entrypoints.settings.loading import Settings
 
 NAME = "database"
 LOCK_SECONDS = 3.0

@@ -11,11 +11,11 @@ from adapters.security import HmacLinkSigner
 from application.ports.file_storage import FileStorage
 from domain.errors import DomainError, Unavailable
 from domain.ids import FileId, new_id
-from entrypoints.container import secrets_of
 from entrypoints.doctor.disk import room
 from entrypoints.doctor.findings import Finding, Status, fail, milliseconds, ok
 from entrypoints.doctor.subject import Subject
-from entrypoints.files_provider import open_storage
+from entrypoints.graph.container import secrets_of
+from entrypoints.graph.files import open_storage
 
 NAME = "storage"
 

@@ -8,7 +8,7 @@ from entrypoints.doctor.events import DONE, TEXT, Frame
 from entrypoints.doctor.findings import Finding, fail, milliseconds, ok, skip
 from entrypoints.doctor.remote import Unreachable
 from entrypoints.doctor.subject import Subject
-from entrypoints.settings import Settings
+from entrypoints.settings.loading import Settings
 
 NAME: Final = "stream"
 WANTED_SECONDS: Final = 1.5

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from adapters.web.client import WebClient
 from entrypoints.doctor.findings import Finding
 from entrypoints.doctor.remote import Remote
-from entrypoints.settings import Settings
+from entrypoints.settings.loading import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Final
 from entrypoints.doctor.findings import Finding, fail, milliseconds, ok
 from entrypoints.doctor.remote import Answer, Unreachable
 from entrypoints.doctor.subject import Subject
-from entrypoints.settings import Settings
+from entrypoints.settings.loading import Settings
 
 NAME: Final = "upload"
 FILE: Final = "doctor.txt"

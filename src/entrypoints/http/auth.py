@@ -23,8 +23,8 @@ from litestar import Request
 from litestar.types import ASGIApp, Receive, Send
 from litestar.types import Scope as ASGIScope
 
+from application.accounts.sessions import Authenticate, Caller
 from application.acting_for import acting_for
-from application.sessions import Authenticate, Caller
 from domain.errors import Unauthenticated
 
 __all__ = ["PUBLIC", "Caller", "CallerProvider", "RequireCaller", "bearer_of"]

@@ -2,8 +2,8 @@
 
 from msgspec import UNSET, Struct, UnsetType
 
-from domain.conversation import Usage
-from domain.messages import Citation, ToolStep
+from domain.conversation.conversation import Usage
+from domain.dialogs.messages import Citation, ToolStep
 
 
 class StepView(Struct):

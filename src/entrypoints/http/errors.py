@@ -25,7 +25,7 @@ from domain.errors import (
     Unavailable,
     UpstreamFailed,
 )
-from domain.file_kinds import KindRefused
+from domain.files.file_kinds import KindRefused
 from entrypoints.http import request_ids
 from entrypoints.http.envelope import ErrorDetail, ErrorEnvelope, FieldNote
 from entrypoints.http.error_shapes import shaped

@@ -4,7 +4,7 @@ import asyncio
 
 from litestar.types import Receive, Scope, Send
 
-from application.run_readers import Followed, Follower
+from application.runs.run_readers import Followed, Follower
 from entrypoints.http.client_watch import STALLED_SECONDS, first_of, watched
 from entrypoints.http.sse import EVENT_STREAM, frames
 

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from litestar.types import Receive, Scope, Send
 
-from application.file_headers import disposition, shown_type
-from application.files import ServedFile
-from domain.files import FileKind, StoredFile
+from application.files.file_headers import disposition, shown_type
+from application.files.files import ServedFile
+from domain.files.files import FileKind, StoredFile
 from entrypoints.http.byte_ranges import ByteRange, Unsatisfiable, parse_range
 from entrypoints.http.client_watch import STALLED_SECONDS, first_of, watched
 from entrypoints.http.errors import Refusal, Refused

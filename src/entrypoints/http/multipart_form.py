@@ -24,7 +24,7 @@ FIELD: Final = "file"
 SILENT_SECONDS: Final = 30.0
 """Of a client that announced more."""
 UPLOAD_SECONDS: Final = 45 * 60.0
-"""For a whole upload, less than the upkeep of files waits for its row (application/file_upkeep.py)."""
+"""For a whole upload, less than the upkeep of files waits for its row (application/files/file_upkeep.py)."""
 LEAST_BYTES_A_SECOND: Final = 8192
 """On the whole of an upload so far: one that drips would hold its place for as long as it likes."""
 PATIENCE_SECONDS: Final = 30.0
@@ -39,7 +39,7 @@ _EXTENDED_NAME: Final = re.compile(r";\s*filename\*\s*=\s*\"?([\w-]+)'[\w-]*'([^
 
 
 class MultipartFile:
-    """The part named `file` of a form (application/uploads.py, Incoming)."""
+    """The part named `file` of a form (application/files/uploads.py, Incoming)."""
 
     def __init__(self, request: Request[Any, Any, Any]) -> None:
         self._body = _Body(request.scope, request.receive)

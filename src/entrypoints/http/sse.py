@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from domain.chat_events import (
+from domain.chat.chat_events import (
     AnswerDelta,
     ChatEvent,
     ReasoningText,

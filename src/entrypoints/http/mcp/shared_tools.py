@@ -10,12 +10,12 @@ from typing import Any, Final
 import msgspec
 from litestar.types import ASGIApp
 
-from application.agents import ListAgents
-from application.asking_depth import META_KEY, depth_of
+from application.agents.agents import ListAgents
 from application.paging import Window
-from application.run_control import StopRun
-from application.run_readers import Followed
-from application.shared_agents import AskAgent, AwaitReply, CancelAsked, SearchAgentKnowledge
+from application.programs.shared_agents import AskAgent, AwaitReply, CancelAsked, SearchAgentKnowledge
+from application.runs.run_control import StopRun
+from application.runs.run_readers import Followed
+from application.tools.asking_depth import META_KEY, depth_of
 from domain.errors import DomainError, Unauthenticated
 from domain.ids import UserId, new_id
 from entrypoints.http.mcp import tools

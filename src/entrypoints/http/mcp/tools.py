@@ -7,14 +7,14 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from application.retrieval import Retrieval
-from application.shared_agents import Reply
-from domain.agents import Agent
-from domain.attachments import WARNING
-from domain.citations import numbered
+from application.knowledge.retrieval import Retrieval
+from application.programs.shared_agents import Reply
+from domain.agents.agents import Agent
+from domain.dialogs.messages import AnswerStatus, Citation, ToolStep
 from domain.errors import DomainError
-from domain.messages import AnswerStatus, Citation, ToolStep
-from domain.shown_passages import passages_text
+from domain.files.attachments import WARNING
+from domain.knowledge.citations import numbered
+from domain.knowledge.shown_passages import passages_text
 from entrypoints.http.chat_views import CitationView
 from entrypoints.http.wording import plain
 

@@ -10,11 +10,11 @@ from typing import Any, Final
 import msgspec
 from litestar.types import Receive, Scope, Send
 
-from application.run_control import ShowRun, StopRun
-from application.run_readers import Followed, Follower
-from domain.chat_events import Recorded, RunFailed
+from application.runs.run_control import ShowRun, StopRun
+from application.runs.run_readers import Followed, Follower
+from domain.chat.chat_events import Recorded, RunFailed
 from domain.errors import DomainError, Unavailable
-from domain.runs import RunStatus
+from domain.runs.runs import RunStatus
 from entrypoints.http.client_watch import watched
 from entrypoints.http.error_shapes import as_openai
 from entrypoints.http.event_stream import EventStream

@@ -15,9 +15,15 @@ from litestar.params import FromPath, HeaderParameter
 from litestar.types import ASGIApp
 from msgspec import Struct
 
-from application.compatible import AskCompatibly, CompatibleRequest, FindNamedAgent, ListNamedAgents, NamedAgent
-from application.formed_answers import CheckForm
-from application.run_control import ShowRun, StopRun
+from application.programs.compatible import (
+    AskCompatibly,
+    CompatibleRequest,
+    FindNamedAgent,
+    ListNamedAgents,
+    NamedAgent,
+)
+from application.programs.formed_answers import CheckForm
+from application.runs.run_control import ShowRun, StopRun
 from domain.errors import TooManyRequests, Unavailable
 from domain.ids import UserId
 from entrypoints.http.auth import Caller

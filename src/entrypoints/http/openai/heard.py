@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from domain.callers import handed_id
-from domain.chat_events import AnswerDelta, ChatEvent, ReasoningText, RunFailed, RunFinished, ToolProgress
-from domain.conversation import FinishReason, Usage
+from domain.chat.callers import handed_id
+from domain.chat.chat_events import AnswerDelta, ChatEvent, ReasoningText, RunFailed, RunFinished, ToolProgress
+from domain.chat.told_waits import waiting_sentence
+from domain.conversation.conversation import FinishReason, Usage
+from domain.dialogs.messages import AnswerStatus, Citation, StepStatus, ToolStep
 from domain.errors import ModelError
-from domain.messages import AnswerStatus, Citation, StepStatus, ToolStep
-from domain.runs import Run
-from domain.told_waits import waiting_sentence
+from domain.runs.runs import Run
 from entrypoints.http.chat_views import CitationView
 from entrypoints.http.envelope import ErrorEnvelope
 from entrypoints.http.errors import refusal_of

@@ -7,15 +7,15 @@ import json
 import re
 from typing import Any, Final
 
-from application.compatible import CompatibleRequest
-from domain.answer_forms import AnswerForm
-from domain.callers import CallersTools, OfferedTool, stop_words
+from application.programs.compatible import CompatibleRequest
+from domain.chat.callers import CallersTools, OfferedTool, stop_words
+from domain.chat.told_messages import Message, Role, continued, conversation_of, telling_of
+from domain.conversation.answer_forms import AnswerForm
+from domain.conversation.tool_choice import AS_IT_LIKES, ChoiceKind, ToolChoice
 from domain.errors import InvalidValue
 from domain.text import storable
-from domain.told_messages import Message, Role, continued, conversation_of, telling_of
-from domain.tool_choice import AS_IT_LIKES, ChoiceKind, ToolChoice
-from domain.tool_names import tool_name
-from domain.tools import ToolCall
+from domain.tools.tool_names import tool_name
+from domain.tools.tools import ToolCall
 from entrypoints.http.openai.bodies import Call, CompletionBody, MessageBody, Part, Tool
 
 MOST_TOKENS: Final = 100_000_000

@@ -11,15 +11,15 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from application.agent_export import ExportAgent
-from application.agent_import import ImportAgent, ImportedAgent
-from application.file_headers import disposition
-from domain.agent_files import AgentFile, KnowledgeEntry, Need, Part, ServerEntry, ToolEntry, refuse_too_many
+from application.agents.agent_export import ExportAgent
+from application.agents.agent_import import ImportAgent, ImportedAgent
+from application.files.file_headers import disposition
+from domain.agents.agent_files import AgentFile, KnowledgeEntry, Need, Part, ServerEntry, ToolEntry, refuse_too_many
 from domain.errors import InvalidValue
-from domain.files import Attachment, FileKind
+from domain.files.files import Attachment, FileKind
 from domain.ids import AgentId, FileId
-from domain.mcp_servers import McpTransport
-from domain.user_tools import DOCUMENT_MAX, ApiDocument, AuthType
+from domain.tools.mcp_servers import McpTransport
+from domain.tools.user_tools import DOCUMENT_MAX, ApiDocument, AuthType
 from entrypoints.http.auth import Caller
 from entrypoints.http.envelope import Envelope, ok
 from entrypoints.http.identifiers import from_path

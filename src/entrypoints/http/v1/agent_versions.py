@@ -8,10 +8,10 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 
-from application.agent_versions import NEWEST, ListAgentVersions, RollBackAgent, RolledBack, ShowAgentVersion
+from application.agents.agent_versions import NEWEST, ListAgentVersions, RollBackAgent, RolledBack, ShowAgentVersion
 from application.paging import Window
-from domain.agent_files import Missing
-from domain.agents import AgentVersion
+from domain.agents.agent_files import Missing
+from domain.agents.agents import AgentVersion
 from domain.errors import NotFound
 from domain.ids import AgentId
 from entrypoints.http.auth import Caller

@@ -6,9 +6,9 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Struct
 
-from application.agents import ChangeAgent, CreateAgent, DeleteAgent, ListAgents, SearchAgents, ShowAgent
+from application.agents.agents import ChangeAgent, CreateAgent, DeleteAgent, ListAgents, SearchAgents, ShowAgent
 from application.paging import Window
-from domain.agents import Agent, AgentDraft
+from domain.agents.agents import Agent, AgentDraft
 from domain.ids import AgentId, ModelId, ToolId
 from entrypoints.http.auth import Caller
 from entrypoints.http.envelope import Envelope, PageEnvelope, ok, page_of, rfc3339

@@ -9,10 +9,10 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Meta, Struct
 
-from application.api_keys import CreateApiKey, DeleteApiKey, ListApiKeys, ShowApiKey
+from application.accounts.api_keys import CreateApiKey, DeleteApiKey, ListApiKeys, ShowApiKey
 from application.paging import Window
+from domain.accounts.users import ApiKey
 from domain.ids import ApiKeyId
-from domain.users import ApiKey
 from entrypoints.http.auth import Caller
 from entrypoints.http.envelope import Envelope, PageEnvelope, ok, page_of, rfc3339
 from entrypoints.http.identifiers import Cursor, Limit, from_path, of_delete

@@ -9,10 +9,10 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
-from application.approvals import ApproveCall
+from application.chat.approvals import ApproveCall
 from domain.errors import InvalidValue
-from domain.pauses import Approval
-from domain.runs import parse_run_id
+from domain.runs.pauses import Approval
+from domain.runs.runs import parse_run_id
 from entrypoints.http.auth import Caller
 from entrypoints.http.envelope import Envelope, ok
 from entrypoints.http.v1.chat import RunView

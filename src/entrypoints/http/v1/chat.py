@@ -11,11 +11,11 @@ from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
 from litestar.types import ASGIApp
 from msgspec import Meta, Struct
 
-from application.ask_once import AskOnce
-from application.chat import ChatRequest
-from application.run_control import FollowRun, ShowRun, StopRun
+from application.chat.ask_once import AskOnce
+from application.chat.chat import ChatRequest
+from application.runs.run_control import FollowRun, ShowRun, StopRun
 from domain.ids import AgentId
-from domain.runs import Run, event_id, parse_run_id
+from domain.runs.runs import Run, event_id, parse_run_id
 from entrypoints.http.auth import Caller
 from entrypoints.http.envelope import Envelope, ok
 from entrypoints.http.event_stream import EventStream

@@ -6,9 +6,9 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Struct
 
-from application.dialogs import CreateDialog, DeleteDialog, ListDialogs, RenameDialog, ShowDialog
+from application.dialogs.dialogs import CreateDialog, DeleteDialog, ListDialogs, RenameDialog, ShowDialog
 from application.paging import Window
-from domain.dialogs import Dialog
+from domain.dialogs.dialogs import Dialog
 from domain.ids import AgentId, DialogId
 from entrypoints.http.auth import Caller
 from entrypoints.http.envelope import Envelope, PageEnvelope, ok, page_of, rfc3339

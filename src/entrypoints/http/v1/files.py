@@ -12,10 +12,10 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.types import ASGIApp
 from msgspec import Struct
 
-from application.files import LinkedFile, ListFiles, RemoveFile, ServeFile, ShowFile
+from application.files.files import LinkedFile, ListFiles, RemoveFile, ServeFile, ShowFile
+from application.files.uploads import UploadFile
 from application.paging import Window
 from application.ports.clock import Clock
-from application.uploads import UploadFile
 from domain.ids import FileId
 from entrypoints.http.auth import PUBLIC, Caller
 from entrypoints.http.envelope import Envelope, PageEnvelope, ok, page_of, rfc3339

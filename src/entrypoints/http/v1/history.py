@@ -9,12 +9,12 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Struct
 
-from application.attachments import LinkAttachments
-from application.dialogs import RateMessage, ShowHistory, ShowMessage
+from application.chat.attachments import LinkAttachments
+from application.dialogs.dialogs import RateMessage, ShowHistory, ShowMessage
 from application.paging import Window
-from domain.files import Attachment
+from domain.dialogs.messages import Answer, Feedback, Message, Question
+from domain.files.files import Attachment
 from domain.ids import DialogId, FileId, MessageId
-from domain.messages import Answer, Feedback, Message, Question
 from entrypoints.http.auth import Caller
 from entrypoints.http.chat_views import CitationView, StepView, UsageView
 from entrypoints.http.envelope import Envelope, PageEnvelope, ok, page_of, rfc3339

@@ -8,13 +8,19 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import UNSET, Struct, UnsetType
 
-from application.knowledge import ChangeKnowledge, CreateKnowledge, DeleteKnowledge, ListKnowledge, ShowKnowledge
+from application.knowledge.knowledge import (
+    ChangeKnowledge,
+    CreateKnowledge,
+    DeleteKnowledge,
+    ListKnowledge,
+    ShowKnowledge,
+)
+from application.knowledge.retrieval import RetrieveKnowledge
 from application.paging import Window
-from application.retrieval import RetrieveKnowledge
-from domain.embeddings import shown_name
 from domain.ids import KnowledgeId
-from domain.knowledge import KnowledgeBase, KnowledgeDraft
-from domain.retrieval import Passage
+from domain.knowledge.embeddings import shown_name
+from domain.knowledge.knowledge import KnowledgeBase, KnowledgeDraft
+from domain.knowledge.retrieval import Passage
 from entrypoints.http.auth import Caller
 from entrypoints.http.envelope import Envelope, PageEnvelope, ok, page_of, rfc3339
 from entrypoints.http.identifiers import Cursor, Identifier, Limit, from_path, of_delete

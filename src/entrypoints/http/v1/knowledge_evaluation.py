@@ -8,8 +8,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
 from msgspec import UNSET, Struct, UnsetType
 
-from application.evaluation import EvaluateKnowledge, Evaluation
-from domain.evaluation import EvaluationCase, Measured
+from application.knowledge.evaluation import EvaluateKnowledge, Evaluation
+from domain.knowledge.evaluation import EvaluationCase, Measured
 from entrypoints.http.auth import Caller
 from entrypoints.http.identifiers import Identifier
 

@@ -8,7 +8,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Struct
 
-from application.knowledge_files import (
+from application.knowledge.knowledge_files import (
     AddKnowledgeFile,
     DeleteKnowledgeFile,
     ListKnowledgeFiles,
@@ -17,7 +17,7 @@ from application.knowledge_files import (
 )
 from application.paging import Window
 from domain.ids import KnowledgeFileId, KnowledgeId
-from domain.knowledge import KnowledgeFile
+from domain.knowledge.knowledge import KnowledgeFile
 from entrypoints.http.auth import Caller
 from entrypoints.http.envelope import Envelope, PageEnvelope, ok, page_of, rfc3339
 from entrypoints.http.identifiers import Cursor, Identifier, Limit, from_path, of_delete

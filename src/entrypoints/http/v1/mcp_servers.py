@@ -9,7 +9,9 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Struct
 
-from application.mcp_servers import (
+from application.paging import Window
+from application.ports.mcp_connections import McpTool
+from application.tools.mcp_servers import (
     AskForMcpTools,
     ChangeMcpServer,
     CreateMcpServer,
@@ -17,10 +19,8 @@ from application.mcp_servers import (
     ListMcpServers,
     ShowMcpServer,
 )
-from application.paging import Window
-from application.ports.mcp_connections import McpTool
 from domain.ids import McpServerId
-from domain.mcp_servers import MASK, McpDraft, McpServer, McpTransport, Pairs
+from domain.tools.mcp_servers import MASK, McpDraft, McpServer, McpTransport, Pairs
 from entrypoints.http.auth import Caller
 from entrypoints.http.envelope import Envelope, PageEnvelope, ok, page, page_of, rfc3339
 from entrypoints.http.identifiers import Cursor, Identifier, Limit, from_path, of_delete

@@ -8,11 +8,11 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Struct
 
-from application.memories import ForgetAll, ForgetMemory, ListMemories, ShowMemory
+from application.memory.memories import ForgetAll, ForgetMemory, ListMemories, ShowMemory
 from application.paging import Window
 from domain.errors import InvalidValue
 from domain.ids import AgentId, MemoryId
-from domain.memories import Memory
+from domain.memory.memories import Memory
 from entrypoints.http.auth import Caller
 from entrypoints.http.envelope import Envelope, PageEnvelope, ok, page_of, rfc3339
 from entrypoints.http.identifiers import Cursor, Identifier, Limit, from_path

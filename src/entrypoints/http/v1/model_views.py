@@ -5,11 +5,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from application.model_trials import Trial
-from application.models import ShownModel
+from application.asking.model_trials import Trial
+from application.models.models import ShownModel
 from domain.ids import ModelId
-from domain.models import ModelKind, ModelSpec, Prices, Provider
-from domain.own_models import KEY_MAX, NAME_MAX, ModelDraft
+from domain.models.models import ModelKind, ModelSpec, Prices, Provider
+from domain.models.own_models import KEY_MAX, NAME_MAX, ModelDraft
 from entrypoints.http.envelope import rfc3339
 from entrypoints.http.identifiers import Identifier
 

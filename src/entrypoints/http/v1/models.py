@@ -8,9 +8,9 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Struct
 
-from application.model_trials import TryModel
-from application.models import ListModels, ListOwnModels, SearchModels, ShowModel
-from application.own_models import ChangeOwnModel, CreateOwnModel, DeleteOwnModel
+from application.asking.model_trials import TryModel
+from application.models.models import ListModels, ListOwnModels, SearchModels, ShowModel
+from application.models.own_models import ChangeOwnModel, CreateOwnModel, DeleteOwnModel
 from application.paging import Window
 from domain.ids import ModelId
 from entrypoints.http.auth import Caller

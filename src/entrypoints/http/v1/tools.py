@@ -11,10 +11,10 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import UNSET, Struct, UnsetType
 
 from application.paging import Page, Window
-from application.tools import ChangeTool, CreateTool, DeleteTool, ListOwnTools, ListTools, ShowTool, Tool
+from application.tools.tools import ChangeTool, CreateTool, DeleteTool, ListOwnTools, ListTools, ShowTool, Tool
 from domain.errors import InvalidValue
 from domain.ids import ToolId
-from domain.user_tools import ApiDocument, AuthDraft, AuthType, BuiltInTool, ToolDraft, UserTool
+from domain.tools.user_tools import ApiDocument, AuthDraft, AuthType, BuiltInTool, ToolDraft, UserTool
 from entrypoints.http.auth import Caller
 from entrypoints.http.envelope import Envelope, PageEnvelope, ok, page, page_of, rfc3339
 from entrypoints.http.identifiers import Cursor, Identifier, Limit, from_path, of_delete

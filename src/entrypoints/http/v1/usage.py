@@ -12,10 +12,10 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
 from msgspec import UNSET, Struct, UnsetType
 
-from application.quotas import QuotaState, ShowQuota
-from application.usage import ReportUsage, UsageReport
+from application.usage.quotas import QuotaState, ShowQuota
+from application.usage.usage import ReportUsage, UsageReport
 from domain.errors import InvalidValue
-from domain.usage import DAY_MS, Grouping, UsageSum, exact, iso_day
+from domain.usage.usage import DAY_MS, Grouping, UsageSum, exact, iso_day
 from entrypoints.http.auth import Caller
 from entrypoints.http.csv_text import MEDIA_TYPE, Cell, csv_text
 from entrypoints.http.envelope import Envelope, PageEnvelope, ok, page, rfc3339

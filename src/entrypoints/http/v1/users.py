@@ -8,11 +8,11 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody, QueryParameter
 from msgspec import UNSET, Struct, UnsetType
 
-from application.passwords import ChangePassword
-from application.sessions import LogIn, LogOut, RefreshSession, Tokens
-from application.users import DeleteUser, NewAccount, ProfileChange, RegisterUser, ShowUser, UpdateUser
+from application.accounts.passwords import ChangePassword
+from application.accounts.sessions import LogIn, LogOut, RefreshSession, Tokens
+from application.accounts.users import DeleteUser, NewAccount, ProfileChange, RegisterUser, ShowUser, UpdateUser
+from domain.accounts.users import User
 from domain.ids import UserId
-from domain.users import User
 from entrypoints.http.auth import PUBLIC, Caller
 from entrypoints.http.envelope import Envelope, ok, rfc3339
 from entrypoints.http.identifiers import Identifier, from_path

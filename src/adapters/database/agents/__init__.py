@@ -1,0 +1,1 @@
+"""Agents and what they use: models, tools and MCP servers."""

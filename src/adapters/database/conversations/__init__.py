@@ -1,0 +1,1 @@
+"""Dialogs, their messages and summaries."""

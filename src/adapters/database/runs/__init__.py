@@ -1,0 +1,1 @@
+"""Runs, their logs, those that wait, and word of what was stored."""

@@ -1,0 +1,1 @@
+"""Finding chunks by meaning: pgvector, or matrices in memory."""

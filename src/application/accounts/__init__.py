@@ -1,0 +1,1 @@
+"""Accounts: making them, proving who one is, staying logged in."""

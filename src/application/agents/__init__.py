@@ -1,0 +1,1 @@
+"""Agents: made, changed, kept in versions, and carried as files."""

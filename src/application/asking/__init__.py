@@ -1,0 +1,1 @@
+"""Asking models: who answers, within which limits, what came of it, and who takes over where one fails."""

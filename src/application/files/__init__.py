@@ -1,0 +1,1 @@
+"""Files: taken in, kept, handed out, and read."""

@@ -1,0 +1,1 @@
+"""Work for later: how jobs are asked for, worked, and told of."""

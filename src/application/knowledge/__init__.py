@@ -1,0 +1,1 @@
+"""Knowledge: bases, taking files in, and finding passages in them."""

@@ -1,0 +1,1 @@
+"""What agents remember about users: learnt, found, shown and forgotten."""

@@ -1,0 +1,1 @@
+"""Agents for other programs: over MCP, and in the protocol of OpenAI."""

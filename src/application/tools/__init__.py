@@ -1,0 +1,1 @@
+"""Tools: the registry of them, and running the calls of a model."""

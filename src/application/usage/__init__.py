@@ -1,0 +1,1 @@
+"""What models were asked, in sums, and how much of it is allowed."""

@@ -1,0 +1,1 @@
+"""Users, and how guessing their passwords is slowed down."""

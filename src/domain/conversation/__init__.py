@@ -1,0 +1,1 @@
+"""What is said to a model and what it answers, in no vendor's words."""

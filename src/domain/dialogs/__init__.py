@@ -1,0 +1,1 @@
+"""Dialogs, their messages, and how much of them a prompt can hold."""

@@ -1,0 +1,1 @@
+"""Files: what they are, and the documents that are read from them."""

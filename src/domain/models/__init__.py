@@ -1,0 +1,1 @@
+"""Models, how they fail, and who comes next."""

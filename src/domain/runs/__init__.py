@@ -1,0 +1,1 @@
+"""Runs, and those that wait for a person."""

@@ -1,0 +1,1 @@
+"""Numbers of all processes of a server, as Prometheus reads them."""
