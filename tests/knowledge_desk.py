@@ -24,7 +24,7 @@ from application.knowledge.knowledge_files import AddKnowledgeFile, DeleteKnowle
 from application.knowledge.knowledge_upkeep import KeepKnowledge
 from application.knowledge.purging import Purge
 from application.knowledge.reindexing import Reindex
-from application.ports.job_queue import Again, Handler, Job, JobKind
+from application.ports.job_queue import Again, Job, JobHandler, JobKind
 from application.ports.persistence import Transactions
 from domain.errors import Unavailable
 from domain.files.files import StoredFile
@@ -58,7 +58,7 @@ class MemoryQueue:
                 return
         self.waiting_jobs.append((self.clock.now() + job.delay, job))
 
-    async def work(self, handler: Handler, places: int) -> None:
+    async def work(self, handler: JobHandler, places: int) -> None:
         raise NotImplementedError
 
     async def waiting(self) -> int:
@@ -73,7 +73,7 @@ class MemoryQueue:
         self.clock.moment = max(now, taken[0])
         return taken[1]
 
-    async def run(self, handler: Handler, most: int = 1000) -> None:
+    async def run(self, handler: JobHandler, most: int = 1000) -> None:
         for _ in range(most):
             if not self.waiting_jobs:
                 return

@@ -1,5 +1,6 @@
 """On SQLite statements run on the event loop: no look at the queue costs more because much of it is not due yet."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -104,6 +105,10 @@ async def test_kinds_of_a_newer_version_are_neither_taken_nor_waited_for(databas
     assert await queue.take(5) == []
     assert (await queue.backlog()).waiting == {}
     fill(database, 1, begun + timedelta(seconds=0.2))
-    await queue.news()
-    waited = (datetime.now(UTC) - begun).total_seconds()
-    assert 0.2 <= waited < POLL_SECONDS / 2
+    async with asyncio.timeout(POLL_SECONDS / 2):
+        looks, taken = 0, await queue.take(5)
+        while not taken:
+            await queue.news()
+            looks, taken = looks + 1, await queue.take(5)
+    # The clock of the loop may be a little ahead of the one that says what is due.
+    assert (len(taken), 1 <= looks <= 5) == (1, True)

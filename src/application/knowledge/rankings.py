@@ -193,10 +193,11 @@ def _ids(bases: Sequence[KnowledgeBase]) -> Sequence[KnowledgeId]:
 
 
 async def together(*work: Coroutine[Any, Any, _T]) -> list[_T]:
-    """When one fails, the others are given up."""
+    """When one fails, the others are given up, and have ended when this ends."""
     tasks = [asyncio.ensure_future(one) for one in work]
     try:
         return await asyncio.gather(*tasks)
     finally:
         for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
