@@ -42,7 +42,13 @@ def test_an_answer_is_one_object_and_nothing_else(value: object, before: str, af
         assert object_in(before + text + after) is None
 
 
-@pytest.mark.parametrize("answer", ["", "Sure!", "[1]", "```json\n{}\n```", "{} {}", '{"a":', "[" * 100_000])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *("", "Sure!", "[1]", "```json\n{}\n```", "{} {}", '{"a":', "[" * 100_000),
+        *('{"a": NaN}', '{"a": [Infinity]}', '{"a": -Infinity}'),
+    ],
+)
 def test_what_is_no_object_is_told_so(answer: str) -> None:
     found = problem(AnswerForm(), answer)
     assert found is not None

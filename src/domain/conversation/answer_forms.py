@@ -40,7 +40,12 @@ def with_form(instructions: str, form: AnswerForm | None) -> str:
 def object_in(answer: str) -> Mapping[str, JsonValue] | None:
     """What the answer says, where it is one object of JSON and nothing else."""
     try:
-        value = json.loads(answer) if len(answer) <= LARGEST else None
+        value = json.loads(answer, parse_constant=_no_json) if len(answer) <= LARGEST else None
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def _no_json(constant: str) -> None:
+    """NaN and its like, which Python's reader takes, and programs in other languages don't."""
+    raise ValueError(constant)
