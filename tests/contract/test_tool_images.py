@@ -179,6 +179,31 @@ async def test_the_text_of_results_comes_before_their_images_where_the_window_is
     assert 0 <= room < IMAGE_TOKENS
 
 
+class Film(Camera):
+    """Images alone at first, then text alone."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__((PIXELS,) * 8)
+        self._text = text
+
+    async def run(self, arguments: Mapping[str, JsonValue]) -> ToolOutput:
+        output, self.images = ToolOutput(SENTENCE if self.images else self._text, images=self.images), ()
+        return output
+
+
+async def test_images_that_were_seen_give_way_to_the_text_of_later_results(scene: Scene) -> None:
+    text = "word " * 3_000
+    again: Sequence[Step] = [call("look", call_id="m"), finished()]
+    desk = process(scene, LOOKS, again, DONE, camera=Film(text), context_window=14_000)
+    answer = await looked(desk, *await scene.person())
+    assert answer.status is AnswerStatus.COMPLETE
+    [seen] = told(desk, 1)
+    assert seen.images
+    before, after = told(desk)
+    assert (before.results, after.results[0].content) == (seen.results, text)
+    assert before.images == ()
+
+
 class Weighing(PlainParser):
     """Opens an image to as many bytes as it says that it has."""
 

@@ -1,11 +1,22 @@
 """What bounds the calls of a run: their number, the same failing one, and the room that their results take."""
 
 import json
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.conversation.conversation import AssistantTurn, ModelRequest, ToolTurn, UserTurn, tokens_of
+from domain.conversation.conversation import (
+    IMAGE_TOKENS,
+    AssistantTurn,
+    Image,
+    ModelRequest,
+    ToolImage,
+    ToolTurn,
+    UserTurn,
+    tokens_of,
+    without_tool_images,
+)
 from domain.dialogs.history import relieved, shortened
 from domain.tokens import estimate
 from domain.tools.call_limits import (
@@ -114,13 +125,17 @@ def test_room_is_made_by_whole_exchanges_and_never_by_the_newest_question(reques
     kept = relieved(request.turns, tokens)
     left = request.turns[len(request.turns) - len(kept) :]
     newest = max(at for at, turn in enumerate(left) if isinstance(turn, UserTurn))
-    assert kept[newest:] == left[newest:]
-    assert all(turn in (whole, shortened(whole)) for turn, whole in zip(kept, left, strict=True))
+    assert without_tool_images(kept[newest:]) == without_tool_images(left[newest:])
+    # Images go with all that was done before the question, and no sooner than the exchanges.
+    assert kept[newest:] == left[newest:] or newest == 0
+    assert all(
+        turn in (whole, shortened(whole), *without_tool_images([whole])) for turn, whole in zip(kept, left, strict=True)
+    )
     assert isinstance(kept[0], UserTurn)
     questions = [turn for turn in request.turns if isinstance(turn, UserTurn)]
     assert questions[-1] in kept
     freed = sum(map(tokens_of, request.turns)) - sum(map(tokens_of, kept))
-    assert freed >= tokens or sum(isinstance(turn, UserTurn) for turn in kept) == 1
+    assert freed >= tokens or kept == without_tool_images(left[newest:])
     if tokens <= 0:
         assert kept == request.turns
 
@@ -132,6 +147,15 @@ def test_results_of_earlier_questions_are_shortened_before_an_exchange_goes() ->
     kept = relieved((*earlier, *now), 500)
     assert kept == (*map(shortened, earlier), *now)
     assert relieved((*earlier, *now), 5000) == now
+
+
+def test_images_of_results_give_way_oldest_first_and_as_few_as_needed() -> None:
+    call, result = ToolCall("1", "look", "{}"), ToolResult("1", "look", "a picture")
+    looked = ToolTurn((result,), (ToolImage("1", 1, Image("image/png", b"p")),))
+    turns = (UserTurn("a?"), AssistantTurn("", (call,)), looked, AssistantTurn("", (call,)), looked)
+    bare = replace(looked, images=())
+    assert relieved(turns, 1) == (*turns[:2], bare, *turns[3:])
+    assert relieved(turns, IMAGE_TOKENS + 1) == (*turns[:2], bare, turns[3], bare)
 
 
 @given(

@@ -118,7 +118,8 @@ def joined(exchanges: Iterable[tuple[Turn, ...]]) -> tuple[Turn, ...]:
 def relieved(turns: Sequence[Turn], tokens: int) -> tuple[Turn, ...]:
     """With room for so many tokens more: results of earlier questions are shortened, then the oldest exchanges go.
 
-    The newest question always stays, with all that was done for it.
+    The newest question always stays, with all that was done for it; of that the images of results go at last, the
+    oldest first.
     """
     newest = max((at for at, turn in enumerate(turns) if isinstance(turn, UserTurn)), default=0)
     kept = list(turns)
@@ -134,6 +135,10 @@ def relieved(turns: Sequence[Turn], tokens: int) -> tuple[Turn, ...]:
             break
         tokens -= sum(map(tokens_of, kept[:later]))
         kept = kept[later:]
+    for at, turn in enumerate(kept):
+        if tokens > 0 and isinstance(turn, ToolTurn) and turn.images:
+            kept[at] = bare = replace(turn, images=())
+            tokens -= tokens_of(turn) - tokens_of(bare)
     return tuple(kept)
 
 
