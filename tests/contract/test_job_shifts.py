@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from application.jobs.job_shifts import ASIDES, ASIDES_AT_ONCE, work_on_jobs
-from application.ports.job_queue import EVERY_KIND, Job, JobKind
+from application.ports.job_queue import EVERY_KIND, Again, Job, JobKind
 from domain.dialogs.dialog_subjects import dialog_subject
 from domain.ids import DialogId, UserId
-from job_desk import AT_ONCE, JobDesk, Worker, emptied, job
+from job_desk import AT_ONCE, JobDesk, Worker, emptied, job, working
 
 
 @pytest.fixture
@@ -93,3 +93,24 @@ async def test_what_of_other_kinds_waits_is_no_news(desk: JobDesk) -> None:
     assert (await asyncio.wait([again], timeout=5))[0]
     news.cancel()
     await asyncio.wait([news])
+
+
+@pytest.mark.parametrize(("untouched", "failures"), [(True, 5), (False, 0)])
+async def test_what_was_done_in_part_begins_its_failures_anew_and_what_was_not_touched_does_not(
+    desk: JobDesk, untouched: bool, failures: int
+) -> None:
+    table = desk.table()
+    await table.put(aside("a"))
+    (held,) = await table.take(1, ASIDES)
+    await table.put_back(held, aside("a"), 5)
+
+    async def act() -> Again:
+        if len(worker.begun) > 1:
+            await asyncio.Event().wait()
+        return Again(untouched=untouched)
+
+    worker = Worker({aside("a").subject: act})
+    async with working(desk.on(table), worker):
+        await worker.until(lambda: len(worker.begun) == 2)
+    (given_back,) = await table.take(1, ASIDES)
+    assert given_back.failures == failures

@@ -40,6 +40,7 @@ async def _play(steps: list[tuple[str, int, bool]]) -> None:
             again = await turns(job)
             assert again is not None
             assert again.rank == rank + 1
+            assert again.untouched
             assert 1 <= again.delay.total_seconds() <= 64
         else:
             going_on[owner] = asyncio.Event()

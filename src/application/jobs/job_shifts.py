@@ -41,7 +41,7 @@ class OneForEach:
         owner, _ = parse_dialog_subject(job.subject)
         if owner in self._at_work:
             # Later each time: a thousand of them are not looked at every second.
-            return Again(timedelta(seconds=2 ** min(job.rank, MOST_DOUBLED)), job.rank + 1)
+            return Again(timedelta(seconds=2 ** min(job.rank, MOST_DOUBLED)), job.rank + 1, untouched=True)
         self._at_work.add(owner)
         try:
             return await self.handler(job)

@@ -169,7 +169,8 @@ class _Shift:
             return
         rank = taken.job.rank if again.rank is None else again.rank
         job = replace(taken.job, rank=rank, delay=again.delay)
-        await self._patience.outlast(partial(self._table.put_back, taken, job, 0))
+        failures = taken.failures if again.untouched else 0
+        await self._patience.outlast(partial(self._table.put_back, taken, job, failures))
 
     async def keep_leases(self) -> None:
         """A job that was lost meanwhile is another worker's: its handler is stopped here."""

@@ -47,6 +47,8 @@ class Again:
     delay: timedelta = timedelta()
     rank: int | None = None
     """None keeps it."""
+    untouched: bool = False
+    """Nothing of it was done: its failures count on."""
 
 
 @dataclass(frozen=True, slots=True)
