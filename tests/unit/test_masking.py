@@ -2,22 +2,39 @@
 
 import html
 import json
+import re
 from base64 import b64encode
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.mcp import masks
 from adapters.openapi import secrets
 from domain.tools.credentials import Credentials
-from domain.tools.masking import Mask
+from domain.tools.masking import A_FORM, MOST_WORK, Mask, forms_of
 from domain.tools.mcp_servers import McpAddress, McpTransport
 
 DOTS = "…"
 SECRETS = st.text(st.characters(codec="utf-8", exclude_characters=DOTS), min_size=4, max_size=12)
+
+
+def written_by(characters: str, code: str) -> Callable[[str], str]:
+    """JSON by a library that escapes these characters, too."""
+
+    def form(text: str) -> str:
+        escaped = [code % ord(one) if one in characters else json.dumps(one, ensure_ascii=False)[1:-1] for one in text]
+        return "".join(escaped)
+
+    return form
+
+
+def in_small_codes(text: str) -> str:
+    return re.sub("%..", lambda code: code[0].lower(), quote(text, ""))
+
+
 FORMS: list[Callable[[str], str]] = [
     str,
     html.escape,
@@ -29,6 +46,10 @@ FORMS: list[Callable[[str], str]] = [
     lambda text: json.dumps(text)[1:-1].replace("/", "\\/"),
     lambda text: json.dumps(json.dumps(text))[3:-3],
     lambda text: json.dumps(html.escape(text))[1:-1],
+    in_small_codes,
+    written_by("&<>", "\\u%04x"),
+    written_by("&<>", "\\u%04X"),
+    written_by("\"&'+<>`", "\\u%04X"),
 ]
 
 
@@ -37,7 +58,7 @@ def test_a_secret_in_any_form_leaves_dots_alone(secret: str, form: Callable[[str
     assert set(Mask([secret], DOTS)(form(secret))) <= {DOTS}
 
 
-KEY = 'a&b "c"/d'
+KEY = 'a&b+ "c"/d'
 HEADER = (("Authorization", f"Bearer {KEY}"),)
 
 
@@ -54,6 +75,25 @@ def test_both_kinds_of_servers_are_masked_alike(mask: Mask, form: Callable[[str]
     shown = mask(f"<{form(KEY)}>")
     assert set(shown) <= {"<", ">", "*", "•"}
     assert len(shown) > len("<>")
+
+
+SIZES = st.lists(st.integers(4, 8_192), min_size=1, max_size=84, unique=True)
+
+
+@given(SIZES)
+@settings(max_examples=20)
+def test_secrets_of_any_number_and_length_are_masked_with_bounded_work(sizes: list[int]) -> None:
+    secrets = {("/+&\"'<>= \\" * 820)[:size] for size in sizes}
+    forms = forms_of(secrets)
+    assert forms >= secrets
+    assert sum(len(form) + A_FORM for form in forms - secrets) <= MOST_WORK
+    assert all(secret not in Mask(secrets, DOTS)(f"<{secret}>") for secret in secrets)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_short_secret_is_known_in_every_form_beside_endless_ones(form: Callable[[str], str]) -> None:
+    endless = [f"{number}{KEY}" * 600 for number in range(20)]
+    assert Mask([*endless, KEY], DOTS)(form(KEY)) == DOTS
 
 
 @given(st.text("abcdef", min_size=4, max_size=8), st.text("ghijkl", min_size=4, max_size=8))
