@@ -65,6 +65,12 @@ def test_an_answer_is_as_its_schema_describes_it() -> None:
         assert place in found.message
 
 
+def test_a_schema_that_is_too_deep_to_be_read_again_costs_no_answer() -> None:
+    deep = AnswerForm('{"not":' * 5_000 + "{}" + "}" * 5_000)
+    assert problem(deep, "{}") is None
+    assert problem(deep, "no") is not None
+
+
 def test_the_form_is_said_behind_the_instructions() -> None:
     assert with_form("Be kind.", None) == "Be kind."
     assert with_form("Be kind.", CITY).startswith("Be kind.\n\nYour answer")
