@@ -106,6 +106,15 @@ def test_every_turn_is_looked_at_and_calls_are_made_whole() -> None:
     assert not [one for one in silent if isinstance(one, AnswerDelta | ToolProgress)]
 
 
+def test_text_behind_a_call_ends_there_too_and_the_call_is_made() -> None:
+    talks: list[Step] = [call("look", call_id="c"), delta("I look. E"), delta("ND so"), delta(" on"), finished()]
+    model = ScriptedChatModel(turns=[talks, [delta("Seen."), finished()]])
+    events = run(model, "END")
+    assert text_of(events) == "I look. Seen."
+    assert [one.step.tool_call_id for one in events if isinstance(one, ToolProgress)] == ["c", "c"]
+    assert model.cancelled == 0
+
+
 @given(st.lists(st.text(max_size=300), max_size=MOST_STOPS + 2))
 def test_of_the_words_that_are_given_all_are_kept_or_none(given: list[str]) -> None:
     if len(given) <= MOST_STOPS and all(1 <= len(word) <= LONGEST_STOP for word in given):

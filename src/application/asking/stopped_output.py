@@ -29,18 +29,18 @@ class StoppedOutput:
         async with aclosing(self._model.stream(request)) as deltas:
             async for delta in deltas:
                 match delta:
-                    case TextDelta(text) if not called:
+                    case TextDelta(text):
                         if shown := search.take(text):
                             yield TextDelta(shown)
                     case ReasoningDelta():
                         yield delta
                     case _:
-                        # A call that has begun is not cut off: half of one is of use to nobody.
                         called = called or isinstance(delta, ToolCallDelta)
                         if rest := search.rest():
                             yield TextDelta(rest)
                         yield delta
-                if search.found:
+                # A call that has begun is not cut off: half of one is of use to nobody.
+                if search.found and not called:
                     break
             else:
                 return
