@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import ExitStack
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from adapters.web.client import WebClient
@@ -82,6 +82,7 @@ async def test_what_nobody_uses_for_a_while_is_closed() -> None:
 KEYS = st.sampled_from("abcdef")
 
 
+@example([("hold", "a"), ("hold", "b"), ("use", "c"), ("free", "a")])
 @settings(max_examples=40)
 @given(st.lists(st.tuples(st.sampled_from(["use", "hold", "free", "forget"]), KEYS), max_size=25))
 async def test_there_are_no_more_than_may_be_unless_they_are_used_and_none_in_use_is_closed(
@@ -103,7 +104,7 @@ async def test_there_are_no_more_than_may_be_unless_they_are_used_and_none_in_us
                 stack.close()
         await turned()
         in_use = {id(client) for _, client in held}
-        assert len(kept) <= max(2, len(in_use) + 1)
+        assert len(kept) <= max(2, len(in_use))
         assert all(one.closings == 0 for one in made if id(one) in in_use)
     for stack, _ in held:
         stack.close()

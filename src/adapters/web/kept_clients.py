@@ -77,6 +77,7 @@ class KeptClients(Generic[T]):
             return
         loop = asyncio.get_running_loop()
         kept.closing = loop.call_later(self._idle_seconds, self._expire, key, kept)
+        self._make_room()
 
     def _wake(self, kept: _Kept[T]) -> None:
         if kept.closing is not None:
