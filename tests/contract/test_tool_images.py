@@ -33,7 +33,7 @@ from paying import DONE, LOOK, SPEND, Scene, ended, paying, yes
 
 PIXELS = b"GIF89a a castle"
 SHOWN = Image("image/gif", PIXELS)
-SENTENCE = "[image 1, image/gif, 15 bytes: only text can be shown here]"
+SENTENCE = "[image 1, image/gif, 15 bytes: only models that see are shown it]"
 LOOKS: Sequence[Step] = [call("look", call_id="l"), finished()]
 
 
@@ -125,7 +125,7 @@ async def test_nothing_keeps_the_image_and_later_questions_are_told_of_it(scene:
     assert [turn.images for turn in told(desk)] == [()]
     assert told(desk)[0].results[0].content == SENTENCE
     stored = await everything(scene.transactions)
-    assert "only text can be shown here" in stored
+    assert "only models that see are shown it" in stored
     assert "castle" not in stored
     assert b64encode(PIXELS).decode() not in stored
 

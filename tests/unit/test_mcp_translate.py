@@ -61,7 +61,7 @@ def test_what_is_no_text_is_named_with_its_kind_and_size() -> None:
         NONE,
     )
     assert said.splitlines() == [
-        "[image 1, image/png, 3 KB: only text can be shown here]",
+        "[image 1, image/png, 3 KB: only models that see are shown it]",
         "[a recording, audio/wav, 2 bytes: only text can be shown here]",
         "[n](file:///n): d",
         "file:///t:",

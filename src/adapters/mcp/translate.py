@@ -94,7 +94,7 @@ def _parts(blocks: Iterable[types.ContentBlock]) -> Iterator[str]:
                 if text:
                     yield text
             case types.ImageContent(data=data, mime_type=kind):
-                yield f"[image {next(numbers)}, {_shown(kind)}, {_size(data)}: only text can be shown here]"
+                yield f"[image {next(numbers)}, {_shown(kind)}, {_size(data)}: only models that see are shown it]"
             case types.AudioContent(data=data, mime_type=kind):
                 yield f"[a recording, {_shown(kind)}, {_size(data)}: only text can be shown here]"
             case types.ResourceLink(name=name, uri=uri, description=described):
